@@ -1,0 +1,19 @@
+import type { Plan } from './plan.ts'
+import type { PhaseName, PhaseStatus } from './state.ts'
+
+/**
+ * What the library tells while it works. One reporter (report.ts) prints them: for a terminal, for a pipe, or as
+ * JSON lines. Durations are milliseconds. No event holds the value of an env variable or secret.
+ */
+export type Event =
+  | { type: 'release'; id: string; version: string; environment: string; project: string }
+  | { type: 'plan'; plan: Plan }
+  | { type: 'phase'; phase: PhaseName; status: PhaseStatus; duration_ms?: number; note?: string }
+  | { type: 'service'; service: string; step: ServiceStep; note?: string }
+  | { type: 'output'; phase: PhaseName; line: string }
+  | { type: 'warning'; message: string; hint?: string }
+
+/** What happens to one service during a rollout, in the order in which it can happen. */
+export type ServiceStep = 'stop' | 'remove' | 'create' | 'recreate' | 'run' | 'wait' | 'ready' | 'failed' | 'restore'
+
+export type Emit = (event: Event) => void
