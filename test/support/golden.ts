@@ -37,8 +37,8 @@ export function expectGolden(spec: string, name: string, actual: string): void {
   const [fence] = found
   if (!fence || found.length > 1) throw new Error(`spec/${spec} has ${found.length} blocks golden=${name}, not one`)
   const printed = actual.replace(/\n$/, '')
-  if (process.env['UPDATE_GOLDEN'] === '1') return replaceBlock(path, markdown, fence, printed)
-  expect(printed).toBe(fence.content)
+  if (process.env['UPDATE_GOLDEN'] === '1') replaceBlock(path, markdown, fence, printed)
+  else expect(printed).toBe(fence.content)
 }
 
 function replaceBlock(path: string, markdown: string, fence: Fence, printed: string): void {

@@ -1,0 +1,26 @@
+import type { Engine } from './engine.ts'
+
+// Everything is chosen by the label that Compose puts on what it makes, or by the name that begins with the project's;
+// nothing of another project is touched. $0 is the beginning of the project names.
+const SCRIPT = `
+mine() { awk -v p="$0" 'index($2, p) == 1 || index($1, p) == 1 || index($1, "stagecraft-" p) == 1 { print $1 }' | sort -u; }
+label='{{.Label "com.docker.compose.project"}}'
+each() { ids=$(cat); [ -z "$ids" ] || "$@" $ids >/dev/null || failed=1; }
+failed=
+docker ps -a --format "{{.ID}} $label" | mine >/tmp/.$0; each docker rm -fv </tmp/.$0
+docker network ls --format "{{.Name}} $label" | mine >/tmp/.$0; each docker network rm </tmp/.$0
+docker volume ls --format "{{.Name}} $label" | mine >/tmp/.$0; each docker volume rm -f </tmp/.$0
+docker images --format '{{.Repository}}:{{.Tag}}' | grep -v '<none>' | mine >/tmp/.$0; each docker rmi -f </tmp/.$0
+images=$(docker images -q --filter label=com.docker.compose.project | sort -u)
+[ -z "$images" ] || docker inspect --format '{{.Id}} {{index .Config.Labels "com.docker.compose.project"}}' $images |
+  mine >/tmp/.$0; [ -z "$images" ] || each docker rmi -f </tmp/.$0
+rm -f /tmp/.$0
+[ -z "$failed" ]
+`
+
+/** Removes what belongs to the Compose projects whose name begins with `prefix`. Throws if something stays. */
+export async function cleanUp(engine: Engine, prefix: string): Promise<void> {
+  if (!prefix.startsWith('sct-')) throw new Error(`Cannot clean up "${prefix}": not a project of the tests`)
+  const { code, stderr } = await engine.exec(['sh', '-c', SCRIPT, prefix])
+  if (code !== 0) throw new Error(`Cannot clean up ${prefix} on ${engine.name}: ${stderr}`)
+}

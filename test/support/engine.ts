@@ -1,0 +1,145 @@
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, statSync, utimesSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { cleanUp } from './clean-up.ts'
+import { type Folder, makeFolder } from './folder.ts'
+
+const BINARY = join(import.meta.dir, '../../dist/stagecraft')
+
+/** How a process ended. A time-out ends it with code 124, a signal n with 128+n. */
+export type Ran = { code: number; stdout: string; stderr: string }
+
+/** `cwd` is a path on the engine's machine; `timeout` is in seconds, 120 by default; `stdin` is empty by default. */
+export type RunOptions = { cwd?: string; env?: Record<string, string>; timeout?: number; stdin?: string }
+
+/** A process that runs while the test goes on. */
+export type Running = {
+  done: Promise<Ran>
+  /** What it printed so far, both streams. */
+  output: () => string
+  /** Sends a signal to the program itself, not to its children. */
+  signal: (name: 'INT' | 'TERM' | 'HUP' | 'KILL') => Promise<void>
+}
+
+/** Where commands run, and how to get there. */
+export type Place = {
+  name: string
+  ip: string
+  folders: string
+  seenHere: (path: string) => string
+  argvOf: (argv: readonly string[]) => string[]
+  environment: Record<string, string | undefined>
+}
+
+/** One machine with a Docker engine, as an end-to-end test uses it. */
+export type Engine = Place & {
+  exec: (argv: readonly string[], options?: RunOptions) => Promise<Ran>
+  start: (argv: readonly string[], options?: RunOptions) => Running
+  docker: (args: readonly string[], options?: RunOptions) => Promise<Ran>
+  /** Runs dist/stagecraft there. */
+  stagecraft: (args: readonly string[], options?: RunOptions) => Promise<Ran>
+  startStagecraft: (args: readonly string[], options?: RunOptions) => Running
+  /** GET over HTTP; status 0 and the reason in `body` when nothing answers. */
+  fetch: (port: number, path?: string) => Promise<{ status: number; body: string }>
+  /** A port that nothing listens on. */
+  freePort: () => Promise<number>
+  /** A new empty project folder with a name that no other project of the engine has. */
+  folder: (name: string) => Folder
+  /** Removes what belongs to the Compose projects whose name begins so: containers, networks, volumes, images. */
+  cleanUp: (prefix: string) => Promise<void>
+}
+
+export function engineOf(place: Place): Engine {
+  const exec = (argv: readonly string[], options: RunOptions = {}) => start(place, argv, options).done
+  const binary = () => binaryAt(place)
+  const engine: Engine = {
+    ...place,
+    exec,
+    start: (argv, options = {}) => start(place, argv, options),
+    docker: (args, options) => exec(['docker', ...args], options),
+    stagecraft: (args, options) => exec([binary(), ...args], options),
+    startStagecraft: (args, options = {}) => start(place, [binary(), ...args], options),
+    fetch: (port, path = '/') => get(`http://${place.ip}:${port}${path}`),
+    freePort: () => freePort(place.ip),
+    folder: (name) => makeFolder(engine, name),
+    cleanUp: (prefix) => cleanUp(engine, prefix),
+  }
+  return engine
+}
+
+// Folder, time limit and environment are arguments, so that nothing needs quoting. The second shell leaves its process
+// id, which is the program's own, where `signal` finds it.
+const WRAPPER = 'cd "$1" || exit 125; pid=$2; limit=$3; shift 3; exec timeout -k 5 "$limit" env "$@"'
+const WITH_PID = 'echo $$ >"$0"; exec "$@"'
+let started = 0
+
+function start(place: Place, argv: readonly string[], options: RunOptions): Running {
+  const pidFile = join('/tmp', `sct-${process.pid}-${++started}.pid`)
+  const environment = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`)
+  const limits = [options.cwd ?? '/', pidFile, String(options.timeout ?? 120)]
+  const program = ['sh', '-c', WITH_PID, pidFile, ...argv]
+  const command = place.argvOf(['sh', '-c', WRAPPER, 'sh', ...limits, ...environment, ...program])
+  const child = Bun.spawn(command, {
+    env: place.environment,
+    stdin: options.stdin === undefined ? 'ignore' : Buffer.from(options.stdin),
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  let printed = ''
+  const note = (text: string) => {
+    printed += text
+  }
+  const texts = Promise.all([readAll(child.stdout, note), readAll(child.stderr, note)])
+  const signal = async (name: string) => {
+    await Bun.spawn(place.argvOf(['sh', '-c', `kill -${name} "$(cat "$0")"`, pidFile]), { env: place.environment })
+      .exited
+  }
+  const done = texts.then(async ([stdout, stderr]) => ({ code: await child.exited, stdout, stderr }))
+  return { done, output: () => printed, signal }
+}
+
+async function readAll(stream: ReadableStream<Uint8Array>, note: (text: string) => void): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of stream) {
+    const part = decoder.decode(chunk, { stream: true })
+    text += part
+    note(part)
+  }
+  return text
+}
+
+/** Copies the binary to the engine's machine if another one is there. The rename keeps running copies whole. */
+function binaryAt(place: Place): string {
+  if (!existsSync(BINARY)) throw new Error('Cannot run dist/stagecraft: build it first (npm run build)')
+  const path = place.seenHere(BINARY) === BINARY ? BINARY : '/srv/bin/stagecraft'
+  const target = place.seenHere(path)
+  const { mtimeMs, size, atime, mtime } = statSync(BINARY)
+  const there = statSync(target, { throwIfNoEntry: false })
+  if (target === BINARY || (there?.size === size && Math.abs(there.mtimeMs - mtimeMs) < 1000)) return path
+  mkdirSync(dirname(target), { recursive: true })
+  const fresh = `${target}.${process.pid}`
+  copyFileSync(BINARY, fresh)
+  chmodSync(fresh, 0o755)
+  utimesSync(fresh, atime, mtime)
+  renameSync(fresh, target)
+  return path
+}
+
+async function get(url: string): Promise<{ status: number; body: string }> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(5000), keepalive: false })
+    return { status: response.status, body: await response.text() }
+  } catch (error) {
+    return { status: 0, body: String(error) }
+  }
+}
+
+async function freePort(ip: string): Promise<number> {
+  for (let tries = 0; tries < 50; tries++) {
+    const port = 20000 + Math.floor(Math.random() * 10000)
+    const answers = await Bun.connect({ hostname: ip, port, socket: { data() {} } }).catch(() => undefined)
+    if (!answers) return port
+    answers.end()
+  }
+  throw new Error(`Cannot find a free port on ${ip}`)
+}

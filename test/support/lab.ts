@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Engine, engineOf } from './engine.ts'
+
+const ROOT = join(import.meta.dir, '../..')
+const LAB_HOST = join(ROOT, 'test/lab/lab-host')
+
+/** Where the lab keeps its hosts, as test/lab/lab-up has it. */
+export const LAB_DIR = process.env['LAB_DIR'] ?? '/tmp/stagecraft-lab'
+const LAB_NET = process.env['LAB_NET'] ?? '10.213.7'
+
+/** The hosts of the end-to-end tests: what each is for, and the argument of lab-up that makes it. */
+export const HOSTS = {
+  h1: { engine: '26.1', up: 'h1' },
+  h2: { engine: '20.10', up: 'h2=bookworm' },
+  h3: { engine: '28.5, Compose 2.40', up: 'h3=sid' },
+} as const
+
+export type HostName = keyof typeof HOSTS
+
+/** Whether a lab host is up. `test.skipIf(!isUp('h2'))` is for tests that are about that host's engine version. */
+export function isUp(name: HostName): boolean {
+  return process.env['STAGECRAFT_TEST_ENGINE'] !== 'here' && existsSync(join(LAB_DIR, 'hosts', name, 'run/docker.sock'))
+}
+
+/**
+ * The engine that a test works on. Commands run inside the lab host, so that bind mounts are the host's own files.
+ * Without the lab, `h1` is the engine of this machine; the other names are about a version, and throw.
+ */
+export function host(name: HostName): Engine {
+  if (isUp(name)) return labHost(name)
+  if (name !== 'h1') throw new Error(`Cannot use the lab host ${name} (engine ${HOSTS[name].engine}): it is not up`)
+  return engineHere()
+}
+
+function labHost(name: HostName): Engine {
+  const files = join(LAB_DIR, 'hosts', name, 'fs/keep')
+  return engineOf({
+    name,
+    ip: `${LAB_NET}.1${name.slice(1)}`,
+    folders: '/srv',
+    // The host's /srv is a folder of this machine.
+    seenHere: (path) => join(files, path),
+    argvOf: (argv) => [LAB_HOST, 'exec', name, ...argv],
+    environment: { ...process.env, LAB_DIR, LAB_NET },
+  })
+}
+
+function engineHere(): Engine {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('STAGECRAFT_'))
+  return engineOf({
+    name: 'here',
+    ip: '127.0.0.1',
+    folders: join(process.env['TMPDIR'] ?? '/tmp', 'stagecraft-test'),
+    seenHere: (path) => path,
+    argvOf: (argv) => [...argv],
+    environment: Object.fromEntries(inherited),
+  })
+}
