@@ -1,0 +1,119 @@
+// Everything there is to test, or with --quick the part that needs no engine. The last line counts it all.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { coverageOf, judgeCoverage } from './support/coverage.ts'
+import { RUN_PREFIX } from './support/folder.ts'
+import { HOSTS, type HostName, host, isUp } from './support/lab.ts'
+import { dockerAnswers, Lab, whyNoLab } from './support/lab-life.ts'
+import { commandStep, endAll, localStep, type Result, testStep } from './support/steps.ts'
+
+const ROOT = join(import.meta.dir, '..')
+const LEAST_COVERAGE = 85
+const ALL_HOSTS = Object.keys(HOSTS) as HostName[]
+
+const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
+process.chdir(ROOT)
+process.env['STAGECRAFT_TEST_RUN'] ??= process.pid.toString(36)
+
+const began = performance.now()
+const scratch = mkdtempSync(join(tmpdir(), 'stagecraft-run-'))
+const results: Result[] = []
+const leftOut: string[] = []
+const lab = whyNoLab() === undefined && !flags.quick ? new Lab(ALL_HOSTS) : undefined
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => endBy(signal))
+
+try {
+  const labUp = lab?.up()
+  await runQuick()
+  if (!flags.quick) await runSlow(labUp)
+} finally {
+  await cleanUp()
+}
+finish()
+
+async function runQuick(): Promise<void> {
+  const bin = (name: string) => join('node_modules/.bin', name)
+  const coverage = join(scratch, 'coverage')
+  const args = ['--parallel=2', '--coverage', `--coverage-dir=${coverage}`, '--only-failures']
+  await Promise.all([
+    commandStep('types', [bin('tsc'), '-p', '.']).then(note),
+    commandStep('lint', [bin('biome'), 'ci', '--error-on-warnings', '--colors=off', '.']).then(note),
+    testStep('unit', filesOf('quick'), join(scratch, 'unit.xml'), { args }).then(note),
+  ])
+  note(localStep('coverage', () => judgeCoverage(coverageOf(ROOT, join(coverage, 'lcov.info')), LEAST_COVERAGE)))
+}
+
+async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> {
+  const build = await commandStep('build', [process.execPath, 'build.ts'])
+  note(build)
+  if (build.failed > 0) return void leftOut.push('slow and e2e: there is no binary')
+  const args = ['--timeout=120000']
+  note(await testStep('slow', filesOf('slow'), join(scratch, 'slow.xml'), { args, live: true, limit: 600 }))
+  if (!(await engineIsThere(labUp))) return
+  const parallel = [...args, '--parallel=4']
+  note(await testStep('e2e', filesOf('e2e'), join(scratch, 'e2e.xml'), { args: parallel, live: true, limit: 1800 }))
+}
+
+/** The lab if it can run here; otherwise the engine that `docker` reaches, which leaves out what is about versions. */
+async function engineIsThere(labUp: ReturnType<Lab['up']> | undefined): Promise<boolean> {
+  if (labUp) {
+    const { code, output } = await labUp
+    note({ name: 'lab', passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: [], seconds: 0, output })
+    return code === 0
+  }
+  const answers = await dockerAnswers()
+  leftOut.push(`${answers ? 'engines other than the one of this machine' : 'e2e, as no engine answers'}: ${whyNoLab()}`)
+  return answers
+}
+
+/** Which part a test file belongs to: the quick ones need neither an engine nor the binary. */
+function filesOf(part: 'quick' | 'slow' | 'e2e'): string[] {
+  const files = [...new Bun.Glob('test/**/*.test.ts').scanSync(ROOT)].sort()
+  return files.filter((file) => part === partOf(file))
+}
+
+function partOf(file: string): 'quick' | 'slow' | 'e2e' {
+  if (file.startsWith('test/e2e/')) return 'e2e'
+  return /(^|[/-])(build|faults)\.test\.ts$/.test(file) ? 'slow' : 'quick'
+}
+
+function note(result: Result): void {
+  results.push(result)
+  leftOut.push(...result.skipped)
+  const failed = result.failed > 0
+  print(`${failed ? 'FAILED' : 'ok    '} ${result.name.padEnd(8)} ${result.seconds.toFixed(1).padStart(6)} s`)
+  if (result.output.trim() !== '' && (failed || result.name === 'coverage')) print(result.output.trimEnd())
+}
+
+/** Leaves nothing running: what tests left on an engine that was there before, and the hosts that this run started. */
+async function cleanUp(): Promise<void> {
+  rmSync(scratch, { recursive: true, force: true })
+  if (flags.quick) return
+  if (lab?.startedSome) return lab.down()
+  const engines = ALL_HOSTS.filter(isUp).map(host)
+  await Promise.all(engines.map((engine) => engine.cleanUp(RUN_PREFIX).catch((error) => print(String(error)))))
+}
+
+let ending = false
+async function endBy(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): Promise<void> {
+  if (ending) return
+  ending = true
+  await endAll()
+  await cleanUp()
+  process.exit(128 + constants.signals[signal])
+}
+
+function finish(): void {
+  const total = (what: 'passed' | 'failed') => results.reduce((sum, result) => sum + result[what], 0)
+  if (leftOut.length > 0) print(`Left out:\n${leftOut.map((what) => `  ${what}`).join('\n')}`)
+  print(`${((performance.now() - began) / 1000).toFixed(0)} s`)
+  print(`${total('passed')} passed, ${total('failed')} failed`)
+  const incomplete = process.env['CI'] === 'true' && leftOut.length > 0
+  process.exitCode = total('failed') > 0 || incomplete ? 1 : 0
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
