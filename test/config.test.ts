@@ -1,0 +1,258 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Config, loadConfig, parseConfig, selectEnvironment } from '../lib/config.ts'
+import { StagecraftError } from '../lib/errors.ts'
+import { expectGolden } from './support/golden.ts'
+
+let root = ''
+let folders = 0
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'stagecraft-config-'))
+})
+afterAll(() => rmSync(root, { recursive: true }))
+
+/** A fresh project folder with these files. */
+function folder(files: Readonly<Record<string, string | Uint8Array>>): string {
+  const path = join(root, String(++folders))
+  mkdirSync(path)
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(path, name), content)
+  return path
+}
+
+function errorOf(text: string): StagecraftError {
+  try {
+    parseConfig(text)
+  } catch (error) {
+    if (error instanceof StagecraftError) return error
+    throw error
+  }
+  throw new Error('no error')
+}
+
+/** The lines of an error, without the file's name. */
+function problems(text: string): string[] {
+  const error = errorOf(text)
+  expect(error.kind).toBe('config')
+  return (error.detail ?? '').split('\n').map((line) => line.replace('stagecraft.yml:', ''))
+}
+
+function printed(error: unknown): string {
+  if (!(error instanceof StagecraftError)) throw error
+  return [error.message, ...(error.detail ? [error.detail] : []), `  hint: ${error.hint}`].join('\n')
+}
+
+test('loadConfig() gives one local environment where there is no file', async () => {
+  const local = { env_file: [], data: [], services: {} }
+  expect(await loadConfig(folder({}))).toEqual({ project: {}, compose: [], environments: { local } })
+})
+
+test('loadConfig() reads every key there is', async () => {
+  const path = folder({
+    'stagecraft.yml': `
+project: {name: shop, registry: "ghcr.io/acme"}
+compose: [compose.yaml, compose.prod.yaml]
+environments:
+  local:
+  prod:
+    env_file: .env.prod
+    compose_project: shop_live
+    data: [./uploads, /srv/data]
+    services:
+      migrate: {job: true}
+      web:
+        rollout: {strategy: recreate, health_timeout: 2m, min_ready: 500ms}
+      db: {rollout: {strategy: hold}}
+      idle:
+`,
+  })
+  expect(await loadConfig(path)).toEqual({
+    file: join(path, 'stagecraft.yml'),
+    project: { name: 'shop', registry: 'ghcr.io/acme' },
+    compose: ['compose.yaml', 'compose.prod.yaml'],
+    environments: {
+      local: { env_file: [], data: [], services: {} },
+      prod: {
+        env_file: ['.env.prod'],
+        compose_project: 'shop_live',
+        data: ['./uploads', '/srv/data'],
+        services: {
+          migrate: { job: true, rollout: {} },
+          web: { rollout: { strategy: 'recreate', health_timeout: 120_000, min_ready: 500 } },
+          db: { rollout: { strategy: 'hold' } },
+          idle: { rollout: {} },
+        },
+      },
+    },
+  })
+})
+
+test('parseConfig() takes a file that says nothing for no file', () => {
+  const empty = { project: {}, compose: [], environments: { local: { env_file: [], data: [], services: {} } } }
+  for (const text of ['', '# nothing yet\n', '---\n', '{}', 'project:\n', '\uFEFFproject: {}\n']) {
+    expect(parseConfig(text)).toEqual(empty)
+  }
+})
+
+test('parseConfig() reports every error at once, with line, column and the nearest key', () => {
+  const text = [
+    'project:',
+    '  nmae: shop',
+    'enviroments: {}',
+    'environments:',
+    '  local: {}',
+    '  prod: {data: 5,',
+    '    env_file: a }',
+    '  test: {services: {',
+    '    web: {rollout: {health_timeout: soon}},',
+    '    db: {rollout: {strategy: rolling}}}}',
+  ].join('\n')
+  expectGolden('core/config.md', 'errors', printed(errorOf(text)))
+})
+
+test('parseConfig() knows no keys but its own, at every level, and names all of them', () => {
+  expect(
+    problems('a: 1\nb: 2\nenvironments: {p: {c: 1, d: 2, services: {web: {jbo: true, rollout: {min_raedy: 1s}}}}}'),
+  ).toEqual([
+    '1:1: unknown key "a" (known here: project, compose, environments)',
+    '2:1: unknown key "b" (known here: project, compose, environments)',
+    '3:20: unknown key "c" (known here: env_file, compose_project, data, services)',
+    '3:26: unknown key "d" (known here: env_file, compose_project, data, services)',
+    '3:49: unknown key "jbo" (did you mean "job"?)',
+    '3:70: unknown key "min_raedy" (did you mean "min_ready"?)',
+  ])
+})
+
+test('parseConfig() does not accept what is not built yet', () => {
+  for (const key of ['hosts: [a]', 'root: /srv', 'keep: 5', 'proxy: {}', 'hooks: {}']) {
+    expect(problems(`environments: {prod: {${key}}}`)).toHaveLength(1)
+  }
+  expect(problems('databases: {}')).toHaveLength(1)
+})
+
+test('parseConfig() says what a value must be and what it is', () => {
+  const cases: Readonly<Record<string, string>> = {
+    'project: [1]': '1:10: must be a mapping, not a list',
+    'project: {name: Shop}':
+      '1:17: must be a project name (lower-case letters, digits, - and _; at most 63), not "Shop"',
+    'project: {name: }': '1:17: must be a project name, not nothing',
+    'project: {registry: "https://ghcr.io"}':
+      '1:21: must be a registry such as ghcr.io/acme, without a scheme, not "https://ghcr.io"',
+    'compose: [a, [b]]': '1:14: must be a path, not a list',
+    'compose: ""': '1:10: must not be empty',
+    'compose: "a\\nb"': '1:10: must be a path without control characters',
+    'compose: {}': '1:10: must be a path or a list of paths, not a mapping',
+    'environments: {}': '1:15: must name at least one environment',
+    'environments: []': '1:15: must be a mapping, not a list',
+    'environments: {"../x": {}}':
+      '1:16: must be an environment name (lower-case letters, digits, - and _; at most 63), not "../x"',
+    'environments: {p: {services: {w: {job: yes}}}}': '1:40: must be true or false, not "yes"',
+    'environments: {p: {services: {w: {rollout: {min_ready: 5}}}}}':
+      '1:56: must be a duration such as 500ms, 60s, 5m or 1h, not 5',
+    'environments: {p: {services: {w: {rollout: {health_timeout: 0s}}}}}': '1:61: must be more than zero',
+    'environments: {p: {services: {w: {rollout: {min_ready: 25h}}}}}': '1:56: must be at most 24h',
+    'environments: {p: {services: {"a b": {}}}}': '1:31: must be the name of a service, not "a b"',
+    'environments: {constructor: {}}': '1:16: "constructor" cannot be a name',
+    'just text': '1:1: must be a mapping, not "just text"',
+    '[1, 2]': '1:1: must be a mapping, not a list',
+  }
+  for (const [text, problem] of Object.entries(cases)) expect(problems(text)).toEqual([problem])
+})
+
+test('parseConfig() reports what is no YAML with its place', () => {
+  expectGolden('core/config.md', 'syntax', printed(errorOf('project: {}\nenvironments: {local: {}}\nproject: {}\n')))
+  expect(problems('a: [1,\nb: 2')[0]).toMatch(/^2:\d+: /)
+  expect(problems('project: {name: !env x}')[0]).toContain('1:17: Unresolved tag: !env')
+  expect(problems('a: 1\n---\nb: 2\n')[0]).toMatch(/^2:1: Source contains multiple documents/)
+  expect(problems('project: *nowhere')[0]).toContain('1:10: Unresolved alias')
+})
+
+test('parseConfig() allows anchors, merges and top-level x- keys, and finds errors behind them', () => {
+  const text = (timeout: string) => `
+x-slow: &slow
+  health_timeout: ${timeout}
+environments:
+  prod: {services: {web: {rollout: {<<: *slow, min_ready: 1s}}, api: {rollout: *slow}}}
+`
+  expect(parseConfig(text('5m')).environments['prod']?.services).toEqual({
+    web: { rollout: { health_timeout: 300_000, min_ready: 1000 } },
+    api: { rollout: { health_timeout: 300_000 } },
+  })
+  const problem = '3:19: must be a duration such as 500ms, 60s, 5m or 1h, not "never"'
+  expect(problems(text('never'))).toEqual([problem])
+})
+
+test('parseConfig() refuses aliases that grow without bounds', () => {
+  const levels = Array.from({ length: 12 }, (_, level) => {
+    const below =
+      level === 0
+        ? '"x"'
+        : Array(9)
+            .fill(`*l${level - 1}`)
+            .join(', ')
+    return `x-${level}: &l${level} [${below}]`
+  })
+  expect(problems(levels.join('\n'))).toEqual(['1:1: Excessive alias count indicates a resource exhaustion attack'])
+})
+
+test('loadConfig() refuses what cannot be a configuration file', async () => {
+  const messages: string[] = []
+  const long = folder({ 'stagecraft.yml': `# ${'x'.repeat(1024 * 1024)}` })
+  const binary = folder({ 'stagecraft.yml': new Uint8Array([0xff, 0xfe, 0x00]) })
+  const directory = folder({})
+  mkdirSync(join(directory, 'stagecraft.yml'))
+  const loop = folder({})
+  symlinkSync('stagecraft.yml', join(loop, 'stagecraft.yml'))
+  for (const path of [long, binary, directory, loop]) {
+    const error = await loadConfig(path).catch((caught: unknown) => caught)
+    expect(error).toMatchObject({ kind: 'config' })
+    messages.push(error instanceof Error ? error.message : '')
+  }
+  expect(messages).toEqual([
+    'Cannot use stagecraft.yml: it is larger than 1 MiB',
+    'Cannot use stagecraft.yml: it is not UTF-8 text',
+    'Cannot use stagecraft.yml: it is not a file',
+    'Cannot use stagecraft.yml: it cannot be read (ELOOP)',
+  ])
+})
+
+test('loadConfig() does not overlook a file under another name', async () => {
+  const error = await loadConfig(folder({ 'stagecraft.yaml': '' })).catch((caught: unknown) => caught)
+  expect(error).toMatchObject({
+    kind: 'config',
+    message: 'Cannot use stagecraft.yaml: the file is called stagecraft.yml',
+    hint: 'Rename it: mv stagecraft.yaml stagecraft.yml',
+  })
+  const both = folder({ 'stagecraft.yaml': 'not looked at', 'stagecraft.yml': '' })
+  expect((await loadConfig(both)).environments).toHaveProperty('local')
+})
+
+const three = parseConfig('environments: {staging: {}, prod: {data: d}, local: {}}')
+const one = parseConfig('environments: {live: {}}')
+
+function selectError(config: Omit<Config, 'file'>, name?: string): StagecraftError {
+  try {
+    selectEnvironment(config, name)
+  } catch (error) {
+    if (error instanceof StagecraftError) return error
+  }
+  throw new Error('no error')
+}
+
+test('selectEnvironment() takes the one that is named, or the only one', () => {
+  expect(selectEnvironment(three, 'prod')).toEqual({ name: 'prod', env_file: [], data: ['d'], services: {} })
+  expect(selectEnvironment(one, undefined).name).toBe('live')
+})
+
+test('selectEnvironment() lists the environments in alphabetical order', () => {
+  expectGolden('core/config.md', 'unknown-environment', printed(selectError(three, 'prdo')))
+  expectGolden('core/config.md', 'no-environment', printed(selectError(three)))
+  expect([selectError(three, 'prdo').kind, selectError(three).kind]).toEqual(['not-found', 'usage'])
+})
+
+test('selectEnvironment() finds no environment under a name every object has, nor under a hostile one', () => {
+  for (const name of ['toString', '__proto__', '../x', '-rf', 'a\nb', '']) {
+    expect(selectError(one, name).message).toMatch(/^Cannot find environment ".*"$/)
+  }
+})
