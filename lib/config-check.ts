@@ -16,7 +16,7 @@ export function checkConfig(file: YamlFile): ParsedConfig | readonly Problem[] {
   const value = withoutExtensions(file.value ?? {})
   const parsed = v.safeParse(configSchema, value)
   const faults = [
-    ...unusableKeys(configSchema, value, []),
+    ...unseenFaults(configSchema, value, []),
     ...(parsed.issues ?? []).flatMap((issue) => faultsOf(issue)),
   ]
   if (parsed.success && faults.length === 0) return parsed.output
@@ -29,6 +29,12 @@ export function checkConfig(file: YamlFile): ParsedConfig | readonly Problem[] {
   return [...problems.values()].sort((a, b) => a.line - b.line || a.column - b.column)
 }
 
+const NO_LIST = 'must be a mapping, not a list'
+
+function isWithin(path: YamlPath, outer: YamlPath): boolean {
+  return outer.every((step, depth) => path[depth] === step)
+}
+
 /** Top-level `x-*` keys are the user's own, as in a Compose file. */
 function withoutExtensions(value: unknown): unknown {
   if (!isMapping(value)) return value
@@ -39,23 +45,23 @@ function withoutExtensions(value: unknown): unknown {
  * What valibot does not tell: every key that no schema knows (it reports the first of each mapping only), names that it
  * drops from records in silence, and lists, which pass for mappings.
  */
-function* unusableKeys(schema: unknown, value: unknown, path: YamlPath): Generator<Fault> {
+function* unseenFaults(schema: unknown, value: unknown, path: YamlPath): Generator<Fault> {
   const inner = unwrap(schema)
   if (!isMapping(inner)) return
   // A list passes for an object in valibot.
   if (Array.isArray(value) && (inner['entries'] || inner['type'] === 'record')) {
-    yield { path, part: 'value', message: 'must be a mapping, not a list' }
+    yield { path, part: 'value', message: NO_LIST }
   }
   if (!isMapping(value)) return
   for (const [key, item] of Object.entries(value)) {
     const here = [...path, key]
     if (isMapping(inner['entries'])) {
       const known = inner['entries']
-      if (Object.hasOwn(known, key)) yield* unusableKeys(known[key], item, here)
+      if (Object.hasOwn(known, key)) yield* unseenFaults(known[key], item, here)
       else yield { path: here, part: 'key', message: unknownKey(key, Object.keys(known)) }
     } else if (inner['type'] === 'record') {
       if (UNUSABLE.has(key)) yield { path: here, part: 'key', message: `${quote(key)} cannot be a name` }
-      yield* unusableKeys(inner['value'], item, here)
+      yield* unseenFaults(inner['value'], item, here)
     }
   }
 }
