@@ -15,10 +15,11 @@ interface Fault {
 export function checkConfig(file: YamlFile): ParsedConfig | readonly Problem[] {
   const value = withoutExtensions(file.value ?? {})
   const parsed = v.safeParse(configSchema, value)
-  const faults = [
-    ...unseenFaults(configSchema, value, []),
-    ...(parsed.issues ?? []).flatMap((issue) => faultsOf(issue)),
-  ]
+  const unseen = [...unseenFaults(configSchema, value, [])]
+  const lists = unseen.filter((fault) => fault.message === NO_LIST)
+  const seen = (parsed.issues ?? []).flatMap((issue) => faultsOf(issue))
+  // What valibot says of a list that it took for a mapping helps nobody.
+  const faults = [...unseen, ...seen.filter((fault) => !lists.some((list) => isWithin(fault.path, list.path)))]
   if (parsed.success && faults.length === 0) return parsed.output
   // Two users of one anchor have one error between them.
   const problems = new Map<string, Problem>()
