@@ -4,7 +4,7 @@ import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { coverageOf, judgeCoverage } from './support/coverage.ts'
-import { RUN_PREFIX } from './support/folder.ts'
+import { RUN } from './support/folder.ts'
 import { HOSTS, type HostName, host, isUp } from './support/lab.ts'
 import { dockerAnswers, Lab, whyNoLab } from './support/lab-life.ts'
 import { commandStep, endAll, localStep, type Result, testStep } from './support/steps.ts'
@@ -13,9 +13,9 @@ const ROOT = join(import.meta.dir, '..')
 const LEAST_COVERAGE = 85
 const ALL_HOSTS = Object.keys(HOSTS) as HostName[]
 
+process.env['STAGECRAFT_TEST_RUN'] = RUN
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
 process.chdir(ROOT)
-process.env['STAGECRAFT_TEST_RUN'] ??= process.pid.toString(36)
 
 const began = performance.now()
 const scratch = mkdtempSync(join(tmpdir(), 'stagecraft-run-'))
@@ -92,8 +92,14 @@ async function cleanUp(): Promise<void> {
   rmSync(scratch, { recursive: true, force: true })
   if (flags.quick) return
   if (lab?.startedSome) return lab.down()
-  const engines = ALL_HOSTS.filter(isUp).map(host)
-  await Promise.all(engines.map((engine) => engine.cleanUp(RUN_PREFIX).catch((error) => print(String(error)))))
+  const engines = lab ? ALL_HOSTS.filter(isUp) : (await dockerAnswers()) ? (['h1'] as const) : []
+  await Promise.all(
+    engines.map((name) =>
+      host(name)
+        .cleanUp(RUN)
+        .catch((error) => print(String(error))),
+    ),
+  )
 }
 
 let ending = false

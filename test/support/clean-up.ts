@@ -1,9 +1,9 @@
 import type { Engine } from './engine.ts'
 
 // Everything is chosen by the label that Compose puts on what it makes, or by the name that begins with the project's;
-// nothing of another project is touched. $0 is the beginning of the project names.
+// nothing of another project is touched. $0 is the project, or what the names of several begin with before a dash.
 const SCRIPT = `
-mine() { awk -v p="$0" 'index($2, p) == 1 || index($1, p) == 1 || index($1, "stagecraft-" p) == 1 { print $1 }' | sort -u; }
+mine() { awk -v p="$0" '$2 == p || index($2, p "-") == 1 || $1 ~ "^(stagecraft-)?" p "([-_:/]|$)" { print $1 }' | sort -u; }
 label='{{.Label "com.docker.compose.project"}}'
 each() { ids=$(cat); [ -z "$ids" ] || "$@" $ids >/dev/null || failed=1; }
 failed=
@@ -18,9 +18,9 @@ rm -f /tmp/.$0
 [ -z "$failed" ]
 `
 
-/** Removes what belongs to the Compose projects whose name begins with `prefix`. Throws if something stays. */
-export async function cleanUp(engine: Engine, prefix: string): Promise<void> {
-  if (!prefix.startsWith('sct-')) throw new Error(`Cannot clean up "${prefix}": not a project of the tests`)
-  const { code, stderr } = await engine.exec(['sh', '-c', SCRIPT, prefix])
-  if (code !== 0) throw new Error(`Cannot clean up ${prefix} on ${engine.name}: ${stderr}`)
+/** Removes what belongs to the Compose project `name`, and to those named `<name>-…`. Throws if something stays. */
+export async function cleanUp(engine: Engine, name: string): Promise<void> {
+  if (!/^(sct-[a-z0-9]+|stagecraft-demo$)/.test(name)) throw new Error(`Cannot clean up "${name}": not the tests' own`)
+  const { code, stderr } = await engine.exec(['sh', '-c', SCRIPT, name])
+  if (code !== 0) throw new Error(`Cannot clean up ${name} on ${engine.name}: ${stderr}`)
 }

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, statSync, utimesSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { cleanUp } from './clean-up.ts'
 import { type Folder, makeFolder } from './folder.ts'
@@ -35,6 +35,10 @@ export type Engine = Place & {
   exec: (argv: readonly string[], options?: RunOptions) => Promise<Ran>
   start: (argv: readonly string[], options?: RunOptions) => Running
   docker: (args: readonly string[], options?: RunOptions) => Promise<Ran>
+  /** Runs a command with its output on our own, as a person sees it. @returns its exit code. */
+  show: (argv: readonly string[], options?: RunOptions) => Promise<number>
+  /** The path of dist/stagecraft on the engine's machine, where it is copied if another one is there. */
+  binary: () => string
   /** Runs dist/stagecraft there. */
   stagecraft: (args: readonly string[], options?: RunOptions) => Promise<Ran>
   startStagecraft: (args: readonly string[], options?: RunOptions) => Running
@@ -44,8 +48,8 @@ export type Engine = Place & {
   freePort: () => Promise<number>
   /** A new empty project folder with a name that no other project of the engine has. */
   folder: (name: string) => Folder
-  /** Removes what belongs to the Compose projects whose name begins so: containers, networks, volumes, images. */
-  cleanUp: (prefix: string) => Promise<void>
+  /** Removes what belongs to the Compose project `name` and to `<name>-…`: containers, networks, volumes, images. */
+  cleanUp: (name: string) => Promise<void>
 }
 
 export function engineOf(place: Place): Engine {
@@ -55,13 +59,15 @@ export function engineOf(place: Place): Engine {
     ...place,
     exec,
     start: (argv, options = {}) => start(place, argv, options),
+    show: (argv, options = {}) => show(place, argv, options),
+    binary,
     docker: (args, options) => exec(['docker', ...args], options),
     stagecraft: (args, options) => exec([binary(), ...args], options),
     startStagecraft: (args, options = {}) => start(place, [binary(), ...args], options),
     fetch: (port, path = '/') => get(`http://${place.ip}:${port}${path}`),
     freePort: () => freePort(place.ip),
     folder: (name) => makeFolder(engine, name),
-    cleanUp: (prefix) => cleanUp(engine, prefix),
+    cleanUp: (name) => cleanUp(engine, name),
   }
   return engine
 }
@@ -72,12 +78,21 @@ const WRAPPER = 'cd "$1" || exit 125; pid=$2; limit=$3; shift 3; exec timeout -k
 const WITH_PID = 'echo $$ >"$0"; exec "$@"'
 let started = 0
 
-function start(place: Place, argv: readonly string[], options: RunOptions): Running {
+function wrap(place: Place, argv: readonly string[], options: RunOptions): { command: string[]; pidFile: string } {
   const pidFile = join('/tmp', `sct-${process.pid}-${++started}.pid`)
   const environment = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`)
   const limits = [options.cwd ?? '/', pidFile, String(options.timeout ?? 120)]
   const program = ['sh', '-c', WITH_PID, pidFile, ...argv]
-  const command = place.argvOf(['sh', '-c', WRAPPER, 'sh', ...limits, ...environment, ...program])
+  return { command: place.argvOf(['sh', '-c', WRAPPER, 'sh', ...limits, ...environment, ...program]), pidFile }
+}
+
+function show(place: Place, argv: readonly string[], options: RunOptions): Promise<number> {
+  const { command } = wrap(place, argv, options)
+  return Bun.spawn(command, { env: place.environment, stdin: 'ignore', stdout: 'inherit', stderr: 'inherit' }).exited
+}
+
+function start(place: Place, argv: readonly string[], options: RunOptions): Running {
+  const { command, pidFile } = wrap(place, argv, options)
   const child = Bun.spawn(command, {
     env: place.environment,
     stdin: options.stdin === undefined ? 'ignore' : Buffer.from(options.stdin),
@@ -93,7 +108,11 @@ function start(place: Place, argv: readonly string[], options: RunOptions): Runn
     await Bun.spawn(place.argvOf(['sh', '-c', `kill -${name} "$(cat "$0")"`, pidFile]), { env: place.environment })
       .exited
   }
-  const done = texts.then(async ([stdout, stderr]) => ({ code: await child.exited, stdout, stderr }))
+  const done = texts.then(async ([stdout, stderr]) => {
+    const code = await child.exited
+    rmSync(place.seenHere(pidFile), { force: true })
+    return { code, stdout, stderr }
+  })
   return { done, output: () => printed, signal }
 }
 

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import type { Engine, Ran, Running, RunOptions } from './engine.ts'
 
 /** The first part of every Compose project name of this run: what a run that was interrupted sweeps by. */
-export const RUN_PREFIX = `sct-${process.env['STAGECRAFT_TEST_RUN'] ?? process.pid.toString(36)}-`
+export const RUN = process.env['STAGECRAFT_TEST_RUN'] ?? `sct-${process.pid.toString(36)}`
 let folders = 0
 
 /** A project folder on an engine's machine. Commands run in it; its name is the Compose project's. */
@@ -18,6 +18,7 @@ export type Folder = {
   exists: (file: string) => boolean
   remove: (file: string) => void
   exec: (argv: readonly string[], options?: RunOptions) => Promise<Ran>
+  show: (argv: readonly string[], options?: RunOptions) => Promise<number>
   docker: (args: readonly string[], options?: RunOptions) => Promise<Ran>
   stagecraft: (args: readonly string[], options?: RunOptions) => Promise<Ran>
   startStagecraft: (args: readonly string[], options?: RunOptions) => Running
@@ -32,7 +33,11 @@ export type Container = { service: string; id: string; image: string; started: s
 
 export function makeFolder(engine: Engine, title: string): Folder {
   // The pid keeps the names of test files that run at the same time apart.
-  const name = `${RUN_PREFIX}${process.pid.toString(36)}-${++folders}-${title}`
+  return folderAt(engine, `${RUN}-${process.pid.toString(36)}-${++folders}-${title}`)
+}
+
+/** The project folder of that name, made if it does not exist. */
+export function folderAt(engine: Engine, name: string): Folder {
   const path = join(engine.folders, name)
   const here = engine.seenHere(path)
   mkdirSync(here, { recursive: true })
@@ -43,6 +48,7 @@ export function makeFolder(engine: Engine, title: string): Folder {
     here,
     ...filesIn(here),
     exec: (argv, options) => engine.exec(argv, inside(options)),
+    show: (argv, options) => engine.show(argv, inside(options)),
     docker: (args, options) => engine.docker(args, inside(options)),
     stagecraft: (args, options) => engine.stagecraft(args, inside(options)),
     startStagecraft: (args, options) => engine.startStagecraft(args, inside(options)),

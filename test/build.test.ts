@@ -1,0 +1,47 @@
+import { afterAll, expect, test } from 'bun:test'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { version } from '../package.json'
+
+const BINARY = join(import.meta.dir, '../dist/stagecraft')
+const folder = mkdtempSync(join(tmpdir(), 'stagecraft-build-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const write = (file: string, content: string) => writeFileSync(join(folder, file), content)
+
+function run(...args: string[]): { code: number; stdout: string; stderr: string } {
+  const environment = { PATH: process.env['PATH'] ?? '', HOME: folder }
+  const { exitCode, stdout, stderr } = Bun.spawnSync([BINARY, ...args], { cwd: folder, env: environment })
+  return { code: exitCode, stdout: stdout.toString(), stderr: stderr.toString() }
+}
+
+test('the binary says its version, commit and target', () => {
+  const { code, stdout } = run('--version')
+  expect(stdout).toMatch(
+    new RegExp(`^stagecraft ${version} \\((unknown|[0-9a-f]{7}(-dirty)?), bun-(linux|darwin)-[\\w-]+\\)\n$`),
+  )
+  expect(code).toBe(0)
+})
+
+test('the binary neither reads the .env nor executes the bunfig.toml of the folder it runs in', () => {
+  write('compose.yaml', 'services: {web: {image: "busybox:1"}}\n')
+  write('broken.json', '[]')
+  // If .env were read, the state would be the broken file, by way of an expansion that only Bun makes.
+  write('.env', `STAGECRAFT_STATE_FILE=$HOME/broken.json\nNODE_OPTIONS=--require=${folder}/preload.js\n`)
+  write('preload.js', `require('node:fs').writeFileSync(${JSON.stringify(join(folder, 'executed'))}, 'yes')\n`)
+  write(
+    'bunfig.toml',
+    'preload = ["./preload.js"]\n[run]\npreload = ["./preload.js"]\n[test]\npreload = ["./preload.js"]\n',
+  )
+  write('tsconfig.json', '{ "compilerOptions": { "paths": { "*": ["./preload.js"] } } }')
+  write('package.json', '{ "type": "commonjs", "main": "preload.js" }')
+
+  expect(run('--version').code).toBe(0)
+  expect(run('releases', 'list')).toMatchObject({ code: 0 })
+  expect(existsSync(join(folder, 'executed'))).toBe(false)
+})
+
+test('the state file that the test above plants does break the binary when it is named', () => {
+  expect(run('releases', 'list', '--state', join(folder, 'broken.json'))).toMatchObject({ code: 9 })
+})
