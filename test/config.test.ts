@@ -153,7 +153,7 @@ test('parseConfig() says what a value must be and what it is', () => {
     'environments: {p: {services: {w: {rollout: {health_timeout: 0s}}}}}': '1:61: must be more than zero',
     'environments: {p: {services: {w: {rollout: {min_ready: 25h}}}}}': '1:56: must be at most 24h',
     'environments: {p: {services: {"a b": {}}}}': '1:31: must be the name of a service, not "a b"',
-    'environments: {constructor: {}}': '1:16: "constructor" cannot be a name',
+    'environments: {a: {}, constructor: {}}': '1:23: "constructor" cannot be a name',
     'just text': '1:1: must be a mapping, not "just text"',
     '[1, 2]': '1:1: must be a mapping, not a list',
   }
