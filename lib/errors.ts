@@ -23,19 +23,47 @@ export class StagecraftError extends Error {
   readonly kind: ErrorKind
   readonly hint: string | undefined
   readonly detail: string | undefined
+  /** the signal that ended the work: the exit code is then 128 + its number */
+  readonly signal: number | undefined
 
-  constructor(kind: ErrorKind, message: string, options: { hint?: string; detail?: string; cause?: unknown } = {}) {
+  constructor(kind: ErrorKind, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'StagecraftError'
     this.kind = kind
     this.hint = options.hint
     this.detail = options.detail
+    this.signal = options.signal
   }
+}
+
+interface ErrorOptions {
+  hint?: string | undefined
+  detail?: string | undefined
+  cause?: unknown
+  signal?: number | undefined
+}
+
+/** @returns the same error, with another hint after its own. */
+export function withHint(error: StagecraftError, hint: string): StagecraftError {
+  const { kind, message, detail, signal, cause } = error
+  return new StagecraftError(kind, message, {
+    hint: [error.hint, hint].filter(Boolean).join('\n'),
+    detail,
+    signal,
+    cause,
+  })
+}
+
+/** @returns message and detail of an error, for a place that is not the screen. */
+export function errorText(error: unknown): string {
+  if (!(error instanceof StagecraftError)) return error instanceof Error ? error.message : String(error)
+  return [error.message, error.detail].filter(Boolean).join('\n')
 }
 
 /** @returns the process exit code of an error: anything that is not ours is a bug (1). */
 export function exitCodeOf(error: unknown): number {
-  return error instanceof StagecraftError ? EXIT_CODES[error.kind] : EXIT_CODES.bug
+  if (!(error instanceof StagecraftError)) return EXIT_CODES.bug
+  return error.signal === undefined ? EXIT_CODES[error.kind] : 128 + error.signal
 }
 
 /** @returns the errno name (`ENOENT`, `ENOSPC` …) of a system error, or undefined. */

@@ -1,0 +1,73 @@
+import type { ComposeModel, ComposeSource } from './compose.ts'
+import { childError, type Docker } from './docker.ts'
+import { StagecraftError } from './errors.ts'
+import type { Emit } from './events.ts'
+import { type BuildTarget, buildModel, imageRepository } from './images.ts'
+
+/** What building and pushing need: a release has it, and so has `stagecraft build`, which makes none. */
+export interface BuildInput {
+  readonly project: { readonly model: ComposeModel; readonly source: ComposeSource; readonly directory: string }
+  readonly targets: readonly BuildTarget[]
+  readonly docker: Docker
+  readonly emit: Emit
+}
+
+/** @throws failed (5) with everything the build said */
+export async function buildImages({ project, targets, docker, emit }: BuildInput): Promise<void> {
+  const envFiles = project.source.envFiles.flatMap((file) => ['--env-file', file])
+  const flags = ['--progress', 'plain', '-p', project.model.name, '--project-directory', project.directory]
+  const args = ['compose', ...flags, ...envFiles, '-f', '-', 'build', ...targets.map(({ service }) => service)]
+  const result = await docker.try(args, {
+    cwd: project.directory,
+    input: JSON.stringify(buildModel(project.model, targets)),
+    onLine: (line) => emit({ type: 'output', phase: 'build', line }),
+    limit: 1024 * 1024,
+  })
+  if (result.code !== 0) throw childError(`build ${targets.map(({ service }) => service).join(', ')}`, result)
+}
+
+/** Pushes the version's tags to the registry. @returns `<repository>@sha256:…` by service */
+export async function pushImages(
+  { project, targets, docker, emit }: BuildInput,
+  registry: string,
+): Promise<Record<string, string>> {
+  const digests: Record<string, string> = {}
+  for (const { service, versionTag } of targets) {
+    const remote = `${registry.replace(/\/+$/, '')}/${versionTag}`
+    await docker.run(`tag ${versionTag} for the registry`, ['tag', versionTag, remote])
+    const onLine = (line: string) => emit({ type: 'output', phase: 'push', line })
+    const result = await docker.try(['push', remote], { onLine })
+    if (result.code !== 0)
+      throw registryError(`push ${remote}`, result.stderr.trim(), childError(`push ${remote}`, result))
+    const digest = /digest: (sha256:[0-9a-f]{64})/.exec(result.stdout)?.[1]
+    if (digest)
+      digests[service] = `${registry.replace(/\/+$/, '')}/${imageRepository(project.model.name, service)}@${digest}`
+  }
+  return digests
+}
+
+/** @throws failed (5) where the registry has no such image, unreachable (8) where it does not answer */
+export async function pullImages(docker: Docker, emit: Emit, images: readonly string[]): Promise<void> {
+  for (const image of images) {
+    const result = await docker.try(['pull', image], {
+      onLine: (line) => emit({ type: 'output', phase: 'push', line }),
+    })
+    if (result.code !== 0)
+      throw registryError(`pull ${image}`, result.stderr.trim(), childError(`pull ${image}`, result))
+  }
+}
+
+/** Docker has no code of its own for a registry that does not answer; these are Go's and its client's words. */
+function registryError(what: string, said: string, error: StagecraftError): StagecraftError {
+  if (/dial tcp|no such host|connection refused|i\/o timeout|TLS handshake|network is unreachable/.test(said))
+    return new StagecraftError('unreachable', `Cannot ${what}: the registry does not answer`, {
+      detail: said,
+      hint: 'Check the image name and the network of this machine, then try again.',
+    })
+  if (/unauthorized|denied|authentication required|no basic auth/.test(said))
+    return new StagecraftError('failed', error.message, {
+      detail: said,
+      hint: 'Log in to the registry with `docker login`, and check the name of the image.',
+    })
+  return error
+}

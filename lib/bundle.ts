@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { writeFileAtomic } from './atomic-write.ts'
+import type { ComposeModel } from './compose.ts'
+import { errnoOf, StagecraftError } from './errors.ts'
+import type { ReleasedImage } from './images.ts'
+import type { ContentFile } from './render.ts'
+import type { Topology } from './services.ts'
+import type { PhaseName, Release } from './state.ts'
+
+/**
+ * What is known of a release beyond its record in releases.json: `releases/<id>/release.json` beside that file.
+ * Times are ISO 8601 in UTC, durations milliseconds.
+ */
+export interface Bundle {
+  readonly v: 1
+  readonly id: string
+  readonly environment: string
+  readonly version: string
+  readonly commit_sha: string
+  /** the Compose project's name */
+  readonly project: string
+  readonly phases: Partial<Record<PhaseName, PhaseRecord>>
+  readonly images: Readonly<Record<string, ReleasedImage>>
+  readonly topology: Topology
+  readonly content: readonly ContentFile[]
+  /** Compose's hash in the label of each service's containers, once they run */
+  readonly config_hashes: Readonly<Record<string, string>>
+  /** the commit point: from then on this release serves, until another one has one */
+  readonly switched_at?: string
+  readonly error?: { readonly message: string; readonly hint?: string; readonly detail?: string }
+}
+
+export interface PhaseRecord {
+  readonly started_at: string
+  readonly duration_ms: number
+  readonly note?: string
+}
+
+/** A release that served, with everything needed to put it back. */
+export interface ServingRelease {
+  readonly bundle: Bundle
+  readonly model: ComposeModel
+  /** the file that holds the model, for Compose */
+  readonly modelFile: string
+}
+
+export function bundleFolder(stateFile: string, id: string): string {
+  return join(dirname(stateFile), 'releases', id)
+}
+
+/** Read-only files of all releases, by hash. */
+export function contentFolder(stateFile: string): string {
+  return join(dirname(stateFile), 'content')
+}
+
+/** The release's own Compose model. */
+export function modelFile(stateFile: string, id: string): string {
+  return join(bundleFolder(stateFile, id), 'compose.json')
+}
+
+export function writeBundle(stateFile: string, bundle: Bundle): void {
+  writeFileAtomic(join(bundleFolder(stateFile, bundle.id), 'release.json'), `${JSON.stringify(bundle, null, 2)}\n`, {
+    mode: 0o600,
+    folderMode: 0o700,
+  })
+}
+
+/** The model holds env values in clear text (as Compose prints them): 0600 in a 0700 folder. */
+export function writeModel(stateFile: string, id: string, model: ComposeModel): void {
+  const file = modelFile(stateFile, id)
+  writeFileAtomic(file, `${JSON.stringify(model, null, 2)}\n`, { mode: 0o600, folderMode: 0o700 })
+}
+
+/** @returns undefined where the release has no bundle. @throws state (9) for one that cannot be read */
+export function readBundle(stateFile: string, id: string): Bundle | undefined {
+  return readJson<Bundle>(join(bundleFolder(stateFile, id), 'release.json'), (value) => value['v'] === 1)
+}
+
+/** @returns the release of the environment that answers now: the newest one with a commit point. */
+export function findServing(stateFile: string, releases: readonly Release[]): ServingRelease | undefined {
+  for (const { id } of releases) {
+    const bundle = readBundle(stateFile, id)
+    if (bundle?.switched_at === undefined) continue
+    const file = modelFile(stateFile, id)
+    const model = readJson<ComposeModel>(file, (value) => typeof value['services'] === 'object')
+    if (model === undefined)
+      throw new StagecraftError('state', `Cannot read ${file}: it does not exist, and release ${id} serves by it`, {
+        hint: 'Put the file back from a backup, or remove the folder of that release to adopt what runs.',
+      })
+    return { bundle, model, modelFile: file }
+  }
+  return undefined
+}
+
+/** The caller's type holds for what we wrote ourselves; `check` looks at what tells it apart from anything else. */
+function readJson<T>(file: string, check: (value: Record<string, unknown>) => boolean): T | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    if (typeof value === 'object' && value !== null && check({ ...value })) return value as T
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw unreadable(file, errnoOf(error) ?? 'it is not JSON', error)
+  }
+  throw unreadable(file, 'it is not a file of this version of Stagecraft')
+}
+
+function unreadable(file: string, why: string, cause?: unknown): StagecraftError {
+  return new StagecraftError('state', `Cannot read ${file}: ${why}`, {
+    cause,
+    hint: 'Put the file back from a backup, or remove the folder that it is in to adopt what runs.',
+  })
+}

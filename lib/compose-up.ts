@@ -1,0 +1,62 @@
+import { actFlags, type ComposeModel } from './compose.ts'
+import type { Need } from './services.ts'
+import { replicasOf } from './services.ts'
+
+/** A model in a file, and how to act on it. */
+export interface Stage {
+  readonly model: ComposeModel
+  readonly modelFile: string
+  /** the project folder */
+  readonly directory: string
+}
+
+/** One service that Compose is to bring up, with how many containers. */
+export interface Wanted {
+  readonly service: string
+  readonly replicas: number
+}
+
+/**
+ * `docker compose up` of just these services: never their dependencies, never a pull, never `-y` (with it Compose deletes
+ * the data of a volume whose definition changed).
+ * @param how make their containers anew, keep those there are, or leave it to Compose
+ */
+export function upArgs(stage: Stage, wanted: readonly Wanted[], how: 'anew' | 'keep'): string[] {
+  const scales = wanted.filter(({ service, replicas }) => replicasOf(stage.model.services[service] ?? {}) !== replicas)
+  return [
+    'compose',
+    ...actFlags(stage.model.name, stage.directory),
+    ...['-f', stage.modelFile, 'up', '-d', '--no-deps', '--no-build', '--pull', 'never'],
+    how === 'anew' ? '--force-recreate' : '--no-recreate',
+    ...scales.flatMap(({ service, replicas }) => ['--scale', `${service}=${replicas}`]),
+    ...wanted.map(({ service }) => service),
+  ]
+}
+
+/** Services that can start together, and those of them that must be ready before the next wave. */
+export interface Wave<T> {
+  readonly members: readonly T[]
+  readonly awaited: ReadonlySet<string>
+}
+
+/**
+ * Cuts services into waves: each starts after the ones it needs; `service_healthy` and
+ * `service_completed_successfully` are waited for, `service_started` is not.
+ */
+export function toWaves<T extends { readonly service: string }>(
+  members: readonly T[],
+  needs: Readonly<Record<string, readonly Need[]>>,
+): Wave<T>[] {
+  const waves: Wave<T>[] = []
+  let rest = [...members]
+  while (rest.length > 0) {
+    const open = new Set(rest.map(({ service }) => service))
+    const ready = rest.filter(({ service }) => !(needs[service] ?? []).some((need) => open.has(need.service)))
+    const wave = ready.length > 0 ? ready : rest // Compose refuses cycles; never loop for ever on one
+    rest = rest.filter((member) => !wave.includes(member))
+    const later = rest.flatMap(({ service }) => needs[service] ?? [])
+    const awaited = later.filter(({ condition }) => condition !== 'service_started').map(({ service }) => service)
+    waves.push({ members: wave, awaited: new Set(awaited) })
+  }
+  return waves
+}

@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto'
+import * as fs from 'node:fs'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import { errnoOf, StagecraftError } from './errors.ts'
+
+/** Read-only files that belong to a release are kept by hash, so that a rollback finds them as they were (design 5). */
+export interface ContentStore {
+  /** the folder that holds one entry a hash */
+  readonly folder: string
+  /** false: only hash, for a plan; nothing is written */
+  readonly write: boolean
+}
+
+/** Content is at most this many bytes; more stays where it is. */
+const MAX_BYTES = 50 * 1024 * 1024
+
+/** The walk's findings: an entry is hashed from what was copied, not from what is in the source a moment later. */
+interface Walk {
+  bytes: number
+  /** why this cannot be content, once that is known */
+  unfit?: string
+}
+
+export type Stored = { readonly hash: string; readonly path: string } | { readonly unfit: string }
+
+/**
+ * Stores a file or folder by the hash of its names, modes, links and bytes.
+ * @returns where it is (or would be), or why it is not content
+ * @throws config (3) for a link that leaves the folder and for what cannot be read
+ */
+export function storePath(store: ContentStore, source: string): Stored {
+  const copy = store.write ? temporaryPath(store) : undefined
+  const walk: Walk = { bytes: 0 }
+  try {
+    const root = fs.realpathSync(source)
+    const hash = hashEntry(root, copy, root, walk)
+    if (walk.unfit !== undefined) return { unfit: walk.unfit }
+    return { hash, path: keep(store, hash, copy) }
+  } catch (error) {
+    throw unreadable(source, error)
+  } finally {
+    if (copy) fs.rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+/** Stores a text as a file: an inline config or secret. @param mode permission bits, octal as in 0o444 */
+export function storeText(store: ContentStore, text: string, mode: number): { hash: string; path: string } {
+  const hash = digest(`file\0${mode.toString(8)}\0`, Buffer.from(text))
+  if (!store.write) return { hash, path: join(store.folder, hash) }
+  const copy = temporaryPath(store)
+  try {
+    fs.writeFileSync(copy, text, { mode: 0o600, flag: 'wx' })
+    fs.chmodSync(copy, mode)
+    return { hash, path: keep(store, hash, copy) }
+  } finally {
+    fs.rmSync(copy, { force: true })
+  }
+}
+
+let counter = 0
+function temporaryPath(store: ContentStore): string {
+  fs.mkdirSync(store.folder, { recursive: true, mode: 0o700 })
+  return join(store.folder, `.content-${process.pid}-${counter++}.tmp`)
+}
+
+/** Renames the copy to its hash. What is already there under that hash is the same, and stays. */
+function keep(store: ContentStore, hash: string, copy: string | undefined): string {
+  const path = join(store.folder, hash)
+  if (copy === undefined || fs.existsSync(path)) return path
+  const mode = fs.statSync(copy).mode & 0o7777
+  try {
+    fs.chmodSync(copy, mode | 0o700) // a folder without w cannot be renamed by its owner
+    fs.renameSync(copy, path)
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error
+  }
+  fs.chmodSync(path, mode)
+  return path
+}
+
+function hashEntry(source: string, copy: string | undefined, root: string, walk: Walk): string {
+  const stat = fs.lstatSync(source)
+  const mode = stat.mode & 0o7777
+  if (walk.unfit !== undefined) return ''
+  if (stat.isFile()) return hashFile(source, copy, stat, walk)
+  if (stat.isDirectory()) return hashFolder(source, copy, root, walk, stat)
+  if (stat.isSymbolicLink()) return hashLink(source, copy, root)
+  walk.unfit = `it contains a socket, fifo or device (${mode.toString(8)})`
+  return ''
+}
+
+function hashFile(source: string, copy: string | undefined, stat: fs.Stats, walk: Walk): string {
+  walk.bytes += stat.size
+  if (walk.bytes > MAX_BYTES) {
+    walk.unfit = 'it is larger than 50 MB'
+    return ''
+  }
+  const mode = stat.mode & 0o7777
+  const bytes = fs.readFileSync(source)
+  if (copy) {
+    fs.writeFileSync(copy, bytes, { flag: 'wx', mode: 0o600 })
+    keepOwnerAndMode(copy, stat)
+  }
+  return digest(`file\0${mode.toString(8)}\0`, bytes)
+}
+
+function hashFolder(source: string, copy: string | undefined, root: string, walk: Walk, stat: fs.Stats): string {
+  if (copy) fs.mkdirSync(copy, { mode: 0o700 })
+  const parts = fs
+    .readdirSync(source)
+    .toSorted()
+    .map((name) => {
+      const hash = hashEntry(join(source, name), copy && join(copy, name), root, walk)
+      return `${name}\0${hash}\0`
+    })
+  if (copy) keepOwnerAndMode(copy, stat)
+  return digest(`folder\0${(stat.mode & 0o7777).toString(8)}\0`, Buffer.from(parts.join('')))
+}
+
+function hashLink(source: string, copy: string | undefined, root: string): string {
+  const target = fs.readlinkSync(source)
+  if (isAbsolute(target) || !isInside(root, resolve(dirname(source), target)))
+    throw new StagecraftError('config', `Cannot keep ${source}: it is a link that leaves its folder (to ${target})`, {
+      hint: 'Put the file itself there, or list the mounted path under `data:` in stagecraft.yml: it then stays where it is.',
+    })
+  if (copy) fs.symlinkSync(target, copy)
+  return digest('link\0', Buffer.from(target))
+}
+
+/** Modes count: a 0600 file is unreadable to the container's user. Owners only where we may give them away. */
+function keepOwnerAndMode(copy: string, stat: fs.Stats): void {
+  if (process.getuid?.() === 0) fs.chownSync(copy, stat.uid, stat.gid)
+  fs.chmodSync(copy, stat.mode & 0o7777)
+}
+
+/** @returns whether `path` is `folder` or below it. */
+export function isInside(folder: string, path: string): boolean {
+  const way = relative(folder, path)
+  return way === '' || (way !== '..' && !way.startsWith('../') && !isAbsolute(way))
+}
+
+function digest(head: string, bytes: Buffer): string {
+  return createHash('sha256').update(head).update(bytes).digest('hex').slice(0, 32)
+}
+
+function unreadable(source: string, error: unknown): unknown {
+  const code = errnoOf(error)
+  if (error instanceof StagecraftError || code === undefined) return error
+  if (['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(code))
+    return new StagecraftError('state', `Cannot keep ${source} with the release: ${code}`, {
+      cause: error,
+      hint: 'Make room (or the file system writable) and try again. Nothing has been changed.',
+    })
+  const why = code === 'ENOENT' ? 'it does not exist' : `it cannot be read (${code})`
+  return new StagecraftError('config', `Cannot read ${source}: ${why}`, { cause: error })
+}

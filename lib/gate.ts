@@ -1,0 +1,157 @@
+import { type Container, type Docker, inspectContainers, lastLogLines } from './docker.ts'
+import { StagecraftError } from './errors.ts'
+
+/** Time as the library sees it: passed in, so that tests need not wait. */
+export interface Clock {
+  /** milliseconds since the epoch */
+  now(): number
+  sleep(ms: number): Promise<void>
+}
+
+/** Containers that must prove themselves before a rollout goes on. Durations are milliseconds. */
+export interface GateTarget {
+  readonly service: string
+  readonly ids: readonly string[]
+  /** to end with 0, rather than to stay */
+  readonly job: boolean
+  readonly healthTimeout: number | undefined
+  readonly minReady: number | undefined
+}
+
+const MIN_READY = 5_000
+const MIN_HEALTH_TIMEOUT = 60_000
+const JOB_TIMEOUT = 600_000
+
+type Verdict = { readonly ready: true } | { readonly ready: false; readonly failed?: string; readonly hint?: string }
+
+/**
+ * Waits until every container is healthy, or has run for `min_ready` where it has no healthcheck; a job until it has
+ * ended with 0. `docker compose up --wait` is no gate: it passes crash loops (tried).
+ * @throws failed (5) as soon as one cannot become ready, with its state and last words
+ */
+export async function gate(
+  docker: Docker,
+  targets: readonly GateTarget[],
+  clock: Clock,
+  onReady: (service: string) => void,
+): Promise<void> {
+  const started = clock.now()
+  const firstSeen = new Map<string, number>()
+  let waiting = targets.filter(({ ids }) => ids.length > 0)
+  while (waiting.length > 0) {
+    const containers = new Map(
+      (
+        await inspectContainers(
+          docker,
+          waiting.flatMap(({ ids }) => ids),
+        )
+      ).map((found) => [found.id, found]),
+    )
+    const now = clock.now()
+    const still: GateTarget[] = []
+    for (const target of waiting) {
+      const verdicts = target.ids.map((id) => {
+        const container = containers.get(id)
+        if (container?.state === 'running' && !firstSeen.has(id)) firstSeen.set(id, now)
+        return judge(target, container, firstSeen.get(id), now)
+      })
+      const bad = verdicts.findIndex((verdict) => !verdict.ready && verdict.failed !== undefined)
+      if (bad >= 0) throw await failure(docker, target, containers.get(target.ids[bad] ?? ''), verdicts[bad])
+      if (verdicts.every(({ ready }) => ready)) onReady(target.service)
+      else still.push(target)
+    }
+    for (const target of still) {
+      const limit = timeoutOf(target, containers)
+      const slow = target.ids
+        .map((id) => containers.get(id))
+        .find((found) => found && !judge(target, found, firstSeen.get(found.id), now).ready)
+      if (now - started >= limit) throw await failure(docker, target, slow, lateBy(target, limit))
+    }
+    waiting = still
+    if (waiting.length > 0) await clock.sleep(now - started < 5_000 ? 100 : 500)
+  }
+}
+
+/** One look at one container. */
+function judge(
+  target: GateTarget,
+  container: Container | undefined,
+  runningSince: number | undefined,
+  now: number,
+): Verdict {
+  if (container === undefined) return { ready: false, failed: 'it disappeared' }
+  const { state, exitCode, health } = container
+  if (target.job) return judgeJob(container)
+  if (state === 'exited' || state === 'dead') return exited(container)
+  if (state === 'restarting' || container.restarts > 0)
+    return {
+      ready: false,
+      failed: `it crashes and is restarted (exit code ${exitCode}, ${container.restarts} restarts)`,
+    }
+  if (health === 'unhealthy') return { ready: false, failed: 'its healthcheck says unhealthy' }
+  if (state !== 'running') return { ready: false }
+  if (health === 'healthy') return { ready: true }
+  if (health === 'starting') return { ready: false }
+  return now - (runningSince ?? now) >= (target.minReady ?? MIN_READY) ? { ready: true } : { ready: false }
+}
+
+function judgeJob({ state, exitCode }: Container): Verdict {
+  if (state === 'exited' && exitCode === 0) return { ready: true }
+  if (state === 'exited' || state === 'dead')
+    return { ready: false, failed: `the job failed with exit code ${exitCode}` }
+  return { ready: false }
+}
+
+function exited({ exitCode, oomKilled }: Container): Verdict {
+  const failed = `it ended with exit code ${exitCode}${oomKilled ? ' (out of memory)' : ''}`
+  if (exitCode !== 0) return { ready: false, failed }
+  return { ready: false, failed, hint: 'If it is meant to end, say `job: true` for it in stagecraft.yml.' }
+}
+
+/** More than the healthcheck itself can take, so that the engine's verdict comes first. */
+function timeoutOf(target: GateTarget, containers: ReadonlyMap<string, Container>): number {
+  if (target.healthTimeout !== undefined) return target.healthTimeout
+  if (target.job) return JOB_TIMEOUT
+  const times = target.ids.map((id) => containers.get(id)?.healthTime ?? 0)
+  return Math.max(MIN_HEALTH_TIMEOUT, ...times.map((time) => time + 5_000))
+}
+
+function lateBy(target: GateTarget, limit: number): Verdict {
+  const what = target.job ? 'it has not ended' : 'it has not become healthy'
+  return {
+    ready: false,
+    failed: `${what} after ${Math.round(limit / 1000)} s`,
+    hint: `Raise services.${target.service}.rollout.health_timeout in stagecraft.yml if it needs longer.`,
+  }
+}
+
+async function failure(
+  docker: Docker,
+  target: GateTarget,
+  container: Container | undefined,
+  verdict: Verdict | undefined,
+): Promise<StagecraftError> {
+  const failed = verdict && !verdict.ready ? verdict.failed : undefined
+  const detail = container ? await lastWords(docker, container) : undefined
+  const hint = verdict && !verdict.ready ? verdict.hint : undefined
+  return new StagecraftError('failed', `Cannot start ${target.service}: ${failed ?? 'it is not ready'}`, {
+    ...(detail === undefined ? {} : { detail }),
+    ...(hint === undefined ? {} : { hint }),
+  })
+}
+
+/** @returns state, exit code, last health output and last 20 log lines of a container that failed. */
+export async function lastWords(docker: Docker, container: Container): Promise<string> {
+  const { name, state, exitCode, oomKilled, health, healthOutput, restarts, error } = container
+  const facts = [`container ${name}: ${state}`, `exit code ${exitCode}`]
+  if (restarts > 0) facts.push(`${restarts} restarts`)
+  if (oomKilled) facts.push('out of memory')
+  if (health !== 'none') facts.push(`health ${health}`)
+  const logs = await lastLogLines(docker, container.id)
+  return [
+    facts.join(', '),
+    ...(error ? [`engine: ${error}`] : []),
+    ...(healthOutput ? [`last health output: ${healthOutput}`] : []),
+    logs ? `last log lines:\n${logs.replaceAll(/^/gm, '  ')}` : 'it has logged nothing',
+  ].join('\n')
+}

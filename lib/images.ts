@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto'
+import { canonical } from './canonical.ts'
+import type { ComposeModel, Service } from './compose.ts'
+import { type Docker, type Image, inspectImages } from './docker.ts'
+
+/** The image of one service in a release. */
+export interface ReleasedImage {
+  /** what people call it: the Compose file's name, or the tag with the version */
+  readonly name: string
+  /** what the model says: a tag or digest that never moves */
+  readonly reference: string
+  /** the image's id, `sha256:…` */
+  readonly id: string
+  /** equal where the content is, whatever the id: see `fingerprint` */
+  readonly fingerprint: string
+  readonly built: boolean
+  /** containers of it hold data: the image declares a volume */
+  readonly volumes: boolean
+  /** `<registry>/<name>@sha256:…` once it has been pushed */
+  readonly digest?: string
+}
+
+/** What `docker compose build` is asked to build, and how the results are called. */
+export interface BuildTarget {
+  readonly service: string
+  /** `<compose project>-<service>:<version>`: for people; it may move */
+  readonly versionTag: string
+}
+
+/** @returns the services with `build:`, in order of name. */
+export function buildTargets(model: ComposeModel, version: string): BuildTarget[] {
+  return Object.keys(model.services)
+    .filter((service) => model.services[service]?.build)
+    .toSorted()
+    .map((service) => ({ service, versionTag: `${imageRepository(model.name, service)}:${version}` }))
+}
+
+/** The model for `docker compose build`: the user's own name of the image stays, the version is one more tag. */
+export function buildModel(model: ComposeModel, targets: readonly BuildTarget[]): ComposeModel {
+  const services: Record<string, Service> = {}
+  for (const { service, versionTag } of targets) {
+    const { build, image, platform } = model.services[service] ?? {}
+    const tags = [...(build?.tags ?? []), ...(image === undefined ? [] : [versionTag])]
+    services[service] = {
+      image: image ?? versionTag,
+      ...(build ? { build: { ...build, ...(tags.length > 0 ? { tags } : {}) } } : {}),
+      ...(platform === undefined ? {} : { platform }),
+    }
+  }
+  return { ...model, services }
+}
+
+/**
+ * @returns the name under which the engine has the image of each service: a service without `build:` may use what
+ * another one builds, by the name in that one's `image:`
+ */
+export function imageNames(model: ComposeModel, targets: readonly BuildTarget[]): Map<string, string> {
+  const built = new Map(targets.map(({ service, versionTag }) => [service, versionTag]))
+  const byImage = new Map(targets.map(({ service, versionTag }) => [model.services[service]?.image, versionTag]))
+  byImage.delete(undefined)
+  return new Map(
+    Object.entries(model.services).map(([name, { image = '' }]) => [
+      name,
+      built.get(name) ?? byImage.get(image) ?? image,
+    ]),
+  )
+}
+
+/** Images that must be had from elsewhere before they can run: those the engine lacks, and `pull_policy: always`. */
+export function imagesToPull(
+  model: ComposeModel,
+  names: ReadonlyMap<string, string>,
+  present: ReadonlyMap<string, Image>,
+  targets: readonly BuildTarget[],
+): string[] {
+  const built = new Set(targets.map(({ versionTag }) => versionTag))
+  const wanted = [...names].filter(([service, name]) => {
+    if (built.has(name)) return false
+    const policy = model.services[service]?.pull_policy
+    return policy === 'always' || (!present.has(name) && policy !== 'never')
+  })
+  return [...new Set(wanted.map(([, name]) => name))].toSorted()
+}
+
+/** @returns what a release records of an image that the engine has. */
+export function releasedImage(
+  image: Image,
+  facts: { name: string; project: string; service: string; built: boolean },
+): ReleasedImage {
+  const repository = facts.name.split('@')[0]?.replace(/:[^/]*$/, '') ?? ''
+  const digest = facts.built ? undefined : image.digests.find((entry) => entry.startsWith(`${repository}@`))
+  return {
+    name: facts.name,
+    reference: digest ?? contentTag(facts.project, facts.service, image.id),
+    id: image.id,
+    fingerprint: fingerprint(image),
+    built: facts.built,
+    volumes: Object.keys(image.config['Volumes'] ?? {}).length > 0,
+  }
+}
+
+/** Gives each image the tag that keeps it on the engine for as long as a release needs it. */
+export async function keepImages(
+  docker: Docker,
+  project: string,
+  images: Readonly<Record<string, ReleasedImage>>,
+): Promise<void> {
+  const tags = Object.entries(images).map(([service, image]) => ({
+    id: image.id,
+    tag: contentTag(project, service, image.id),
+  }))
+  const present = await inspectImages(
+    docker,
+    tags.map(({ tag }) => tag),
+  )
+  for (const { id, tag } of tags)
+    if (present.get(tag)?.id !== id) await docker.run(`tag the image of ${tag}`, ['tag', id, tag])
+}
+
+/** `<compose project>-<service>:sc-<12 of the id>`: says what is in it, so it never moves (design 5). */
+export function contentTag(project: string, service: string, id: string): string {
+  return `${imageRepository(project, service)}:sc-${id.replace(/^sha256:/, '').slice(0, 12)}`
+}
+
+/** As Compose names what it builds: lower case, since repositories are. */
+export function imageRepository(project: string, service: string): string {
+  return `${project}-${service}`.toLowerCase()
+}
+
+/**
+ * Equal for images of equal content: layers and configuration, without what a rebuild changes for nothing (created,
+ * history; legacy builders' own fields; the labels in which Compose notes who built it).
+ */
+export function fingerprint(image: Image): string {
+  const { Hostname: _h, Domainname: _d, Image: _i, ContainerConfig: _c, Labels, ...config } = image.config
+  const labels = Object.entries(Labels ?? {}).filter(([name]) => !name.startsWith('com.docker.compose.'))
+  const parts = [image.layers, image.platform, canonical(config), canonical(Object.fromEntries(labels))]
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}

@@ -1,0 +1,105 @@
+import type { PhaseRecord } from '../bundle.ts'
+import { errorText, StagecraftError, withHint } from '../errors.ts'
+import { PHASES, type PhaseName, type PhaseStatus, type Release, type State } from '../state.ts'
+import type { Run } from './run.ts'
+
+/** A phase as the loop sees it: it returns one line that says what it did, or why there was nothing to do. */
+export interface Phase {
+  readonly name: PhaseName
+  readonly run: (run: Run) => Promise<string>
+}
+
+/**
+ * Runs the phases in order: `running`, the work, `completed`. The first failure is written `failed`, and every later
+ * phase `skipped`; then the error is thrown on.
+ * @param signalled the number of the signal that asked to stop, once one did
+ */
+export async function runPhases(
+  phases: readonly Phase[],
+  run: Run,
+  release: Release,
+  state: State,
+  signalled: () => number | undefined,
+): Promise<void> {
+  for (const phase of phases) {
+    const started = run.clock.now()
+    const record = (note?: string): PhaseRecord => ({
+      started_at: new Date(started).toISOString(),
+      duration_ms: run.clock.now() - started,
+      ...(note === undefined ? {} : { note }),
+    })
+    state.updatePhase(release.id, phase.name, 'running')
+    run.emit({ type: 'phase', phase: phase.name, status: 'running' })
+    try {
+      stopIfAsked(run, signalled())
+      const note = await phase.run(run)
+      run.save({ phases: { ...run.bundle.phases, [phase.name]: record(note) } })
+      state.updatePhase(release.id, phase.name, 'completed')
+      run.emit({ type: 'phase', phase: phase.name, status: 'completed', duration_ms: record().duration_ms, note })
+    } catch (error) {
+      throw fail(run, release, state, phase.name, record(), explain(error, run, signalled()))
+    }
+  }
+}
+
+/** Once the release serves, a signal does not undo it: what is left is finished. */
+function stopIfAsked(run: Run, signal: number | undefined): void {
+  if (signal !== undefined && run.bundle.switched_at === undefined)
+    throw new StagecraftError('failed', `Cannot go on: ended by signal ${signal}`)
+}
+
+/** Writes the failure down, in the state and in the bundle. If that fails too, both errors are told. */
+function fail(
+  run: Run,
+  release: Release,
+  state: State,
+  phase: PhaseName,
+  record: PhaseRecord,
+  error: StagecraftError,
+): StagecraftError {
+  const later = PHASES.slice(PHASES.indexOf(phase) + 1)
+  const changes: Partial<Record<PhaseName, PhaseStatus>> = { [phase]: 'failed' }
+  for (const name of later) changes[name] = 'skipped'
+  const { message, hint, detail } = error
+  try {
+    state.updatePhases(release.id, changes)
+    run.save({
+      phases: { ...run.bundle.phases, [phase]: record },
+      error: { message, ...(hint ? { hint } : {}), ...(detail ? { detail } : {}) },
+    })
+  } catch (second) {
+    return new StagecraftError('state', `Cannot record that ${phase} failed: ${errorText(second)}`, {
+      cause: second,
+      detail: errorText(error),
+      hint: error.hint,
+    })
+  }
+  run.emit({ type: 'phase', phase, status: 'failed', duration_ms: record.duration_ms })
+  for (const name of later) run.emit({ type: 'phase', phase: name, status: 'skipped' })
+  return error
+}
+
+/** Says what is true now: what serves, and what the exit code must be. */
+function explain(error: unknown, run: Run, signal: number | undefined): StagecraftError {
+  const known =
+    error instanceof StagecraftError
+      ? error
+      : new StagecraftError('bug', `Stagecraft has a bug: ${error instanceof Error ? error.message : String(error)}`, {
+          cause: error,
+        })
+  if (run.bundle.switched_at !== undefined && known.kind !== 'state') {
+    const { message, hint, detail, cause } = known
+    return withHint(
+      new StagecraftError('after-commit', message, { hint, detail, cause }),
+      `${run.bundle.version} serves.`,
+    )
+  }
+  if (known.kind === 'not-restored') return known
+  const serves = run.serving
+    ? `${run.serving.bundle.version} (${run.serving.bundle.id}) still serves.`
+    : run.adopting
+      ? 'What ran before still runs.'
+      : 'Nothing was deployed before, and nothing runs now.'
+  if (signal === undefined) return withHint(known, serves)
+  return new StagecraftError('failed', `Cannot finish the release: ended by signal ${signal}`, { hint: serves, signal })
+}

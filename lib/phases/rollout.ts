@@ -1,0 +1,118 @@
+import { modelFile, writeModel } from '../bundle.ts'
+import type { Stage } from '../compose-up.ts'
+import { listContainers } from '../docker.ts'
+import { StagecraftError } from '../errors.ts'
+import { keepImages } from '../images.ts'
+import { isNothingToDo, type ServicePlan } from '../plan.ts'
+import { plannedImages, plannedModel } from '../plan-model.ts'
+import { adoptedModel, type Planning, planRollout } from '../planning.ts'
+import { putBack } from '../put-back.ts'
+import { bringUp, type Changes, freeNetworks, removeContainers } from '../rollout-steps.ts'
+import type { Run } from './run.ts'
+
+/**
+ * All or nothing (design 6): prepare creates what is new and runs jobs, switch replaces what changed, retire removes what
+ * is gone. Until the switch has ended a failure puts back what served.
+ */
+export async function rollout(run: Run): Promise<string> {
+  const planning = await planRollout({ ...run, version: run.bundle.version })
+  const { plan } = planning
+  run.emit({ type: 'plan', plan })
+  const stage = await recordTarget(run, planning)
+  const changes: Changes = { touched: new Set(), replaced: plan.networks.filter(({ action }) => action === 'replace') }
+  try {
+    await prepare(run, stage, planning, changes)
+    await switchOver(run, stage, planning, changes)
+    await commit(run)
+  } catch (error) {
+    await putBack(run, planning, changes, servedBefore(run, planning), error)
+    throw error
+  }
+  await retire(run, planning)
+  return summarize(plan.services, isNothingToDo(plan))
+}
+
+/** Everything needed to put this release back is written before anything is changed. */
+async function recordTarget(run: Run, planning: Planning): Promise<Stage> {
+  const model = plannedModel(planning.input, planning.plan)
+  const images = plannedImages(planning.input, planning.plan)
+  for (const service of Object.keys(model.services))
+    if (images[service] === undefined)
+      throw new StagecraftError('failed', `Cannot start ${service}: the engine does not have its image`)
+  await keepImages(run.docker, model.name, images)
+  const { stateFile, directory, topology } = run.project
+  writeModel(stateFile, run.bundle.id, model)
+  const withDigests = Object.entries(images).map(([service, image]) => {
+    const digest = run.digests[service]
+    return [service, digest === undefined ? image : { ...image, digest }] as const
+  })
+  run.save({ images: Object.fromEntries(withDigests), topology, content: run.rendering.content })
+  return { model, modelFile: modelFile(stateFile, run.bundle.id), directory }
+}
+
+async function prepare(run: Run, stage: Stage, { plan }: Planning, changes: Changes): Promise<void> {
+  const members = plan.services.filter(({ action }) => action === 'create' || action === 'job')
+  await bringUp(run, stage, members, changes)
+}
+
+async function switchOver(run: Run, stage: Stage, planning: Planning, changes: Changes): Promise<void> {
+  const { plan, containers } = planning
+  const members = plan.services.filter(({ action }) => action === 'recreate' || action === 'scale')
+  await freeNetworks(run.docker, changes.replaced, () => {
+    for (const { service } of members) changes.touched.add(service)
+  })
+  await bringUp(run, stage, members, changes, containers)
+}
+
+/** The commit point: from here on this release serves. Compose's hashes tell later what was changed by hand. */
+async function commit(run: Run): Promise<void> {
+  const hashes: Record<string, string> = {}
+  for (const { service, configHash } of await listContainers(run.restoring, run.rendering.model.name))
+    hashes[service] = configHash
+  run.save({ config_hashes: hashes, switched_at: new Date(run.clock.now()).toISOString() })
+}
+
+async function retire(run: Run, { plan, containers }: Planning): Promise<void> {
+  for (const { service } of plan.services.filter(({ action }) => action === 'remove')) {
+    run.emit({ type: 'service', service, step: 'remove' })
+    await removeContainers(
+      run.restoring,
+      containers.filter((container) => container.service === service),
+    )
+  }
+  for (const { network, action } of plan.networks)
+    if (action === 'remove') {
+      const result = await run.restoring.try(['network', 'rm', network])
+      if (result.code !== 0 && !/not found|no such network/i.test(result.stderr))
+        run.emit({ type: 'warning', message: `network ${network} is not used any more, but could not be removed` })
+    }
+}
+
+/** @returns the model that puts back what runs now: the serving release's, or what an adoption knows of it. */
+function servedBefore(run: Run, planning: Planning): Stage | undefined {
+  const { directory, stateFile } = run.project
+  if (run.serving) return { model: run.serving.model, modelFile: run.serving.modelFile, directory }
+  const model = adoptedModel(run.project, planning)
+  if (model === undefined) return undefined
+  const id = `${run.bundle.id}/adopted`
+  writeModel(stateFile, id, model)
+  return { model, modelFile: modelFile(stateFile, id), directory }
+}
+
+function summarize(services: readonly ServicePlan[], nothing: boolean): string {
+  if (nothing) return 'nothing to do: everything runs as it should'
+  const counts = new Map<string, number>()
+  for (const { action } of services) counts.set(action, (counts.get(action) ?? 0) + 1)
+  const words = {
+    create: 'created',
+    recreate: 'recreated',
+    scale: 'scaled',
+    job: 'run',
+    remove: 'removed',
+    hold: 'held',
+    unchanged: 'unchanged',
+  }
+  return Object.entries(words)
+    .flatMap(([action, word]) => (counts.get(action) ? [`${counts.get(action)} ${word}`] : []))
+    .join(', ')
+}

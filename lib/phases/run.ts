@@ -1,0 +1,32 @@
+import type { Bundle, ServingRelease } from '../bundle.ts'
+import type { Docker, Image } from '../docker.ts'
+import type { Emit } from '../events.ts'
+import type { Exec } from '../exec.ts'
+import type { Clock } from '../gate.ts'
+import type { BuildTarget } from '../images.ts'
+import type { Project } from '../project.ts'
+import type { Rendering } from '../render.ts'
+
+/** What the phases of one release work with, and what they find out for each other. */
+export interface Run {
+  readonly project: Project
+  readonly rendering: Rendering
+  readonly targets: readonly BuildTarget[]
+  readonly serving: ServingRelease | undefined
+  /** nothing has been released yet, but containers of the project run */
+  readonly adopting: boolean
+  readonly exec: Exec
+  /** ended by a signal */
+  readonly docker: Docker
+  /** not ended by a signal: for putting back what served */
+  readonly restoring: Docker
+  readonly clock: Clock
+  readonly emit: Emit
+  /** the engine's images by name, once build and push have brought them there */
+  images: ReadonlyMap<string, Image>
+  bundle: Bundle
+  /** where the registry has what was built, by service */
+  digests: Readonly<Record<string, string>>
+  /** writes the bundle with these changes */
+  readonly save: (changes: Partial<Bundle>) => void
+}

@@ -1,0 +1,53 @@
+import { canonical, sameContent } from './canonical.ts'
+import type { Service } from './compose.ts'
+import type { PlanInput } from './plan.ts'
+
+/** @returns what differs from the serving release, in words without values. */
+export function differences(service: string, target: Service, before: Service, input: PlanInput): string[] {
+  const now = input.images[service]
+  const was = input.serving?.bundle.images[service]
+  const reasons = now && was && now.fingerprint !== was.fingerprint ? ['its image changed'] : []
+  const [a, b] = [comparable(before), comparable(target)]
+  for (const key of new Set([...Object.keys(a), ...Object.keys(b)].toSorted()))
+    if (!sameContent(a[key], b[key])) reasons.push(describeChange(key, a[key], b[key], input))
+  return reasons
+}
+
+/** What makes Compose create another container: the image is compared by content, the number of replicas apart. */
+function comparable(service: Service): Record<string, unknown> {
+  const { image: _image, scale: _scale, deploy, ...rest } = service
+  const { replicas: _replicas, ...deployment } = deploy ?? {}
+  const files = (list: Service['configs']) => list?.map((file) => ({ ...file, mode: octal(file.mode) }))
+  const all = { ...rest, deploy: deployment, configs: files(rest.configs), secrets: files(rest.secrets) }
+  const value = canonical(all)
+  return typeof value === 'object' && value !== null ? { ...value } : {}
+}
+
+/** Compose 2.26 prints a mode as a number, 2.40 as a text. */
+function octal(mode: number | string | undefined): number | undefined {
+  return typeof mode === 'string' ? Number.parseInt(mode, 8) : mode
+}
+
+function describeChange(key: string, before: unknown, now: unknown, input: PlanInput): string {
+  if (key === 'environment') return `environment changed (${changedKeys(before, now).join(', ')})`
+  const changed = changedContent(input).filter((name) => contentKind(name) === key)
+  if (changed.length > 0 && ['volumes', 'configs', 'secrets'].includes(key))
+    return `content of ${changed.join(', ')} changed`
+  return `${key} changed`
+}
+
+function contentKind(name: string): string {
+  return name.startsWith('config ') ? 'configs' : name.startsWith('secret ') ? 'secrets' : 'volumes'
+}
+
+function changedContent(input: PlanInput): string[] {
+  const before = new Map(input.serving?.bundle.content.map(({ name, hash }) => [name, hash]))
+  return input.target.content
+    .filter(({ name, hash }) => before.has(name) && before.get(name) !== hash)
+    .map(({ name }) => name)
+}
+
+function changedKeys(before: unknown, now: unknown): string[] {
+  const [a, b] = [{ ...(before ?? {}) }, { ...(now ?? {}) }] as [Record<string, unknown>, Record<string, unknown>] // maps, from canonical()
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((key) => a[key] !== b[key]).toSorted()
+}

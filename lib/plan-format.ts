@@ -1,0 +1,54 @@
+import { pad, table } from './format.ts'
+import { isNothingToDo, type Plan, type ServicePlan } from './plan.ts'
+import { PHASES } from './state.ts'
+
+/** @returns a plan as lines for people: what each phase will do, each service with its reason, and what to know. */
+export function formatPlan(plan: Plan): string[] {
+  const width = Math.max(...PHASES.map((phase) => phase.length))
+  return [
+    `Plan for ${plan.environment} (Compose project ${plan.project}): ${plan.version}, ${serves(plan)}`,
+    '',
+    ...PHASES.flatMap((phase) => [
+      `${pad(phase, width)}  ${plan.phases[phase]}`.trimEnd(),
+      ...(phase === 'rollout' ? rolloutLines(plan) : []),
+    ]),
+    ...(plan.notes.length > 0 ? ['', ...plan.notes.map((note) => `note: ${note}`)] : []),
+    '',
+    conclusion(plan),
+  ]
+}
+
+/** @returns the lines about services and networks: the same in a plan and at the start of a rollout. */
+export function rolloutLines(plan: Plan): string[] {
+  const rows = [
+    ...plan.networks.map(({ network, action }) => [
+      network,
+      action,
+      action === 'replace' ? 'network: its definition changed; its services have a gap' : 'network: not used any more',
+    ]),
+    ...plan.services.map((service) => [service.service, actionWord(service), service.why + gap(service)]),
+  ]
+  return table(rows).map((line) => `  ${line}`)
+}
+
+function serves({ serving }: Plan): string {
+  return serving ? `where ${serving.version} (${serving.id}) serves` : 'the first release'
+}
+
+function actionWord({ action, ifImageChanges }: ServicePlan): string {
+  return ifImageChanges ? `${action}?` : action
+}
+
+function gap({ action }: ServicePlan): string {
+  return action === 'recreate' ? ' (with a gap while it restarts)' : ''
+}
+
+function conclusion(plan: Plan): string {
+  if (isNothingToDo(plan)) return 'Nothing to do: everything runs as it should.'
+  const open = plan.services.filter(({ ifImageChanges }) => ifImageChanges).length
+  const changed = plan.services.filter(
+    ({ action, ifImageChanges }) => !ifImageChanges && action !== 'unchanged' && action !== 'hold',
+  )
+  const words = [`${changed.length} to change`, ...(open > 0 ? [`${open} to change if the image differs`] : [])]
+  return `${plan.services.length} services: ${words.join(', ')}.`
+}

@@ -1,0 +1,54 @@
+import type { ComposeModel, Service } from './compose.ts'
+import type { ReleasedImage } from './images.ts'
+import type { Plan, PlanInput } from './plan.ts'
+
+/** @returns the model that will run: what is not touched stays exactly as the serving release has it. */
+export function plannedModel(input: PlanInput, plan: Plan): ComposeModel {
+  const services: Record<string, Service> = {}
+  for (const { service, action } of plan.services) {
+    const before = input.serving?.model.services[service]
+    const now = input.target.model.services[service]
+    if (now === undefined) continue
+    const image = input.images[service]?.reference
+    const keeps = before !== undefined && (action === 'hold' || (action === 'unchanged' && input.serving !== undefined))
+    services[service] = keeps ? { ...before, ...keptReplicas(now) } : { ...now, ...(image ? { image } : {}) }
+  }
+  const model = { ...input.target.model, services }
+  return withHeldFiles(model, input)
+}
+
+function keptReplicas(now: Service): Service {
+  return { ...(now.scale === undefined ? {} : { scale: now.scale }), ...(now.deploy ? { deploy: now.deploy } : {}) }
+}
+
+/** A held service still names the configs, secrets, networks and volumes of the release that made it. */
+function withHeldFiles(model: ComposeModel, input: PlanInput): ComposeModel {
+  const before = input.serving?.model
+  if (before === undefined) return model
+  const result = { ...model }
+  for (const kind of ['configs', 'secrets', 'networks', 'volumes'] as const) {
+    const all = { ...before[kind], ...model[kind] }
+    const used = new Set(Object.values(model.services).flatMap((service) => resourceKeys(service, kind)))
+    const kept = Object.entries(all).filter(([key]) => model[kind]?.[key] !== undefined || used.has(key))
+    if (kept.length > 0) Object.assign(result, { [kind]: Object.fromEntries(kept) })
+  }
+  return result
+}
+
+function resourceKeys(service: Service, kind: 'configs' | 'secrets' | 'networks' | 'volumes'): string[] {
+  if (kind === 'networks') return Object.keys(service.networks ?? {})
+  if (kind === 'volumes')
+    return (service.volumes ?? []).flatMap((mount) => (mount.type === 'volume' && mount.source ? [mount.source] : []))
+  return (service[kind] ?? []).map(({ source }) => source)
+}
+
+/** @returns the images of the services in the model that will run: an untouched service keeps the one it has. */
+export function plannedImages(input: PlanInput, plan: Plan): Record<string, ReleasedImage> {
+  const images: Record<string, ReleasedImage> = {}
+  for (const { service, action } of plan.services) {
+    const kept = action === 'hold' || action === 'unchanged' ? input.serving?.bundle.images[service] : undefined
+    const image = kept ?? input.images[service]
+    if (image && action !== 'remove') images[service] = image
+  }
+  return images
+}

@@ -1,0 +1,46 @@
+import { sameContent } from './canonical.ts'
+import type { ComposeModel, Resource, Service } from './compose.ts'
+import { StagecraftError } from './errors.ts'
+import type { NetworkPlan, PlanInput } from './plan.ts'
+
+/** A network cannot be changed in place: it is removed and made anew, and so are the services on it. */
+export function planNetworks(input: PlanInput): NetworkPlan[] {
+  const now = byName(input.target.model.networks, input.target.model.name)
+  const before = byName(input.serving?.model.networks, input.target.model.name)
+  return [...before]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([network, definition]): NetworkPlan[] => {
+      const target = now.get(network)
+      if (target === undefined) return [{ network, action: 'remove' }]
+      return sameContent(definition, target) ? [] : [{ network, action: 'replace' }]
+    })
+}
+
+/** @returns the project's own resources by the engine's name: external ones are never touched. */
+function byName(resources: ComposeModel['networks'], project: string): Map<string, Resource> {
+  const own = Object.entries(resources ?? {}).filter(([, resource]) => resource?.external !== true)
+  return new Map(own.map(([key, resource]) => [resource?.name ?? `${project}_${key}`, resource ?? {}]))
+}
+
+/** @returns the engine's names of the networks that a service is on. */
+export function networksOf(service: Service, model: ComposeModel): string[] {
+  return Object.keys(service.networks ?? {}).map((key) => model.networks?.[key]?.name ?? `${model.name}_${key}`)
+}
+
+/** Compose with `-y` deletes the data of a volume whose definition changed (tried); only its owner may decide that. */
+export function refuseChangedVolumes(input: PlanInput): void {
+  const before = byName(input.serving?.model.volumes, input.target.model.name)
+  for (const [volume, definition] of byName(input.target.model.volumes, input.target.model.name)) {
+    const was = before.get(volume)
+    if (was === undefined || sameContent(was, definition)) continue
+    throw new StagecraftError(
+      'config',
+      `Cannot change the definition of volume ${volume}: that would delete its data`,
+      {
+        hint:
+          'Give the volume another name in the Compose file and copy the data into it: ' +
+          `docker run --rm -v ${volume}:/from -v NEW_NAME:/to busybox cp -a /from/. /to/`,
+      },
+    )
+  }
+}

@@ -1,0 +1,91 @@
+import type { Service } from './compose.ts'
+import type { Container } from './docker.ts'
+import type { ReleasedImage } from './images.ts'
+import type { Action, PlanInput, ServicePlan } from './plan.ts'
+import { differences } from './plan-differences.ts'
+import { networksOf } from './plan-networks.ts'
+import { replicasOf } from './services.ts'
+
+/** Decides what to do to one service, looking at it alone. @param replaced networks that are made anew */
+export function planService(service: string, input: PlanInput, replaced: ReadonlySet<string>): ServicePlan {
+  const target = input.target.model.services[service] ?? {}
+  const before = input.serving?.model.services[service]
+  const containers = input.containers.filter((container) => container.service === service)
+  const image = input.images[service]
+  const hold = input.environment.services[service]?.rollout.strategy === 'hold'
+  const isJob = input.topology.jobs.includes(service)
+  const reasons = before ? differences(service, target, before, input) : []
+  const network = networksOf(target, input.target.model).find((name) => replaced.has(name))
+  if (network !== undefined) reasons.push(`its network ${network} changed`)
+  const replicas = wantedReplicas(target, before, containers)
+  const say = (action: Action, why: string, ifImageChanges = false): ServicePlan => ({
+    service,
+    action,
+    why,
+    replicas,
+    ifImageChanges,
+  })
+  const unknown = image === undefined
+  if (isJob) return planJob(say, before !== undefined, reasons, unknown)
+  if (containers.length === 0)
+    return replicas === 0
+      ? say('unchanged', 'no replicas are wanted')
+      : say('create', before ? 'it does not exist any more' : 'new')
+  if (hold && reasons.length > 0) return say('hold', `held; waiting: ${reasons.join('; ')}`)
+  if (hold) return say('hold', 'held: a deploy does not touch it')
+  if (before === undefined) return planAdoption(service, input, containers, say)
+  const drift = driftOf(service, input, containers)
+  if (drift) reasons.push(drift)
+  if (reasons.length > 0) return say('recreate', reasons.join('; '))
+  if (replicas !== containers.length) return say('scale', `${containers.length} → ${replicas} containers`)
+  const sick = containers.some(({ health }) => health === 'unhealthy')
+  if (sick && !holdsData(target, image)) return say('recreate', 'it is unhealthy')
+  if (unknown) return say('recreate', 'if the image that is built or pulled differs', true)
+  return say('unchanged', sick ? 'unhealthy, but it holds data: look at it yourself' : 'nothing changed')
+}
+
+type Say = (action: Action, why: string, ifImageChanges?: boolean) => ServicePlan
+
+/** A job runs again when something about it changed, not because its container is gone. */
+function planJob(say: Say, known: boolean, reasons: readonly string[], unknown: boolean): ServicePlan {
+  if (!known) return say('job', 'new: runs once, to its end')
+  if (reasons.length > 0) return say('job', `runs again: ${reasons.join('; ')}`)
+  if (unknown) return say('job', 'runs again if the image that is built or pulled differs', true)
+  return say('unchanged', 'has run, and nothing changed')
+}
+
+/** Containers of a project that Compose started by hand: as the file says, or not (design 5, adoption). */
+function planAdoption(service: string, input: PlanInput, containers: readonly Container[], say: Say): ServicePlan {
+  if (input.serving) return say('recreate', 'it runs without having been released')
+  const hashes = input.adoptable[service] ?? []
+  const image = input.images[service]
+  const asWritten = containers.every(({ configHash, state }) => hashes.includes(configHash) && state === 'running')
+  if (!asWritten)
+    return say('recreate', 'it runs, but not as the Compose file says now; what it was cannot be put back')
+  if (image === undefined) return say('recreate', 'if the image that is built or pulled differs', true)
+  const sameImage = containers.every((container) => container.image === image.id)
+  return sameImage ? say('unchanged', 'adopted as it runs') : say('recreate', 'its image changed')
+}
+
+/** @returns how the containers differ from what the serving release made, if they do. */
+function driftOf(service: string, input: PlanInput, containers: readonly Container[]): string | undefined {
+  const bundle = input.serving?.bundle
+  const stopped = containers.find(({ state }) => state !== 'running')
+  if (stopped) return `it is not running (${stopped.state}, exit code ${stopped.exitCode})`
+  const hash = bundle?.config_hashes[service]
+  if (hash !== undefined && containers.some(({ configHash }) => configHash !== hash)) return 'it was changed by hand'
+  const id = bundle?.images[service]?.id
+  return id !== undefined && containers.some(({ image }) => image !== id) ? 'its image was changed by hand' : undefined
+}
+
+/** The number in the file counts when it changed; otherwise a number set by hand stays. */
+function wantedReplicas(target: Service, before: Service | undefined, containers: readonly Container[]): number {
+  const wanted = replicasOf(target)
+  const sameAsBefore = before !== undefined && replicasOf(before) === wanted
+  return sameAsBefore && containers.length > 0 ? containers.length : wanted
+}
+
+function holdsData(service: Service, image: ReleasedImage | undefined): boolean {
+  const writable = (service.volumes ?? []).some((mount) => mount.type !== 'tmpfs' && mount.read_only !== true)
+  return writable || image?.volumes !== false
+}

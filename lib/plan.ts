@@ -1,0 +1,138 @@
+import type { Bundle } from './bundle.ts'
+import type { ComposeModel } from './compose.ts'
+import type { Environment } from './config.ts'
+import type { Container } from './docker.ts'
+import type { ReleasedImage } from './images.ts'
+import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
+import { planService } from './plan-service.ts'
+import type { Rendering } from './render.ts'
+import type { Topology } from './services.ts'
+import type { PhaseName } from './state.ts'
+
+/** What a rollout does to a service (design 6). */
+export type Action = 'unchanged' | 'create' | 'recreate' | 'scale' | 'job' | 'hold' | 'remove'
+
+/** What will be done to one service, and why. */
+export interface ServicePlan {
+  readonly service: string
+  readonly action: Action
+  /** one line, no env values */
+  readonly why: string
+  /** how many containers there are to be */
+  readonly replicas: number
+  /** true: only if its image, which is not known yet, changes */
+  readonly ifImageChanges: boolean
+}
+
+export interface NetworkPlan {
+  /** the engine's name of it */
+  readonly network: string
+  readonly action: 'replace' | 'remove'
+}
+
+/** What a release will do, phase by phase. The executor decides nothing. */
+export interface Plan {
+  readonly environment: string
+  readonly project: string
+  readonly version: string
+  readonly serving: { readonly id: string; readonly version: string } | null
+  /** one line a phase */
+  readonly phases: Readonly<Record<PhaseName, string>>
+  /** in the order in which they are acted on; services that go are last */
+  readonly services: readonly ServicePlan[]
+  readonly networks: readonly NetworkPlan[]
+  /** what the user should know and nothing is done about */
+  readonly notes: readonly string[]
+}
+
+/** Everything a plan follows from. */
+export interface PlanInput {
+  readonly environment: Environment
+  readonly version: string
+  readonly target: Rendering
+  readonly topology: Topology
+  /** by service; absent: not known before it is built or pulled */
+  readonly images: Readonly<Record<string, ReleasedImage>>
+  readonly serving: { readonly bundle: Bundle; readonly model: ComposeModel } | undefined
+  /** of the Compose project, in any state */
+  readonly containers: readonly Container[]
+  /** where nothing has been released yet but containers run: the labels they would have if they are as the file says */
+  readonly adoptable: Readonly<Record<string, readonly string[]>>
+  readonly phases: Readonly<Record<PhaseName, string>>
+}
+
+/**
+ * Decides what each phase will do. Pure.
+ * @throws config (3) where the definition of a volume changed: only its owner may decide about the data
+ */
+export function makePlan(input: PlanInput): Plan {
+  refuseChangedVolumes(input)
+  const networks = planNetworks(input)
+  const replaced = new Set(networks.filter(({ action }) => action === 'replace').map(({ network }) => network))
+  const plans = new Map<string, ServicePlan>()
+  for (const service of input.topology.order) {
+    const own = planService(service, input, replaced)
+    plans.set(service, follow(own, input.topology, plans))
+  }
+  return {
+    environment: input.environment.name,
+    project: input.target.model.name,
+    version: input.version,
+    serving: input.serving ? { id: input.serving.bundle.id, version: input.serving.bundle.version } : null,
+    phases: input.phases,
+    services: [...plans.values(), ...planRemovals(input)],
+    networks,
+    notes: notesOf(input),
+  }
+}
+
+/** @returns whether a plan leaves everything as it is. */
+export function isNothingToDo(plan: Plan): boolean {
+  const done = plan.services.every(
+    ({ action, ifImageChanges }) => !ifImageChanges && ['unchanged', 'hold'].includes(action),
+  )
+  return done && plan.networks.length === 0
+}
+
+/** What uses something of a service that is made anew is made anew after it. */
+function follow(own: ServicePlan, topology: Topology, plans: ReadonlyMap<string, ServicePlan>): ServicePlan {
+  if (own.action !== 'unchanged' && own.action !== 'scale' && !own.ifImageChanges) return own
+  if (topology.jobs.includes(own.service)) return own
+  const needs = (topology.needs[own.service] ?? []).filter(({ follows, service }) => {
+    const plan = plans.get(service)
+    return follows && (plan?.action === 'recreate' || plan?.action === 'create')
+  })
+  const certain = needs.find(({ service }) => !plans.get(service)?.ifImageChanges)
+  const cause = certain ?? (own.ifImageChanges ? undefined : needs[0])
+  if (cause === undefined) return own
+  const why = `it ${cause.why}, which is made anew`
+  return { ...own, action: 'recreate', why, ifImageChanges: certain === undefined }
+}
+
+function planRemovals(input: PlanInput): ServicePlan[] {
+  const gone = Object.keys(input.serving?.model.services ?? {}).filter((name) => !input.target.model.services[name])
+  return gone.toSorted().map((service) => ({
+    service,
+    action: 'remove',
+    why: 'not in the Compose file any more; its volumes stay',
+    replicas: 0,
+    ifImageChanges: false,
+  }))
+}
+
+function notesOf(input: PlanInput): string[] {
+  const known = new Set([
+    ...Object.keys(input.target.model.services),
+    ...Object.keys(input.serving?.model.services ?? {}),
+  ])
+  const strangers = input.containers.filter(({ service }) => !known.has(service))
+  const data = input.target.data.map(
+    ({ path, why }) => `${path} is mounted from where it is, and is not part of the release: ${why}`,
+  )
+  return [
+    ...data,
+    ...strangers.map(
+      ({ name }) => `container ${name} is of this Compose project but not of this release: it is left alone`,
+    ),
+  ]
+}

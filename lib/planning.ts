@@ -1,0 +1,111 @@
+import type { ServingRelease } from './bundle.ts'
+import { type ComposeModel, configHashes, type Service } from './compose.ts'
+import { type Container, type Docker, type Image, inspectImages, listContainers } from './docker.ts'
+import type { Exec } from './exec.ts'
+import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
+import { makePlan, type Plan, type PlanInput } from './plan.ts'
+import type { Project } from './project.ts'
+import { type Rendering, withoutBuildAndOrder } from './render.ts'
+import type { PhaseName } from './state.ts'
+
+/** What a plan is made from, before anything has been asked of the engine. */
+export interface PlanningInput {
+  readonly project: Project
+  readonly rendering: Rendering
+  readonly targets: readonly BuildTarget[]
+  readonly version: string
+  readonly serving: ServingRelease | undefined
+  readonly exec: Exec
+  readonly docker: Docker
+  /** the engine's images by name, as far as they are final: what is still to be built is left out */
+  readonly images: ReadonlyMap<string, Image>
+}
+
+export interface Planning {
+  readonly plan: Plan
+  readonly input: PlanInput
+  /** what the project's containers were when the plan was made */
+  readonly containers: readonly Container[]
+}
+
+/** Looks at what runs and decides what to do: the same for `plan`, `--dry-run` and the real thing. */
+export async function planRollout(options: PlanningInput): Promise<Planning> {
+  const { project, rendering, targets, version, serving } = options
+  const containers = await listContainers(options.docker, rendering.model.name)
+  const adoption = serving || containers.length === 0 ? undefined : await observeAdoption(options, containers)
+  const input: PlanInput = {
+    environment: project.environment,
+    version,
+    target: rendering,
+    topology: project.topology,
+    images: releasedImages(options, adoption?.running ?? new Map(), containers),
+    serving,
+    containers,
+    adoptable: adoption?.adoptable ?? {},
+    phases: describePhases(project, targets),
+  }
+  return { plan: makePlan(input), input, containers }
+}
+
+/** What each phase will do, in one line. */
+function describePhases(project: Project, targets: readonly BuildTarget[]): Record<PhaseName, string> {
+  const names = targets.map(({ service }) => service).join(', ')
+  const registry = project.config.project.registry
+  return {
+    build: targets.length === 0 ? 'nothing: no service has a build section' : `build ${names}`,
+    push:
+      registry === undefined || targets.length === 0
+        ? 'nothing: the engine that builds the images runs them'
+        : `push ${names} to ${registry}`,
+    migrate_pre: 'nothing: no databases are configured',
+    rollout: 'as follows',
+    migrate_post: 'nothing: no databases are configured',
+    finalize: 'check that what runs is what was released',
+  }
+}
+
+/** Containers that Compose started by hand: what their labels would say if the Compose file is still as it was. */
+async function observeAdoption(options: PlanningInput, containers: readonly Container[]) {
+  const { project, exec, docker } = options
+  const hashes = await Promise.all(
+    [project.model, withoutBuildAndOrder(project.model)].map((model) => configHashes(exec, model, project.directory)),
+  )
+  const adoptable: Record<string, string[]> = {}
+  for (const service of Object.keys(project.model.services))
+    adoptable[service] = hashes.flatMap((found) => found.get(service) ?? [])
+  const running = await inspectImages(docker, [...new Set(containers.map(({ image }) => image))])
+  return { adoptable, running }
+}
+
+/** @returns the image of each service as the release records it; of equal ones, the one that already runs. */
+function releasedImages(
+  { project, targets, images }: PlanningInput,
+  running: ReadonlyMap<string, Image>,
+  containers: readonly Container[],
+): Record<string, ReleasedImage> {
+  const found: Record<string, ReleasedImage> = {}
+  for (const [service, name] of imageNames(project.model, targets)) {
+    const image = images.get(name)
+    if (image === undefined) continue
+    const built = targets.some(({ versionTag }) => versionTag === name)
+    const facts = { name, project: project.model.name, service, built }
+    const mine = releasedImage(image, facts)
+    const runs = running.get(containers.find((container) => container.service === service)?.image ?? '')
+    const adopted = runs && releasedImage(runs, facts)
+    found[service] = adopted?.fingerprint === mine.fingerprint ? adopted : mine
+  }
+  return found
+}
+
+/** @returns a model that runs what is running now, for the services whose definition is known: to put them back. */
+export function adoptedModel(project: Project, { input, containers }: Planning): ComposeModel | undefined {
+  const reduced = withoutBuildAndOrder(project.model)
+  const known: Record<string, Service> = {}
+  for (const [service, definition] of Object.entries(reduced.services)) {
+    const own = containers.filter((container) => container.service === service)
+    const image = own[0]?.image
+    if (image && own.every(({ configHash }) => input.adoptable[service]?.includes(configHash)))
+      known[service] = { ...definition, image }
+  }
+  return Object.keys(known).length === 0 ? undefined : { ...reduced, services: known }
+}

@@ -1,0 +1,114 @@
+import { realpathSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
+import { refuseLeakyContexts } from './build-context.ts'
+import { type ComposeModel, type ComposeSource, loadCompose, resolveVariables } from './compose.ts'
+import { type Config, type Environment, loadConfig, selectEnvironment } from './config.ts'
+import { StagecraftError } from './errors.ts'
+import type { Exec } from './exec.ts'
+import { secretValues } from './render.ts'
+import { classify, type Topology } from './services.ts'
+import { stateFile } from './state.ts'
+
+/** One Compose application and the environment that a command is about. Paths are absolute. */
+export interface Project {
+  readonly directory: string
+  readonly config: Config
+  readonly environment: Environment
+  readonly stateFile: string
+  readonly source: ComposeSource
+  /** as the Compose file says now */
+  readonly model: ComposeModel
+  readonly topology: Topology
+  /** values of the `environment:` configs and secrets, by variable */
+  readonly variables: Readonly<Record<string, string>>
+  /** paths that are never content */
+  readonly data: readonly string[]
+  /** everything that must not be shown */
+  readonly secrets: readonly string[]
+}
+
+export interface ProjectOptions {
+  readonly directory: string
+  readonly environment: string | undefined
+  readonly stateOverride: string | undefined
+  readonly warn: (message: string) => void
+}
+
+/**
+ * Reads stagecraft.yml and the Compose files of a project folder.
+ * @throws config (3), not-found (4) for the environment, unreachable (8) without docker compose
+ */
+export async function openProject(exec: Exec, options: ProjectOptions): Promise<Project> {
+  const directory = realpathSync(options.directory)
+  const config = await loadConfig(directory)
+  const environment = selectEnvironment(config, options.environment)
+  const files = config.compose.map((file) => resolve(directory, file))
+  const envFiles = environment.env_file.map((file) => resolve(directory, file))
+  const { source, model } = await loadNamed(exec, { directory, files, envFiles }, config, environment, options.warn)
+  refuseUnknownServices(environment, model)
+  const state = stateFile(directory, options.stateOverride)
+  refuseLeakyContexts(model, [dirname(state), process.execPath])
+  const variables = await resolveVariables(exec, source, environmentFiles(model))
+  const jobs = Object.keys(environment.services).filter((name) => environment.services[name]?.job)
+  return {
+    directory,
+    config,
+    environment,
+    stateFile: state,
+    source,
+    model,
+    topology: classify(model, jobs),
+    variables,
+    data: environment.data.map((path) => resolve(directory, path)),
+    secrets: secretValues(model, variables),
+  }
+}
+
+/**
+ * The Compose project's name (design 5): `compose_project`; for `local` what Compose says, unless that is only the
+ * folder's name and stagecraft.yml has one; `<project>-<env>` for the others.
+ */
+async function loadNamed(
+  exec: Exec,
+  source: ComposeSource,
+  config: Config,
+  environment: Environment,
+  warn: (message: string) => void,
+): Promise<{ source: ComposeSource; model: ComposeModel }> {
+  const load = async (project: string | undefined) => {
+    const named = { ...source, project }
+    return { source: named, model: await loadCompose(exec, named, warn) }
+  }
+  if (environment.compose_project !== undefined) return load(environment.compose_project)
+  if (environment.name !== 'local' && config.project.name !== undefined)
+    return load(`${config.project.name}-${environment.name}`)
+  const warnings: string[] = []
+  const found = await loadCompose(exec, source, (message) => warnings.push(message))
+  const base = found.name === folderName(source.directory) ? (config.project.name ?? found.name) : found.name
+  const name = environment.name === 'local' ? base : `${config.project.name ?? found.name}-${environment.name}`
+  if (name !== found.name) return load(name)
+  for (const message of warnings) warn(message)
+  return { source: { ...source, project: name }, model: found }
+}
+
+/** As Compose makes a project name of a folder (compose-go, NormalizeProjectName). */
+function folderName(directory: string): string {
+  return basename(directory)
+    .toLowerCase()
+    .replaceAll(/[^-_a-z0-9]/g, '')
+    .replace(/^[-_]+/, '')
+}
+
+function environmentFiles(model: ComposeModel): string[] {
+  const files = [...Object.values(model.configs ?? {}), ...Object.values(model.secrets ?? {})]
+  return [...new Set(files.flatMap((file) => (file.environment === undefined ? [] : [file.environment])))].toSorted()
+}
+
+function refuseUnknownServices(environment: Environment, model: ComposeModel): void {
+  const names = Object.keys(model.services).toSorted()
+  for (const service of Object.keys(environment.services))
+    if (!names.includes(service))
+      throw new StagecraftError('config', `Cannot configure service ${service}: the Compose file has no such service`, {
+        hint: `Services: ${names.join(', ')}.`,
+      })
+}

@@ -1,0 +1,121 @@
+import { type Stage, toWaves, upArgs } from './compose-up.ts'
+import { type Container, listContainers } from './docker.ts'
+import { errorText, StagecraftError } from './errors.ts'
+import { table } from './format.ts'
+import { gate } from './gate.ts'
+import type { Run } from './phases/run.ts'
+import type { Planning } from './planning.ts'
+import { type Changes, freeNetworks, gateTarget, removeContainers, wantedAsBefore } from './rollout-steps.ts'
+
+/**
+ * Puts back what served before a rollout that failed: removes what is new, by id, before anything is asked of Compose,
+ * then brings the former definition of what was replaced up again.
+ * @param served undefined: nothing did, or nothing is known about it
+ * @throws not-restored (6), with what runs where
+ */
+export async function putBack(
+  run: Run,
+  planning: Planning,
+  changes: Changes,
+  served: Stage | undefined,
+  cause: unknown,
+): Promise<void> {
+  const restoring = { ...run, docker: run.restoring }
+  try {
+    const lost = await removeNew(restoring, planning, changes)
+    if (lost.length > 0) await restore(restoring, planning, changes, served, lost)
+    if (planning.containers.length === 0) await removeNetworks(restoring, planning.plan.project)
+  } catch (error) {
+    throw await notRestored(restoring, planning.plan.project, cause, error)
+  }
+}
+
+/** @returns the services of which containers that were there before are gone. Those that were only stopped start again. */
+async function removeNew(run: Run, { containers: before, plan }: Planning, changes: Changes): Promise<string[]> {
+  const now = await listContainers(run.docker, plan.project)
+  const known = new Set(before.map(({ id }) => id))
+  const present = new Set(now.map(({ id }) => id))
+  const lost: string[] = []
+  for (const service of changes.touched) {
+    const own = before.filter((container) => container.service === service)
+    const isJob = run.project.topology.jobs.includes(service)
+    const gone = own.some(({ id }) => !present.has(id))
+    if (gone && !isJob) {
+      lost.push(service)
+      continue // Compose replaces the new container by the old definition, and hands its volumes back
+    }
+    await removeContainers(
+      run.docker,
+      now.filter(({ id, ...found }) => found.service === service && !known.has(id)),
+    )
+    const stopped = own.filter(
+      ({ id, state }) => state === 'running' && now.find((c) => c.id === id)?.state !== 'running',
+    )
+    if (stopped.length > 0 && !isJob)
+      await run.docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
+  }
+  return lost
+}
+
+async function restore(
+  run: Run,
+  { containers: before }: Planning,
+  changes: Changes,
+  served: Stage | undefined,
+  lost: readonly string[],
+): Promise<void> {
+  const unknown = lost.filter((service) => served?.model.services[service] === undefined)
+  if (served === undefined || unknown.length > 0)
+    throw new StagecraftError(
+      'failed',
+      `Cannot put back ${unknown.join(', ')}: it was not deployed by Stagecraft before`,
+    )
+  await freeNetworks(run.docker, changes.replaced)
+  const needs = run.serving?.bundle.topology.needs ?? run.project.topology.needs
+  const members = lost.map((service) => wantedAsBefore(service, before))
+  for (const wave of toWaves(members, needs)) {
+    for (const { service } of wave.members) run.emit({ type: 'service', service, step: 'restore' })
+    const names = wave.members.map(({ service }) => service).join(', ')
+    await run.docker.run(`put back ${names}`, upArgs(served, wave.members, 'anew'), { cwd: served.directory })
+  }
+  const now = await listContainers(run.docker, served.model.name)
+  const wereWell = lost.filter((service) => isWell(before.filter((container) => container.service === service)))
+  const targets = wereWell.map((service) => gateTarget(run, service, now, new Set()))
+  await gate(run.docker, targets, run.clock, () => {})
+}
+
+function isWell(containers: readonly Container[]): boolean {
+  return containers.every(({ state, health }) => state === 'running' && health !== 'unhealthy')
+}
+
+/** After a first deploy that failed nothing is left but volumes, which may hold data. */
+async function removeNetworks(run: Run, project: string): Promise<void> {
+  const filter = `label=com.docker.compose.project=${project}`
+  const list = await run.docker.try(['network', 'ls', '-q', '--filter', filter])
+  for (const id of list.stdout.split('\n').filter(Boolean)) await run.docker.try(['network', 'rm', id])
+}
+
+async function notRestored(run: Run, project: string, cause: unknown, error: unknown): Promise<StagecraftError> {
+  const rows = await listContainers(run.docker, project).then(
+    (containers) =>
+      containers.map(({ service, name, state, health, image }) => [service, name, state, health, image.slice(7, 19)]),
+    () => [['the engine does not say']],
+  )
+  const detail = [
+    errorText(cause),
+    '',
+    errorText(error),
+    '',
+    'What runs now:',
+    ...table([['service', 'container', 'state', 'health', 'image'], ...rows]).map((line) => `  ${line}`),
+  ]
+  return new StagecraftError(
+    'not-restored',
+    'Cannot put back what served before: the rollout failed, and so did undoing it',
+    {
+      cause: error,
+      detail: detail.join('\n'),
+      hint: 'Mend what the second error names, then deploy again, or start what is missing by hand.',
+    },
+  )
+}

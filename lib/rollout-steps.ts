@@ -1,0 +1,130 @@
+import { type Stage, toWaves, upArgs, type Wanted } from './compose-up.ts'
+import type { Environment } from './config.ts'
+import { type Container, type Docker, listContainers } from './docker.ts'
+import type { Emit, ServiceStep } from './events.ts'
+import { type Clock, type GateTarget, gate } from './gate.ts'
+import type { NetworkPlan, ServicePlan } from './plan.ts'
+import type { Topology } from './services.ts'
+
+/** What a rollout has begun to change, so that it can be put back. */
+export interface Changes {
+  /** services that Compose was asked to do something about */
+  readonly touched: Set<string>
+  /** networks that are removed so that Compose makes them anew */
+  readonly replaced: readonly NetworkPlan[]
+}
+
+/** What the steps need of a run. */
+export interface StepContext {
+  readonly docker: Docker
+  readonly clock: Clock
+  readonly emit: Emit
+  readonly project: { readonly environment: Environment; readonly topology: Topology }
+}
+
+/** @param before containers that were there already: those that stay need not prove themselves */
+export async function bringUp(
+  context: StepContext,
+  stage: Stage,
+  members: readonly ServicePlan[],
+  changes: Changes,
+  before: readonly Container[] = [],
+): Promise<void> {
+  const { project } = context
+  const old = new Set(before.map(({ id }) => id))
+  let open: GateTarget[] = []
+  for (const wave of toWaves(members, project.topology.needs)) {
+    for (const { service } of wave.members) changes.touched.add(service)
+    await up(context, stage, wave.members)
+    const containers = await listContainers(context.docker, stage.model.name)
+    const targets = wave.members.map(({ service }) => gateTarget(context, service, containers, old))
+    await pass(
+      context,
+      targets.filter(({ service }) => wave.awaited.has(service)),
+    )
+    open = [...open, ...targets.filter(({ service }) => !wave.awaited.has(service))]
+  }
+  await pass(context, open)
+}
+
+async function up({ docker, emit }: StepContext, stage: Stage, members: readonly ServicePlan[]): Promise<void> {
+  const run = async (wanted: readonly ServicePlan[], how: 'anew' | 'keep') => {
+    if (wanted.length === 0) return
+    for (const { service, action } of wanted) emit({ type: 'service', service, step: STEPS[action] ?? 'create' })
+    await docker.run(`start ${wanted.map(({ service }) => service).join(', ')}`, upArgs(stage, wanted, how), {
+      cwd: stage.directory,
+    })
+  }
+  await run(
+    members.filter(({ action }) => action !== 'scale'),
+    'anew',
+  )
+  await run(
+    members.filter(({ action }) => action === 'scale'),
+    'keep',
+  )
+}
+
+const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = { recreate: 'recreate', scale: 'create', job: 'run' }
+
+async function pass({ docker, clock, emit }: StepContext, targets: readonly GateTarget[]): Promise<void> {
+  await gate(docker, targets, clock, (service) => emit({ type: 'service', service, step: 'ready' }))
+}
+
+export function gateTarget(
+  { project }: Pick<StepContext, 'project'>,
+  service: string,
+  containers: readonly Container[],
+  old: ReadonlySet<string>,
+): GateTarget {
+  const { rollout } = project.environment.services[service] ?? { rollout: {} }
+  return {
+    service,
+    ids: containers.filter((container) => container.service === service && !old.has(container.id)).map(({ id }) => id),
+    job: project.topology.jobs.includes(service),
+    healthTimeout: rollout.health_timeout,
+    minReady: rollout.min_ready,
+  }
+}
+
+/** Compose gives a replaced container's anonymous volumes to the new one, so containers are unplugged, not removed. */
+export async function freeNetworks(
+  docker: Docker,
+  networks: readonly NetworkPlan[],
+  onFirst: () => void = () => {},
+): Promise<void> {
+  for (const { network } of networks) {
+    const inspect = await docker.try([
+      'network',
+      'inspect',
+      '--format',
+      '{{range $id, $c := .Containers}}{{$id}} {{end}}',
+      network,
+    ])
+    if (inspect.code !== 0) continue // it is not there: nothing stands in the way
+    onFirst()
+    for (const id of inspect.stdout.trim().split(/\s+/).filter(Boolean))
+      await docker.run(`unplug a container from ${network}`, ['network', 'disconnect', '--force', network, id])
+    await docker.run(`remove network ${network}`, ['network', 'rm', network])
+  }
+}
+
+/** Stops and removes containers by id, with their anonymous volumes; never by scaling down. */
+export async function removeContainers(docker: Docker, containers: readonly Container[]): Promise<void> {
+  const ids = containers.map(({ id }) => id)
+  if (ids.length === 0) return
+  const names = containers.map(({ name }) => name).join(', ')
+  const gone = (said: string) => /no such container/i.test(said)
+  for (const args of [
+    ['stop', ...ids],
+    ['rm', '--force', '--volumes', ...ids],
+  ]) {
+    const result = await docker.try(args)
+    if (result.code !== 0 && !gone(result.stderr)) await docker.run(`remove ${names}`, args)
+  }
+}
+
+/** @returns what `compose up` is to bring back to the number there was. */
+export function wantedAsBefore(service: string, before: readonly Container[]): Wanted {
+  return { service, replicas: before.filter((container) => container.service === service).length }
+}
