@@ -3,9 +3,9 @@ import { type Container, listContainers } from './docker.ts'
 import { errorText, StagecraftError } from './errors.ts'
 import { table } from './format.ts'
 import { gate } from './gate.ts'
-import type { Run } from './phases/run.ts'
 import type { Planning } from './planning.ts'
 import { type Changes, freeNetworks, gateTarget, removeContainers, wantedAsBefore } from './rollout-steps.ts'
+import type { Run } from './run.ts'
 
 /**
  * Puts back what served before a rollout that failed: removes what is new, by id, before anything is asked of Compose,

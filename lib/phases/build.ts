@@ -1,7 +1,7 @@
 import { buildImages } from '../builds.ts'
 import { inspectImages } from '../docker.ts'
 import { imageNames } from '../images.ts'
-import type { Run } from './run.ts'
+import type { Run } from '../run.ts'
 
 /** Builds every service that has `build:` and tags it with the version. */
 export async function build(run: Run): Promise<string> {

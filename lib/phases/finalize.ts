@@ -2,8 +2,8 @@ import { modelFile } from '../bundle.ts'
 import { listContainers } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { lastWords } from '../gate.ts'
+import type { Run } from '../run.ts'
 import { replicasOf } from '../services.ts'
-import type { Run } from './run.ts'
 
 /** Verifies that what runs is what was released. */
 export async function finalize(run: Run): Promise<string> {

@@ -1,7 +1,7 @@
 import type { PhaseRecord } from '../bundle.ts'
 import { errorText, StagecraftError, withHint } from '../errors.ts'
+import type { Run } from '../run.ts'
 import { PHASES, type PhaseName, type PhaseStatus, type Release, type State } from '../state.ts'
-import type { Run } from './run.ts'
 
 /** A phase as the loop sees it: it returns one line that says what it did, or why there was nothing to do. */
 export interface Phase {

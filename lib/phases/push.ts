@@ -2,7 +2,7 @@ import { pullImages, pushImages } from '../builds.ts'
 import { inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { imageNames, imagesToPull } from '../images.ts'
-import type { Run } from './run.ts'
+import type { Run } from '../run.ts'
 
 /** Makes the images present where they run: pushes what was built to the registry, pulls what the engine lacks. */
 export async function push(run: Run): Promise<string> {

@@ -8,7 +8,7 @@ import { plannedImages, plannedModel } from '../plan-model.ts'
 import { adoptedModel, type Planning, planRollout } from '../planning.ts'
 import { putBack } from '../put-back.ts'
 import { bringUp, type Changes, freeNetworks, removeContainers } from '../rollout-steps.ts'
-import type { Run } from './run.ts'
+import type { Run } from '../run.ts'
 
 /**
  * All or nothing (design 6): prepare creates what is new and runs jobs, switch replaces what changed, retire removes what

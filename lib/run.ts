@@ -1,11 +1,11 @@
-import type { Bundle, ServingRelease } from '../bundle.ts'
-import type { Docker, Image } from '../docker.ts'
-import type { Emit } from '../events.ts'
-import type { Exec } from '../exec.ts'
-import type { Clock } from '../gate.ts'
-import type { BuildTarget } from '../images.ts'
-import type { Project } from '../project.ts'
-import type { Rendering } from '../render.ts'
+import type { Bundle, ServingRelease } from './bundle.ts'
+import type { Docker, Image } from './docker.ts'
+import type { Emit } from './events.ts'
+import type { Exec } from './exec.ts'
+import type { Clock } from './gate.ts'
+import type { BuildTarget } from './images.ts'
+import type { Project } from './project.ts'
+import type { Rendering } from './render.ts'
 
 /** What the phases of one release work with, and what they find out for each other. */
 export interface Run {
