@@ -1,0 +1,58 @@
+// The figures that must hold, as a table. Exit 1 if one does not.
+import { existsSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { RUN } from '../support/folder.ts'
+import { host, isUp } from '../support/lab.ts'
+import { dockerAnswers, Lab, whyNoLab } from '../support/lab-life.ts'
+import { commandStep, endAll } from '../support/steps.ts'
+import { deployRows } from './deploy.ts'
+import type { Row } from './row.ts'
+import { startupRows } from './startup.ts'
+
+process.chdir(join(import.meta.dir, '../..'))
+const lab = whyNoLab() === undefined ? new Lab(['h1']) : undefined
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop())
+
+try {
+  const build = await commandStep('build', [process.execPath, 'build.ts'])
+  if (build.failed > 0) throw new Error(build.output)
+  const labUp = lab?.up()
+  const rows = [...(await startupRows()), ...(await stateRows())]
+  await labUp
+  if (isUp('h1') || (await dockerAnswers())) rows.push(...(await deployRows(host('h1'))))
+  else rows.push({ what: '`deploy`', measured: 'no Docker engine answers', limit: 'an engine', ok: false })
+  print(rows)
+  process.exitCode = rows.every(({ ok }) => ok) ? 0 : 1
+} finally {
+  await lab?.down()
+}
+
+/** The rows of the state file, measured by those who know it: test/bench/state.ts. */
+async function stateRows(): Promise<Row[]> {
+  const path = join(import.meta.dir, 'state.ts')
+  if (!existsSync(path)) return []
+  const { stateRows } = (await import(path)) as { stateRows: () => Promise<Row[]> | Row[] }
+  return await stateRows()
+}
+
+async function stop(): Promise<void> {
+  await endAll()
+  if (lab?.startedSome) await lab.down()
+  else if (isUp('h1')) await host('h1').cleanUp(RUN)
+  process.exit(130)
+}
+
+function print(rows: readonly Row[]): void {
+  const [cpu] = cpus()
+  const machine = `${cpu?.model ?? 'unknown'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`
+  const cells = rows.map(({ what, measured, limit, ok }) => [what, measured, limit, ok ? 'ok' : 'BROKEN'])
+  const table = [['what', 'measured', 'must be', ''], ...cells]
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))
+  const line = (row: string[]) => `| ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |\n`
+  const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|\n`
+  const [head = [], ...body] = table
+  process.stdout.write(
+    `${machine}, ${new Date().toISOString().slice(0, 10)}\n\n${line(head)}${rule}${body.map(line).join('')}`,
+  )
+}
