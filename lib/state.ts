@@ -1,37 +1,159 @@
 import { resolve } from 'node:path'
-import type { PhaseName, PhaseStatus, Release } from './state-format.ts'
+import { StagecraftError } from './errors.ts'
+import { findRelease, isComplete } from './find-release.ts'
+import { nextReleaseId } from './release-id.ts'
+import { StateFile } from './state-file.ts'
+import { PHASES, type PhaseName, type PhaseStatus, type Release } from './state-format.ts'
+import type { PhaseChanges } from './state-print.ts'
 
 export { PHASES, type PhaseName, type PhaseStatus, type Release } from './state-format.ts'
+export type { PhaseChanges } from './state-print.ts'
 
+/** What a release is made from. */
 export interface NewRelease {
   readonly environment: string
   readonly version: string
   readonly commit_sha: string
 }
 
-/** The releases of a project. Whatever it returns is a copy: changing it changes nothing. */
+/**
+ * The releases of a project. What the calls return are copies, and they see what other processes wrote before.
+ * All throw a `state` error (exit 9) when the file cannot be read or written or is not in the format.
+ */
 export interface State {
   readonly file: string
   /** Appends a release with all six phases `pending`. */
   createRelease(input: NewRelease): Release
   getRelease(id: string): Release | undefined
-  /** The newest release of the environment whose six phases are all `completed`. */
+  /** @returns the newest release of the environment whose six phases are all `completed`. */
   getCurrentRelease(environment: string): Release | undefined
-  /** Newest first. */
+  /** @returns the releases, newest first: those of one environment, and no more than `limit`, if given. */
   listReleases(filter?: { readonly environment?: string; readonly limit?: number }): Release[]
+  /** @throws `not-found` if there is no such release; `bug` if a second phase of it would run. */
   updatePhase(id: string, phase: PhaseName, status: PhaseStatus): Release
-  /** Several phases of a release in one write. */
-  updatePhases(id: string, changes: Readonly<Partial<Record<PhaseName, PhaseStatus>>>): Release
-  /** An exact id, an unambiguous prefix of one, `latest` or `current`. */
+  /** Several phases in one write: a failure and what it skips. Throws as `updatePhase` does. */
+  updatePhases(id: string, changes: PhaseChanges): Release
+  /**
+   * @param reference an exact id, an unambiguous beginning of one, `latest` or `current`.
+   * @param environment where to look. Default: everywhere.
+   * @throws `not-found` (exit 4).
+   */
   findRelease(reference: string, environment?: string): Release
 }
 
-/** @returns the state file: `override` (`--state` or STAGECRAFT_STATE_FILE), else the project's own. */
+/** @returns the state file: `override` (`--state` or STAGECRAFT_STATE_FILE) unless empty, else the project's own. */
 export function stateFile(projectDir: string, override?: string): string {
   return override ? resolve(override) : resolve(projectDir, '.stagecraft', 'releases.json')
 }
 
-/** Opens the state kept in `file`. Reads nothing yet. */
-export function openState(_file: string, _options: { readonly clock: () => number }): State {
-  throw new Error('not written yet')
+/** Opens the state kept in `file`. Reads nothing yet. @param options.clock gives epoch milliseconds. */
+export function openState(file: string, options: { readonly clock: () => number }): State {
+  return new FileState(file, options.clock)
+}
+
+const ALL_PENDING: Release['phases'] = {
+  build: 'pending',
+  push: 'pending',
+  migrate_pre: 'pending',
+  rollout: 'pending',
+  migrate_post: 'pending',
+  finalize: 'pending',
+}
+
+class FileState implements State {
+  readonly #file: StateFile
+  readonly #clock: () => number
+
+  constructor(file: string, clock: () => number) {
+    this.#file = new StateFile(file)
+    this.#clock = clock
+  }
+
+  get file(): string {
+    return this.#file.path
+  }
+
+  createRelease(input: NewRelease): Release {
+    return copyOf(this.#file.append((releases) => this.#newRelease(input, releases)))
+  }
+
+  getRelease(id: string): Release | undefined {
+    const release = this.#file.read().find((candidate) => candidate.id === id)
+    return release && copyOf(release)
+  }
+
+  getCurrentRelease(environment: string): Release | undefined {
+    const release = this.#file
+      .read()
+      .findLast((candidate) => candidate.environment === environment && isComplete(candidate))
+    return release && copyOf(release)
+  }
+
+  listReleases({
+    environment,
+    limit = Number.POSITIVE_INFINITY,
+  }: {
+    environment?: string
+    limit?: number
+  } = {}): Release[] {
+    const releases = this.#file.read()
+    const found =
+      environment === undefined ? releases : releases.filter((release) => release.environment === environment)
+    return found
+      .slice(Math.max(0, found.length - limit))
+      .toReversed()
+      .map(copyOf)
+  }
+
+  updatePhase(id: string, phase: PhaseName, status: PhaseStatus): Release {
+    return this.updatePhases(id, { [phase]: status })
+  }
+
+  updatePhases(id: string, changes: PhaseChanges): Release {
+    const changed = this.#file.change((releases) => {
+      const index = releases.findIndex((release) => release.id === id)
+      const release = releases[index]
+      if (!release) throw new StagecraftError('not-found', `Cannot find release "${id}": it is not in ${this.file}`)
+      refuseSecondRunning(release, changes)
+      return { index, changes }
+    })
+    return copyOf(changed)
+  }
+
+  findRelease(reference: string, environment?: string): Release {
+    return copyOf(findRelease(this.#file.read(), reference, environment))
+  }
+
+  #newRelease({ environment, version, commit_sha }: NewRelease, releases: readonly Release[]): Release {
+    const ids = releases.map((release) => release.id)
+    const next = nextReleaseId(ids, this.#clock())
+    if (!next) throw noIdLeft(this.file)
+    const previous = releases.findLast((release) => release.environment === environment)
+    const { id, timestamp } = next
+    const release = { id, environment, version, commit_sha, timestamp, phases: ALL_PENDING }
+    return previous ? { ...release, previous_id: previous.id } : release
+  }
+}
+
+/** @throws `bug`: the phases run one after the other, and whoever reads the file may rely on that. */
+function refuseSecondRunning(release: Release, changes: PhaseChanges): void {
+  if (!Object.values(changes).includes('running')) return
+  const running = PHASES.filter((phase) => (changes[phase] ?? release.phases[phase]) === 'running')
+  if (running.length < 2) return
+  throw new StagecraftError('bug', `Cannot run ${running.join(' and ')} of ${release.id} at the same time`)
+}
+
+function noIdLeft(file: string): StagecraftError {
+  return new StagecraftError('state', `Cannot create a release in ${file}: no id is left after its greatest one`, {
+    hint: 'Look for a release whose id is far in the future, and for the clock that made it.',
+  })
+}
+
+/** The known fields, in the format's order, and the six phases in the order in which they run. */
+function copyOf(stored: Release): Release {
+  const { id, environment, version, commit_sha, timestamp, phases, previous_id } = stored
+  const { build, push, migrate_pre, rollout, migrate_post, finalize } = phases
+  const six = { build, push, migrate_pre, rollout, migrate_post, finalize }
+  const release = { id, environment, version, commit_sha, timestamp, phases: six }
+  return previous_id === undefined ? release : { ...release, previous_id }
 }

@@ -1,0 +1,167 @@
+import {
+  type BigIntStats,
+  chmodSync,
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join, parse, resolve } from 'node:path'
+import { errnoOf } from './errors.ts'
+
+export interface AtomicWriteOptions {
+  /** Permission bits of the file, whatever the umask and whatever it had before. */
+  readonly mode: number
+  /** Permission bits of the folders that are created for it, whatever the umask. Folders that exist are left alone. */
+  readonly folderMode: number
+  /** What temporary files are called: `.<stem>-<pid>-<n>.tmp`. Default: the file's name without its last extension. */
+  readonly stem?: string
+}
+
+/** As many as Linux follows before ELOOP. */
+const MAX_LINKS = 40
+
+let writes = 0
+
+/**
+ * Replaces a file, or creates it with its folder: afterwards, also after a crash or a failure, it has its old content or
+ * the new one, whole. A symlink stays, and its target is replaced. Temporary files of dead processes are removed.
+ * @returns what fstat said of the new file before it got its name (the rename changes its ctime).
+ * @throws the system's error (`errnoOf`). The file is then the old one, or the new one if only its durability is in doubt.
+ */
+export function writeFileAtomic(file: string, text: string | Uint8Array, options: AtomicWriteOptions): BigIntStats {
+  const target = linkTarget(resolve(file))
+  const folder = dirname(target)
+  const stem = options.stem ?? parse(target).name.replace(/^\./, '')
+  createFolder(folder, options.folderMode)
+  removeDeadTemporaries(folder, stem)
+  const { fd, name } = openTemporary(folder, stem)
+  let stats: BigIntStats
+  try {
+    stats = fillAndClose(fd, typeof text === 'string' ? Buffer.from(text) : text, options.mode)
+    renameSync(name, target)
+  } catch (error) {
+    removeQuietly(name)
+    throw error
+  }
+  syncFolder(folder)
+  return stats
+}
+
+/** @returns where a chain of symlinks ends; the end need not exist. */
+function linkTarget(file: string): string {
+  let target = file
+  for (let links = 0; links <= MAX_LINKS; links++) {
+    const link = readLink(target)
+    if (link === undefined) return target
+    // The folder is resolved first: `..` in a link is relative to where the link really stands.
+    target = resolve(realpathSync(dirname(target)), link)
+  }
+  throw Object.assign(new Error(`too many levels of symlinks: ${file}`), { code: 'ELOOP' })
+}
+
+function readLink(file: string): string | undefined {
+  try {
+    return readlinkSync(file)
+  } catch (error) {
+    const code = errnoOf(error)
+    if (code === 'EINVAL' || code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function createFolder(folder: string, mode: number): void {
+  const first = mkdirSync(folder, { recursive: true, mode })
+  if (first === undefined) return
+  for (let created = folder; ; created = dirname(created)) {
+    chmodSync(created, mode)
+    // A folder that a crash could take away again would take the file with it.
+    syncFolder(dirname(created))
+    if (created === first || created === dirname(created)) return
+  }
+}
+
+/** Hygiene only: what cannot be listed or removed must not stop the write. */
+function removeDeadTemporaries(folder: string, stem: string): void {
+  for (const name of listQuietly(folder)) {
+    if (!name.startsWith(`.${stem}-`)) continue
+    const pid = /^(\d+)-\d+\.tmp$/.exec(name.slice(stem.length + 2))?.[1]
+    if (pid !== undefined && isDead(Number(pid))) removeQuietly(join(folder, name))
+  }
+}
+
+function isDead(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    // EPERM is a living process of somebody else.
+    return errnoOf(error) === 'ESRCH'
+  }
+}
+
+/** The name may be taken by a process that had our number before us: then the next one. */
+function openTemporary(folder: string, stem: string): { fd: number; name: string } {
+  for (;;) {
+    const name = join(folder, `.${stem}-${process.pid}-${++writes}.tmp`)
+    try {
+      return { fd: openSync(name, 'wx', 0o600), name }
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+    }
+  }
+}
+
+function fillAndClose(fd: number, bytes: Uint8Array, mode: number): BigIntStats {
+  try {
+    fchmodSync(fd, mode)
+    // A full disk first shortens a write, and fails the next one.
+    for (let written = 0; written < bytes.length; ) written += writeSome(fd, bytes, written)
+    fsyncSync(fd)
+    return fstatSync(fd, { bigint: true })
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function writeSome(fd: number, bytes: Uint8Array, offset: number): number {
+  const count = writeSync(fd, bytes, offset)
+  if (count > 0) return count
+  throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+}
+
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r')
+  try {
+    fsyncSync(fd)
+  } catch (error) {
+    // Some network file systems cannot sync a folder, and say EINVAL.
+    if (errnoOf(error) !== 'EINVAL') throw error
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function listQuietly(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+function removeQuietly(file: string): void {
+  try {
+    unlinkSync(file)
+  } catch {
+    // Gone already, or for the next write to remove.
+  }
+}

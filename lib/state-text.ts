@@ -1,0 +1,117 @@
+import { type Member, membersOf, type Span, scanList, skipSpace, textOf } from './json-scan.ts'
+import { StateFormatError } from './state-format.ts'
+
+const NO_RELEASES = Buffer.from('{"releases": []}')
+const INDENT = '\n    '
+
+/**
+ * The text of a state file in which one record can be changed without printing the others: it knows where each stands.
+ * Records keep their bytes. What stands around them is put in the format's layout at the start.
+ */
+export class StateText {
+  /** Has room for more than the text: records grow by a few bytes at a time. */
+  #buffer: Buffer
+  #length: number
+  readonly #records: Span[] = []
+  /** Where the first record goes. */
+  readonly #open: number
+
+  /**
+   * @param bytes what `parseReleases` accepts. Default: a file without releases.
+   * @throws StateFormatError if a key of the top level occurs twice.
+   */
+  constructor(bytes: Uint8Array = NO_RELEASES) {
+    const records: Span[] = []
+    const members = membersOf(bytes, skipSpace(bytes, 0), (key, start) =>
+      key === 'releases' ? scanList(bytes, start, (record) => records.push(record)) : undefined,
+    )
+    refuseRepeatedKeys(members, 'the top level')
+    const { head, tail } = frameOf(bytes, members)
+    this.#buffer = Buffer.alloc(bytes.length + head.length + tail.length + records.length * (INDENT.length + 1))
+    this.#open = this.#length = head.copy(this.#buffer)
+    for (const { start, end } of records) this.append(bytes.subarray(start, end))
+    this.#splice({ start: this.#length, end: this.#length }, tail)
+  }
+
+  /** The whole text: a view that the next change invalidates. */
+  get bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length)
+  }
+
+  /** The text of a record: a view that the next change invalidates. */
+  record(index: number): Uint8Array {
+    const { start, end } = this.#span(index)
+    return this.#buffer.subarray(start, end)
+  }
+
+  /** Adds a record after the last one. */
+  append(record: Uint8Array): void {
+    const at = this.#records.at(-1)?.end ?? this.#open
+    const indent = this.#records.length === 0 ? INDENT : `,${INDENT}`
+    this.#splice({ start: at, end: at }, Buffer.concat([Buffer.from(indent), record]))
+    this.#records.push({ start: at + indent.length, end: at + indent.length + record.length })
+  }
+
+  /** Puts another text in the place of a record. */
+  replace(index: number, record: Uint8Array): void {
+    const { start, end } = this.#span(index)
+    this.#splice({ start, end }, record)
+    const shift = record.length - (end - start)
+    this.#records[index] = { start, end: end + shift }
+    for (let later = index + 1; later < this.#records.length; later++) {
+      const span = this.#span(later)
+      this.#records[later] = { start: span.start + shift, end: span.end + shift }
+    }
+  }
+
+  #span(index: number): Span {
+    const span = this.#records[index]
+    if (!span) throw new RangeError(`no record ${index}`)
+    return span
+  }
+
+  #splice({ start, end }: Span, text: Uint8Array): void {
+    const length = this.#length - (end - start) + text.length
+    if (length > this.#buffer.length) this.#grow(length)
+    this.#buffer.copyWithin(start + text.length, end, this.#length)
+    this.#buffer.set(text, start)
+    this.#length = length
+  }
+
+  #grow(length: number): void {
+    const grown = Buffer.alloc(length + (length >> 3) + 4096)
+    this.#buffer.copy(grown, 0, 0, this.#length)
+    this.#buffer = grown
+  }
+}
+
+/**
+ * @param place what to call the object in an error.
+ * @returns the members of the object that opens at `open`.
+ * @throws StateFormatError if a key occurs twice: a parser takes the last, and a rewrite would lose one.
+ */
+export function uniqueMembersOf(bytes: Uint8Array, open: number, place: string): Member[] {
+  const members = membersOf(bytes, open)
+  refuseRepeatedKeys(members, place)
+  return members
+}
+
+function refuseRepeatedKeys(members: readonly Member[], place: string): void {
+  const keys = new Set<string>()
+  for (const { key } of members) {
+    if (keys.has(key)) throw new StateFormatError(`${place} has the key ${JSON.stringify(key)} twice`)
+    keys.add(key)
+  }
+}
+
+/** @returns what stands before and after the records, with the fields that are not ours. */
+function frameOf(bytes: Uint8Array, members: readonly Member[]): { head: Buffer; tail: Buffer } {
+  const at = members.findIndex(({ key }) => key === 'releases')
+  const field = (member: Member) => `\n  ${member.keyText}: ${textOf(bytes, member)}`
+  const before = members.slice(0, at).map((member) => `${field(member)},`)
+  const after = members.slice(at + 1).map((member) => `,${field(member)}`)
+  return {
+    head: Buffer.from(`{${before.join('')}\n  "releases": [`),
+    tail: Buffer.from(`\n  ]${after.join('')}\n}`),
+  }
+}
