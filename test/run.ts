@@ -36,7 +36,13 @@ finish()
 async function runQuick(): Promise<void> {
   const bin = (name: string) => join('node_modules/.bin', name)
   const coverage = join(scratch, 'coverage')
-  const args = ['--parallel=2', '--coverage', `--coverage-dir=${coverage}`, '--only-failures']
+  const args = [
+    '--parallel=2',
+    '--coverage',
+    '--coverage-reporter=lcov',
+    `--coverage-dir=${coverage}`,
+    '--only-failures',
+  ]
   await Promise.all([
     commandStep('types', [bin('tsc'), '-p', '.']).then(note),
     commandStep('lint', [bin('biome'), 'ci', '--error-on-warnings', '--colors=off', '.']).then(note),
