@@ -12,7 +12,7 @@ import { runPhases } from './phases/loop.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
 import type { Project } from './project.ts'
-import { render } from './render.ts'
+import { type Rendering, render } from './render.ts'
 import type { Run } from './run.ts'
 import { openState, type Release } from './state.ts'
 import type { Version } from './version.ts'
@@ -28,7 +28,7 @@ export interface World {
 
 /** What a release would do now. Reads; writes nothing, anywhere. */
 export async function planDeploy(project: Project, version: Version, world: World): Promise<Plan> {
-  const { serving, rendering, targets } = prepareDeploy(project, version, false, world)
+  const { serving, rendering, targets } = prepareDeploy(project, version, world)
   const docker = openDocker(world.exec, createMask(project.secrets), world.signal)
   await enginePlatform(docker)
   const names = imageNames(project.model, targets)
@@ -46,7 +46,7 @@ export async function deploy(project: Project, version: Version, world: World): 
   const mask = createMask(project.secrets)
   const docker = openDocker(world.exec, mask, world.signal)
   await enginePlatform(docker)
-  const { state, serving, rendering, targets } = prepareDeploy(project, version, true, world)
+  const { state, serving, rendering, targets } = prepareDeploy(project, version, world)
   const adopting = serving === undefined && (await listContainers(docker, project.model.name)).length > 0
   const release = state.createRelease({ environment: project.environment.name, ...version })
   const { emit } = world
@@ -60,6 +60,7 @@ export async function deploy(project: Project, version: Version, world: World): 
   const run: Run = {
     project,
     rendering,
+    keepContent: () => renderProject(project, true),
     targets,
     serving,
     adopting,
@@ -81,17 +82,22 @@ export async function deploy(project: Project, version: Version, world: World): 
   return state.getRelease(release.id) ?? release
 }
 
-/** What `plan` and a deploy have in common before the engine is asked. @param write keep the content files */
-function prepareDeploy(project: Project, { version }: Version, write: boolean, world: World) {
+/** What `plan` and a deploy have in common before the engine is asked. Writes nothing. */
+function prepareDeploy(project: Project, { version }: Version, world: World) {
   const state = openState(project.stateFile, { clock: () => world.clock.now() })
   const serving = findServing(project.stateFile, state.listReleases({ environment: project.environment.name }))
-  const rendering = render(project.model, {
+  const rendering = renderProject(project, false)
+  return { state, serving, rendering, targets: buildTargets(project.model, version) }
+}
+
+/** @param write keep the content files */
+function renderProject(project: Project, write: boolean): Rendering {
+  return render(project.model, {
     directory: project.directory,
     store: { folder: contentFolder(project.stateFile), write },
     data: project.data,
     variables: project.variables,
   })
-  return { state, serving, rendering, targets: buildTargets(project.model, version) }
 }
 
 function newBundle(project: Project, release: Release): Bundle {

@@ -10,7 +10,9 @@ import type { Rendering } from './render.ts'
 /** What the phases of one release work with, and what they find out for each other. */
 export interface Run {
   readonly project: Project
-  readonly rendering: Rendering
+  /** what is released; once the build phase has begun its files are kept */
+  rendering: Rendering
+  readonly keepContent: () => Rendering
   readonly targets: readonly BuildTarget[]
   readonly serving: ServingRelease | undefined
   /** nothing has been released yet, but containers of the project run */
