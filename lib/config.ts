@@ -42,7 +42,7 @@ export interface Environment extends EnvironmentConfig {
 
 export const CONFIG_FILE = 'stagecraft.yml'
 /** Names under which somebody may have written it. Such a file is never ignored. */
-const OTHER_NAMES = ['stagecraft.yaml', '.stagecraft.yml', '.stagecraft.yaml']
+export const OTHER_NAMES = ['stagecraft.yaml', '.stagecraft.yml', '.stagecraft.yaml']
 const MAX_BYTES = 1024 * 1024
 const SCHEMA_HINT = 'The schema of the file: stagecraft init --schema'
 const EMPTY: EnvironmentConfig = { env_file: [], data: [], services: {} }

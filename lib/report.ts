@@ -1,9 +1,12 @@
-import type { Emit } from './events.ts'
+import type { Emit, Event } from './events.ts'
+import { createMask, maskJson } from './mask.ts'
+import type { Output } from './output.ts'
 import type { Plan } from './plan.ts'
+import { errorLines, eventLines, isProgress, type Style } from './report-lines.ts'
 
 /** Prints everything Stagecraft says (spec/core/cli.md, Output). Results go to stdout; progress and errors to stderr. */
 export interface Reporter {
-  readonly mode: 'terminal' | 'plain' | 'json'
+  readonly mode: ReportMode
   readonly emit: Emit
   /**
    * The answer of a command. As text its lines; with `--json` one object `{"v":1,"type":<type>,…value}`.
@@ -14,4 +17,111 @@ export interface Reporter {
   addSecrets(values: Iterable<string>): void
   /** How plan events are written out. Given by the commands that plan, so that others do not load it. */
   formatPlansWith(format: (plan: Plan) => readonly string[]): void
+}
+
+export type ReportMode = 'terminal' | 'plain' | 'json'
+
+/** The reporter, as the dispatcher has it. */
+export interface ReporterControl extends Reporter {
+  /** The error, on stderr. `stack` is for bugs. */
+  error(error: ErrorReport): void
+  /** The end of the output: the last JSON object, and whatever was held back for one write. */
+  finish(exit: number, error?: ErrorReport): void
+}
+
+/** An error as it is printed; `kind` is that of StagecraftError. */
+export interface ErrorReport {
+  readonly kind: string
+  readonly message: string
+  readonly hint?: string
+  readonly detail?: string
+  readonly stack?: string
+}
+
+export interface ReporterOptions {
+  readonly mode: ReportMode
+  readonly quiet: boolean
+  readonly verbose: boolean
+  readonly stdout: Output
+  readonly stderr: Output
+  /** Colours, for a terminal. */
+  readonly style?: Style
+  /** Hold stdout back and write it at once, at the end. */
+  readonly atOnce: boolean
+}
+
+export function createReporter(options: ReporterOptions): ReporterControl {
+  const { mode, stdout, stderr } = options
+  const secrets = new Set<string>()
+  let mask = createMask([])
+  let formatPlan: ((plan: Plan) => readonly string[]) | undefined
+  let nameWidth = 0
+  let held = ''
+
+  const print = (text: string) => {
+    if (options.atOnce) held += text
+    else stdout.write(text)
+  }
+  const printJson = (type: string, value: object) => print(`${JSON.stringify({ v: 1, type, ...value })}\n`)
+  const masked = (value: object): object => ({ ...(maskJson(value, mask) as object) })
+  const lines = (all: readonly string[]) => (all.length === 0 ? '' : `${all.join('\n')}\n`)
+
+  const isWanted = (event: Event) => {
+    if (event.type === 'output') return options.verbose
+    return !options.quiet || !isProgress(event)
+  }
+
+  return {
+    mode,
+    emit(event) {
+      if (event.type === 'plan') nameWidth = Math.max(0, ...event.plan.services.map(({ service }) => service.length))
+      if (!isWanted(event)) return
+      if (mode === 'json') {
+        const { type, ...value } = event
+        // Names are what the reader looks up by, and no secrets; a secret can equal one (NODE_ENV=production).
+        printJson(type, { ...masked(value), ...namesOf(event) })
+      } else stderr.write(lines(eventLines(event, { mask, formatPlan, nameWidth, style: options.style })))
+    },
+    result(type, value, text) {
+      if (mode === 'json') printJson(type, masked(value))
+      else print(lines(text().map(mask)))
+    },
+    addSecrets(values) {
+      for (const value of values) secrets.add(value)
+      mask = createMask(secrets)
+    },
+    formatPlansWith(format) {
+      formatPlan = format
+    },
+    error(error) {
+      stderr.write(lines(errorLines(error, { mask, style: options.style })))
+    },
+    finish(exit, error) {
+      if (mode === 'json')
+        printJson('finished', { exit, ...(error === undefined ? {} : { error: withoutStack(masked(error)) }) })
+      if (held !== '') stdout.write(held)
+      held = ''
+    },
+  }
+}
+
+function namesOf(event: Event): object {
+  switch (event.type) {
+    case 'release': {
+      const { type: _, ...names } = event
+      return names
+    }
+    case 'phase':
+      return { phase: event.phase, status: event.status }
+    case 'service':
+      return { service: event.service, step: event.step }
+    case 'output':
+      return { phase: event.phase }
+    default:
+      return {}
+  }
+}
+
+function withoutStack(error: object): object {
+  return Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'stack'))
 }

@@ -1,0 +1,60 @@
+import type { Context } from '../cli.ts'
+import { StagecraftError } from '../errors.ts'
+import { currentIds, statusOf } from '../release-status.ts'
+import { openState, type Release, type State, stateFile } from '../state.ts'
+
+/** The flag of the commands that look at releases. */
+export const environmentArg = {
+  type: 'string',
+  valueHint: 'name',
+  description: 'only the releases of this environment',
+  env: 'STAGECRAFT_ENV',
+} as const
+
+export interface History {
+  readonly state: State
+  /** Of every environment, newest first. */
+  readonly releases: readonly Release[]
+  readonly currents: ReadonlySet<string>
+}
+
+/** Reads the releases: the state file and nothing else. @throws `state` (9) if it cannot be read. */
+export function openHistory(context: Context): History {
+  const state = openState(stateFile(context.directory, context.stateOverride), { clock: context.clock })
+  const releases = state.listReleases()
+  return { state, releases, currents: currentIds(releases) }
+}
+
+/** A release as `--json` shows it. */
+export function releaseJson(release: Release, currents: ReadonlySet<string>): object {
+  const { id, environment, version, timestamp, commit_sha, phases, previous_id } = release
+  const current = currents.has(id)
+  const previous = previous_id === undefined ? {} : { previous_id }
+  return { id, environment, version, ...statusOf(release), current, timestamp, commit_sha, phases, ...previous }
+}
+
+/**
+ * An environment is there if it has releases or is configured. `stagecraft.yml` is read only where there are none: most
+ * calls do without, and start faster.
+ * @throws `not-found`
+ */
+export async function requireEnvironment(name: string, releases: readonly Release[], directory: string): Promise<void> {
+  if (releases.some(({ environment }) => environment === name)) return
+  const { loadConfig, unknownEnvironment } = await import('../config.ts')
+  const configured = Object.keys((await loadConfig(directory)).environments)
+  if (configured.includes(name)) return
+  throw unknownEnvironment(name, [...new Set([...configured, ...environmentsOf(releases)])])
+}
+
+/** @throws `usage` where "the latest" could be that of several environments. */
+export function requireOneEnvironment(reference: string, releases: readonly Release[]): void {
+  const names = environmentsOf(releases)
+  if (names.length <= 1) return
+  throw new StagecraftError('usage', `Cannot choose the ${reference} release: there are ${names.length} environments`, {
+    hint: `Add --env <name>. Environments: ${names.join(', ')}`,
+  })
+}
+
+function environmentsOf(releases: readonly Release[]): string[] {
+  return [...new Set(releases.map(({ environment }) => environment))].toSorted()
+}

@@ -1,0 +1,91 @@
+import type { Event } from './events.ts'
+import { formatDuration, pad, plainLine, plainText } from './format.ts'
+import type { Plan } from './plan.ts'
+import type { ErrorReport } from './report.ts'
+import { PHASES } from './state-format.ts'
+
+/** What a piece of a line says, for a terminal that has colours. */
+export type Tone = 'good' | 'bad' | 'quiet' | 'notable'
+
+export type Style = (tone: Tone, text: string) => string
+
+export interface LineOptions {
+  readonly mask: (text: string) => string
+  readonly formatPlan?: ((plan: Plan) => readonly string[]) | undefined
+  /** Of the longest service name, where it is known. */
+  readonly nameWidth: number
+  readonly style?: Style | undefined
+}
+
+const PHASE_WIDTH = Math.max(...PHASES.map((phase) => phase.length))
+const STATUS_WIDTH = 'completed'.length
+const DURATION_WIDTH = '12.3s'.length
+const STEP_WIDTH = 'recreate'.length
+
+const plain: Style = (_, text) => text
+
+/** @returns whether an event is progress, which `--quiet` leaves out. */
+export function isProgress(event: Event): boolean {
+  return event.type !== 'warning'
+}
+
+/** @returns the lines of an event as text. A phase has one line, when it has ended. */
+export function eventLines(event: Event, options: LineOptions): string[] {
+  const style = options.style ?? plain
+  const said = (text: string | undefined) => (text === undefined ? '' : options.mask(plainLine(text)))
+  switch (event.type) {
+    case 'release':
+      return [plainLine(`release ${event.id}  ${event.version} → ${event.environment}`)]
+    case 'plan':
+      return (options.formatPlan?.(event.plan) ?? []).map(options.mask)
+    case 'phase':
+      return event.status === 'running' || event.status === 'pending' ? [] : [phaseLine(event, said(event.note), style)]
+    case 'service':
+      return [serviceLine(event, said(event.note), options.nameWidth, style)]
+    case 'output':
+      return [style('quiet', `  | ${options.mask(plainText(event.line))}`)]
+    case 'warning':
+      return [`${style('notable', 'warning:')} ${said(event.message)}`, ...hintLines(event.hint, options.mask)]
+  }
+}
+
+/** What a phase came to, on one line: also used where a release is shown. */
+export function phaseLine(
+  event: { readonly phase: string; readonly status: string; readonly duration_ms?: number },
+  note: string,
+  style: Style = plain,
+): string {
+  const status = style(toneOf(event.status), pad(event.status, STATUS_WIDTH))
+  const duration = event.duration_ms === undefined ? '' : formatDuration(event.duration_ms)
+  const columns = [pad(event.phase, PHASE_WIDTH), status, pad(duration, DURATION_WIDTH, 'right'), note]
+  return columns.join('  ').trimEnd()
+}
+
+function serviceLine(event: Event & { type: 'service' }, note: string, nameWidth: number, style: Style): string {
+  const step = style(toneOf(event.step), pad(event.step, STEP_WIDTH))
+  return `  ${[pad(plainLine(event.service), nameWidth), step, note].join('  ')}`.trimEnd()
+}
+
+function toneOf(word: string): Tone {
+  if (word === 'completed' || word === 'ready') return 'good'
+  if (word === 'failed') return 'bad'
+  return word === 'restore' ? 'notable' : 'quiet'
+}
+
+/** The message, whole what a program said, then what to do: spec/core/cli.md, Errors. */
+export function errorLines(error: ErrorReport, options: Pick<LineOptions, 'mask' | 'style'>): string[] {
+  const { mask, style = plain } = options
+  return [
+    style('bad', mask(plainLine(error.message))),
+    ...(error.detail === undefined ? [] : mask(plainText(error.detail)).split('\n')),
+    ...hintLines(error.hint, mask),
+    ...(error.stack === undefined ? [] : mask(plainText(error.stack)).split('\n')),
+  ]
+}
+
+function hintLines(hint: string | undefined, mask: (text: string) => string): string[] {
+  if (hint === undefined) return []
+  return mask(plainText(hint))
+    .split('\n')
+    .map((line, at) => (at === 0 ? `  hint: ${line}` : `        ${line}`))
+}
