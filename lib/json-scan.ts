@@ -65,13 +65,30 @@ export function membersOf(
   return members
 }
 
-/** Calls `each` with every element of the list that opens at `open`. @returns the list's end. @throws JsonSyntaxError */
-export function scanList(bytes: Uint8Array, open: number, each: (element: Span) => void): number {
-  return skipContainer(bytes, open, CLOSE_LIST, (start) => {
-    const end = skipValue(bytes, start)
-    each({ start, end })
-    return end
-  })
+/**
+ * Calls `each` with every object of the list of objects that opens at `open`. Only for a text that has been parsed: it
+ * counts brackets, which takes a third of the time of a scan that checks. @returns the list's end.
+ */
+export function scanObjects(bytes: Uint8Array, open: number, each: (object: Span) => void): number {
+  let depth = 0
+  let start = open
+  for (let at = open + 1; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (byte === QUOTE) at = closingQuote(bytes, at)
+    else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+      if (depth++ === 0) start = at
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) {
+      if (depth === 0) return at + 1
+      if (--depth === 0) each({ start, end: at + 1 })
+    }
+  }
+  throw unexpected(bytes, bytes.length, '"]"')
+}
+
+function closingQuote(bytes: Uint8Array, open: number): number {
+  let at = open + 1
+  while (at < bytes.length && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1
+  return at
 }
 
 /** @returns the text of a span. The bytes are UTF-8. */

@@ -1,8 +1,10 @@
-import { type Member, membersOf, type Span, scanList, skipSpace, textOf } from './json-scan.ts'
+import { type Member, membersOf, type Span, scanObjects, skipSpace, textOf } from './json-scan.ts'
 import { StateFormatError } from './state-format.ts'
 
+const OPEN_LIST = 91
 const NO_RELEASES = Buffer.from('{"releases": []}')
-const INDENT = '\n    '
+const FIRST_INDENT = Buffer.from('\n    ')
+const INDENT = Buffer.from(',\n    ')
 
 /**
  * The text of a state file in which one record can be changed without printing the others: it knows where each stands.
@@ -12,7 +14,7 @@ export class StateText {
   /** Has room for more than the text: records grow by a few bytes at a time. */
   #buffer: Buffer
   #length: number
-  readonly #records: Span[] = []
+  readonly #records: Span[]
   /** Where the first record goes. */
   readonly #open: number
 
@@ -23,14 +25,17 @@ export class StateText {
   constructor(bytes: Uint8Array = NO_RELEASES) {
     const records: Span[] = []
     const members = membersOf(bytes, skipSpace(bytes, 0), (key, start) =>
-      key === 'releases' ? scanList(bytes, start, (record) => records.push(record)) : undefined,
+      key === 'releases' && bytes[start] === OPEN_LIST
+        ? scanObjects(bytes, start, (record) => records.push(record))
+        : undefined,
     )
     refuseRepeatedKeys(members, 'the top level')
     const { head, tail } = frameOf(bytes, members)
-    this.#buffer = Buffer.alloc(bytes.length + head.length + tail.length + records.length * (INDENT.length + 1))
-    this.#open = this.#length = head.copy(this.#buffer)
-    for (const { start, end } of records) this.append(bytes.subarray(start, end))
-    this.#splice({ start: this.#length, end: this.#length }, tail)
+    this.#open = head.length
+    this.#records = spansFrom(head.length, records)
+    const separated = records.flatMap(({ start, end }, index) => [indentOf(index), bytes.subarray(start, end)])
+    this.#buffer = Buffer.concat([head, ...separated, tail])
+    this.#length = this.#buffer.length
   }
 
   /** The whole text: a view that the next change invalidates. */
@@ -47,8 +52,8 @@ export class StateText {
   /** Adds a record after the last one. */
   append(record: Uint8Array): void {
     const at = this.#records.at(-1)?.end ?? this.#open
-    const indent = this.#records.length === 0 ? INDENT : `,${INDENT}`
-    this.#splice({ start: at, end: at }, Buffer.concat([Buffer.from(indent), record]))
+    const indent = indentOf(this.#records.length)
+    this.#splice({ start: at, end: at }, Buffer.concat([indent, record]))
     this.#records.push({ start: at + indent.length, end: at + indent.length + record.length })
   }
 
@@ -83,6 +88,21 @@ export class StateText {
     this.#buffer.copy(grown, 0, 0, this.#length)
     this.#buffer = grown
   }
+}
+
+function indentOf(index: number): Buffer {
+  return index === 0 ? FIRST_INDENT : INDENT
+}
+
+/** @returns where the records stand when they follow each other from `open` on. */
+function spansFrom(open: number, records: readonly Span[]): Span[] {
+  let at = open
+  return records.map(({ start, end }, index) => {
+    at += indentOf(index).length
+    const span = { start: at, end: at + end - start }
+    at = span.end
+    return span
+  })
 }
 
 /**

@@ -1,0 +1,111 @@
+// Run alone: prints the rows, exit 1 if one does not hold.
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { openState, PHASES, type Release } from '../../lib/state.ts'
+import { printRelease } from '../../lib/state-print.ts'
+import { type Row, ratioRow } from './row.ts'
+
+const RELEASES = 10_000
+const WRITES = 1 + 2 * PHASES.length
+const PAIRS = 9
+
+/** What recording a whole deploy costs after 10,000 releases, against as many bare writes of a file of that size. */
+export function stateRows(): Row[] {
+  // Beside the build's output, and so on the disk that holds the repository: /tmp may be memory, where fsync is free.
+  const parent = join(import.meta.dir, '../../dist')
+  mkdirSync(parent, { recursive: true })
+  const folder = mkdtempSync(join(parent, 'bench-state-'))
+  try {
+    const history = historyOf(RELEASES)
+    const pairs = Array.from({ length: PAIRS }, () => ({
+      theirs: millisecondsOf(() => writeBare(folder, history)),
+      ours: recordDeploy(folder, history),
+    }))
+    return [ratioRow(`state: ${WRITES} writes after 10,000 releases, against bare ones`, pairs, 2)]
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+function historyOf(count: number): Buffer {
+  const records = Array.from({ length: count }, (_, at) => printRelease(releaseAt(at)))
+  return Buffer.from(`{\n  "releases": [\n    ${records.join(',\n    ')}\n  ]\n}`)
+}
+
+function releaseAt(at: number): Release {
+  const timestamp = new Date(Date.UTC(2026, 0, 1) + at * 60_000).toISOString()
+  const digits = timestamp.replace(/\D/g, '')
+  const completed = 'completed'
+  return {
+    id: `rel-${digits.slice(0, 8)}-${digits.slice(8)}`,
+    environment: 'prod',
+    version: `v${at}`,
+    commit_sha: '0123456789abcdef0123456789abcdef01234567',
+    timestamp,
+    phases: {
+      build: completed,
+      push: completed,
+      migrate_pre: completed,
+      rollout: completed,
+      migrate_post: completed,
+      finalize: completed,
+    },
+    previous_id: 'rel-20251231-235959999',
+  }
+}
+
+function writeBare(folder: string, bytes: Buffer): void {
+  const [temporary, file] = [join(folder, 'bare.tmp'), join(folder, 'bare.json')]
+  for (let count = 0; count < WRITES; count++) {
+    const fd = openSync(temporary, 'w', 0o600)
+    for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
+    fsyncSync(fd)
+    closeSync(fd)
+    renameSync(temporary, file)
+    const folderFd = openSync(folder, 'r')
+    fsyncSync(folderFd)
+    closeSync(folderFd)
+  }
+}
+
+/** From opening the state to the last phase, as one `stagecraft deploy` does it. */
+function recordDeploy(folder: string, history: Buffer): number {
+  const file = join(folder, 'releases.json')
+  writeFileSync(file, history)
+  const milliseconds = millisecondsOf(() => {
+    const state = openState(file, { clock: Date.now })
+    const { id } = state.createRelease({ environment: 'prod', version: 'v', commit_sha: '' })
+    for (const phase of PHASES) {
+      state.updatePhase(id, phase, 'running')
+      state.updatePhase(id, phase, 'completed')
+    }
+  })
+  const { releases } = JSON.parse(readFileSync(file, 'utf8'))
+  if (releases.length !== RELEASES + 1) throw new Error(`${releases.length} releases after the deploy`)
+  return milliseconds
+}
+
+function millisecondsOf(run: () => void): number {
+  const began = performance.now()
+  run()
+  return performance.now() - began
+}
+
+if (import.meta.main) {
+  const rows = stateRows()
+  for (const { what, measured, limit, ok } of rows) {
+    process.stdout.write(`${what}: ${measured}, must be ${limit}: ${ok ? 'ok' : 'BROKEN'}\n`)
+  }
+  process.exitCode = rows.every(({ ok }) => ok) ? 0 : 1
+}
