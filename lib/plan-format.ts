@@ -18,15 +18,15 @@ export function formatPlan(plan: Plan): string[] {
   ]
 }
 
-/** @returns the lines about services and networks: the same in a plan and at the start of a rollout. */
-export function rolloutLines(plan: Plan): string[] {
+/** @returns the lines about networks and services. */
+function rolloutLines(plan: Plan): string[] {
   const rows = [
     ...plan.networks.map(({ network, action }) => [
       network,
       action,
       action === 'replace' ? 'network: its definition changed; its services have a gap' : 'network: not used any more',
     ]),
-    ...plan.services.map((service) => [service.service, actionWord(service), service.why + gap(service)]),
+    ...plan.services.map((service) => [service.service, actionWord(service), service.why]),
   ]
   return table(rows).map((line) => `  ${line}`)
 }
@@ -39,10 +39,6 @@ function actionWord({ action, ifImageChanges }: ServicePlan): string {
   return ifImageChanges ? `${action}?` : action
 }
 
-function gap({ action }: ServicePlan): string {
-  return action === 'recreate' ? ' (with a gap while it restarts)' : ''
-}
-
 function conclusion(plan: Plan): string {
   if (isNothingToDo(plan)) return 'Nothing to do: everything runs as it should.'
   const open = plan.services.filter(({ ifImageChanges }) => ifImageChanges).length
@@ -50,5 +46,6 @@ function conclusion(plan: Plan): string {
     ({ action, ifImageChanges }) => !ifImageChanges && action !== 'unchanged' && action !== 'hold',
   )
   const words = [`${changed.length} to change`, ...(open > 0 ? [`${open} to change if the image differs`] : [])]
-  return `${plan.services.length} services: ${words.join(', ')}.`
+  const gap = plan.services.some(({ action }) => action === 'recreate')
+  return `${plan.services.length} services: ${words.join(', ')}.${gap ? ' What is recreated does not answer meanwhile.' : ''}`
 }

@@ -11,9 +11,25 @@ export function planNetworks(input: PlanInput): NetworkPlan[] {
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([network, definition]): NetworkPlan[] => {
       const target = now.get(network)
-      if (target === undefined) return [{ network, action: 'remove' }]
-      return sameContent(definition, target) ? [] : [{ network, action: 'replace' }]
+      const holder = heldOn(network, input)
+      if (target === undefined) return holder === undefined ? [{ network, action: 'remove' }] : []
+      if (sameContent(definition, target)) return []
+      if (holder !== undefined) throw heldNetwork(network, holder)
+      return [{ network, action: 'replace' }]
     })
+}
+
+/** @returns a held service that is on a network now, and so keeps it as it is. */
+function heldOn(network: string, { environment, serving, target }: PlanInput): string | undefined {
+  return Object.entries(serving?.model.services ?? {})
+    .filter(([name]) => environment.services[name]?.rollout.strategy === 'hold' && target.model.services[name])
+    .find(([, service]) => serving && networksOf(service, serving.model).includes(network))?.[0]
+}
+
+function heldNetwork(network: string, holder: string): StagecraftError {
+  return new StagecraftError('config', `Cannot change network ${network}: ${holder} is on it, and is held`, {
+    hint: `Take \`strategy: hold\` from ${holder} for one deploy, or leave the network as it is.`,
+  })
 }
 
 /** @returns the project's own resources by the engine's name: external ones are never touched. */

@@ -50,7 +50,8 @@ export async function bringUp(
 async function up({ docker, emit }: StepContext, stage: Stage, members: readonly ServicePlan[]): Promise<void> {
   const run = async (wanted: readonly ServicePlan[], how: 'anew' | 'keep') => {
     if (wanted.length === 0) return
-    for (const { service, action } of wanted) emit({ type: 'service', service, step: STEPS[action] ?? 'create' })
+    for (const { service, action, why } of wanted)
+      emit({ type: 'service', service, step: STEPS[action] ?? 'create', note: why })
     await docker.run(`start ${wanted.map(({ service }) => service).join(', ')}`, upArgs(stage, wanted, how), {
       cwd: stage.directory,
     })
@@ -65,7 +66,7 @@ async function up({ docker, emit }: StepContext, stage: Stage, members: readonly
   )
 }
 
-const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = { recreate: 'recreate', scale: 'create', job: 'run' }
+const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = { recreate: 'recreate', scale: 'scale', job: 'run' }
 
 async function pass({ docker, clock, emit }: StepContext, targets: readonly GateTarget[]): Promise<void> {
   await gate(docker, targets, clock, (service) => emit({ type: 'service', service, step: 'ready' }))

@@ -52,16 +52,26 @@ export default command({
       id: images.get(versionTag)?.id ?? '',
       ...(digests[service] === undefined ? {} : { digest: digests[service] }),
     }))
-    context.report.result('built', { version: version.version, images: built }, () =>
-      built.length === 0
-        ? ['Nothing to build: no service has a build section.']
-        : table(built.map(({ service, image, id }) => [service, image, id.slice(0, 19)])),
-    )
+    context.report.result('built', { version: version.version, images: built }, () => formatBuilt(built))
     return 0
   },
 })
 
-function chosen<T extends { readonly service: string }>(
+/** What was built for one service, as `--json` gives it. */
+export interface BuiltImage {
+  readonly service: string
+  readonly image: string
+  readonly id: string
+  readonly digest?: string
+}
+
+export function formatBuilt(built: readonly BuiltImage[]): string[] {
+  if (built.length === 0) return ['Nothing to build: no service has a build section.']
+  return table(built.map(({ service, image, id }) => [service, image, id.slice(0, 19)]))
+}
+
+/** @param asked `--services`: names between commas @throws not-found (4) for one that is not built */
+export function chosen<T extends { readonly service: string }>(
   targets: readonly T[],
   asked: string | undefined,
 ): readonly T[] {

@@ -1,6 +1,6 @@
 import { command } from '../cli.ts'
 import { deploy, planDeploy } from '../deploy.ts'
-import { formatPlan, rolloutLines } from '../plan-format.ts'
+import { formatPlan } from '../plan-format.ts'
 import { openRelease, releaseArgs } from './release-arguments.ts'
 
 export default command({
@@ -31,7 +31,6 @@ export default command({
       context.report.result('plan', { plan }, () => formatPlan(plan))
       return 0
     }
-    context.report.formatPlansWith(rolloutLines)
     const release = await deploy(project, version, world)
     context.report.result('deployed', { release }, () => [
       `${release.version} serves in ${release.environment} (${release.id})`,

@@ -18,6 +18,8 @@ export async function rollout(run: Run): Promise<string> {
   const planning = await planRollout({ ...run, version: run.bundle.version })
   const { plan } = planning
   run.emit({ type: 'plan', plan })
+  for (const { service, action, why } of plan.services)
+    if (action === 'hold') run.emit({ type: 'service', service, step: 'hold', note: why })
   const stage = await recordTarget(run, planning)
   const changes: Changes = { touched: new Set(), replaced: plan.networks.filter(({ action }) => action === 'replace') }
   try {
