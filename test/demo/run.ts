@@ -1,5 +1,5 @@
 // A tour of Stagecraft on a real engine: deploy, look, change, deploy again. `--remove` takes all of it away.
-import { cpSync, existsSync } from 'node:fs'
+import { cpSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -7,21 +7,23 @@ import type { Engine } from '../support/engine.ts'
 import { type Folder, folderAt } from '../support/folder.ts'
 import { host, isUp } from '../support/lab.ts'
 import { dockerAnswers, Lab, whyNoLab } from '../support/lab-life.ts'
-import { endAll } from '../support/steps.ts'
 
 const ROOT = join(import.meta.dir, '../..')
 const NAME = 'stagecraft-demo'
 
 const { values: flags } = parseArgs({ options: { remove: { type: 'boolean', default: false } } })
 process.chdir(ROOT)
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stopBy(signal))
+let interrupted: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | undefined
+let running: Bun.Subprocess | undefined
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruptBy(signal))
 
 try {
   if (flags.remove) await remove()
   else await tour()
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
-  process.exitCode = 1
+  if (!flags.remove) say('To remove what the demo made so far:\n\n  npm run demo -- --remove')
+  process.exitCode = interrupted ? 128 + constants.signals[interrupted] : 1
 }
 
 async function tour(): Promise<void> {
@@ -35,7 +37,7 @@ async function tour(): Promise<void> {
   folder.write('.env', `DEMO_PORT=${port}\n`)
   say(`The example application is in ${folder.path}${engine.name === 'here' ? '' : ` of lab host ${engine.name}`}.`)
 
-  await shown(engine, folder, ['docker', 'compose', 'config', '--services'])
+  await shown(engine, folder, ['cat', 'compose.yaml', 'web/Dockerfile'])
   await shown(engine, folder, ['stagecraft', 'deploy', '--version', 'v1'])
   await ask(engine, port, 'Hello from version 1')
 
@@ -82,8 +84,9 @@ async function remove(): Promise<void> {
 async function shown(engine: Engine, folder: Folder, argv: readonly string[]): Promise<void> {
   process.stdout.write(`\n$ ${argv.join(' ')}\n`)
   const [program = '', ...args] = argv
-  const code = await folder.show(program === 'stagecraft' ? [engine.binary(), ...args] : argv)
-  if (code !== 0) throw new Error(`Cannot go on: \`${argv.join(' ')}\` ended with exit code ${code}`)
+  running = folder.show(program === 'stagecraft' ? [engine.binary(), ...args] : argv)
+  const code = await running.exited
+  if (code !== 0 || interrupted) throw new Error(`Cannot go on: \`${argv.join(' ')}\` ended with exit code ${code}`)
 }
 
 async function ask(engine: Engine, port: number, expected: string): Promise<void> {
@@ -94,15 +97,14 @@ async function ask(engine: Engine, port: number, expected: string): Promise<void
 }
 
 async function here(argv: string[]): Promise<void> {
-  const child = Bun.spawn(argv, { stdin: 'ignore', stdout: 'inherit', stderr: 'inherit' })
-  if ((await child.exited) !== 0) throw new Error(`Cannot go on: \`${argv.join(' ')}\` failed`)
+  running = Bun.spawn(argv, { stdin: 'ignore', stdout: 'inherit', stderr: 'inherit' })
+  if ((await running.exited) !== 0 || interrupted) throw new Error(`Cannot go on: \`${argv.join(' ')}\` failed`)
 }
 
-async function stopBy(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): Promise<void> {
-  await endAll()
-  if (existsSync(join(ROOT, 'dist/stagecraft')))
-    say('Interrupted. To remove what the demo made so far: npm run demo -- --remove')
-  process.exit(128 + constants.signals[signal])
+/** Lets the command that runs undo what it can. A terminal has signalled it already; twice would end it at once. */
+function interruptBy(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
+  interrupted ??= signal
+  if (!process.stdin.isTTY) running?.kill(signal)
 }
 
 function say(text: string): void {

@@ -35,8 +35,8 @@ export type Engine = Place & {
   exec: (argv: readonly string[], options?: RunOptions) => Promise<Ran>
   start: (argv: readonly string[], options?: RunOptions) => Running
   docker: (args: readonly string[], options?: RunOptions) => Promise<Ran>
-  /** Runs a command with its output on our own, as a person sees it. @returns its exit code. */
-  show: (argv: readonly string[], options?: RunOptions) => Promise<number>
+  /** Runs a command in a folder, as a person does: its output is our own, and no time limits it. */
+  show: (argv: readonly string[], cwd: string) => Bun.Subprocess
   /** The path of dist/stagecraft on the engine's machine, where it is copied if another one is there. */
   binary: () => string
   /** Runs dist/stagecraft there. */
@@ -59,7 +59,7 @@ export function engineOf(place: Place): Engine {
     ...place,
     exec,
     start: (argv, options = {}) => start(place, argv, options),
-    show: (argv, options = {}) => show(place, argv, options),
+    show: (argv, cwd) => show(place, argv, cwd),
     binary,
     docker: (args, options) => exec(['docker', ...args], options),
     stagecraft: (args, options) => exec([binary(), ...args], options),
@@ -78,21 +78,17 @@ const WRAPPER = 'cd "$1" || exit 125; pid=$2; limit=$3; shift 3; exec timeout -k
 const WITH_PID = 'echo $$ >"$0"; exec "$@"'
 let started = 0
 
-function wrap(place: Place, argv: readonly string[], options: RunOptions): { command: string[]; pidFile: string } {
+function show(place: Place, argv: readonly string[], cwd: string): Bun.Subprocess {
+  const command = place.argvOf(['sh', '-c', 'cd "$0" && exec "$@"', cwd, ...argv])
+  return Bun.spawn(command, { env: place.environment, stdin: 'ignore', stdout: 'inherit', stderr: 'inherit' })
+}
+
+function start(place: Place, argv: readonly string[], options: RunOptions): Running {
   const pidFile = join('/tmp', `sct-${process.pid}-${++started}.pid`)
   const environment = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`)
   const limits = [options.cwd ?? '/', pidFile, String(options.timeout ?? 120)]
   const program = ['sh', '-c', WITH_PID, pidFile, ...argv]
-  return { command: place.argvOf(['sh', '-c', WRAPPER, 'sh', ...limits, ...environment, ...program]), pidFile }
-}
-
-function show(place: Place, argv: readonly string[], options: RunOptions): Promise<number> {
-  const { command } = wrap(place, argv, options)
-  return Bun.spawn(command, { env: place.environment, stdin: 'ignore', stdout: 'inherit', stderr: 'inherit' }).exited
-}
-
-function start(place: Place, argv: readonly string[], options: RunOptions): Running {
-  const { command, pidFile } = wrap(place, argv, options)
+  const command = place.argvOf(['sh', '-c', WRAPPER, 'sh', ...limits, ...environment, ...program])
   const child = Bun.spawn(command, {
     env: place.environment,
     stdin: options.stdin === undefined ? 'ignore' : Buffer.from(options.stdin),

@@ -18,7 +18,7 @@ export type Folder = {
   exists: (file: string) => boolean
   remove: (file: string) => void
   exec: (argv: readonly string[], options?: RunOptions) => Promise<Ran>
-  show: (argv: readonly string[], options?: RunOptions) => Promise<number>
+  show: (argv: readonly string[]) => Bun.Subprocess
   docker: (args: readonly string[], options?: RunOptions) => Promise<Ran>
   stagecraft: (args: readonly string[], options?: RunOptions) => Promise<Ran>
   startStagecraft: (args: readonly string[], options?: RunOptions) => Running
@@ -48,7 +48,7 @@ export function folderAt(engine: Engine, name: string): Folder {
     here,
     ...filesIn(here),
     exec: (argv, options) => engine.exec(argv, inside(options)),
-    show: (argv, options) => engine.show(argv, inside(options)),
+    show: (argv) => engine.show(argv, path),
     docker: (args, options) => engine.docker(args, inside(options)),
     stagecraft: (args, options) => engine.stagecraft(args, inside(options)),
     startStagecraft: (args, options) => engine.startStagecraft(args, inside(options)),
