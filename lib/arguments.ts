@@ -34,6 +34,8 @@ export interface Split {
   readonly after: readonly string[]
 }
 
+const BEFORE = "A command's own flags stand after its name. "
+
 /**
  * Finds the command's name: global flags may stand before it, and nothing else.
  * @throws StagecraftError `usage` for any other flag before it.
@@ -42,7 +44,7 @@ export function splitAtWord(argv: readonly string[], name: string): Split {
   const tokens = tokenize(argv, GLOBAL_ARGS)
   const end = tokens.findIndex((token) => token.kind !== 'option')
   const word = tokens[end]
-  for (const token of end < 0 ? tokens : tokens.slice(0, end)) checkFlag(token, GLOBAL_ARGS, name)
+  for (const token of end < 0 ? tokens : tokens.slice(0, end)) checkFlag(token, GLOBAL_ARGS, name, BEFORE)
   if (word === undefined) return { word: undefined, before: argv, after: [] }
   if (word.kind !== 'positional') throw usage(name, 'a command was expected, not "--"')
   return { word: word.value, before: argv.slice(0, word.index), after: argv.slice(word.index + 1) }
@@ -95,10 +97,11 @@ function tokenize(argv: readonly string[], definitions: ArgumentDefinitions) {
   return parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true }).tokens
 }
 
-function checkFlag(token: Token, definitions: ArgumentDefinitions, name: string) {
+function checkFlag(token: Token, definitions: ArgumentDefinitions, name: string, hint = '') {
   if (token.kind !== 'option') throw new TypeError('not a flag')
   const definition = Object.hasOwn(definitions, token.name) ? definitions[token.name] : undefined
-  if (definition === undefined || definition.type === 'positional') throw unknownFlag(name, token.rawName, definitions)
+  if (definition === undefined || definition.type === 'positional')
+    throw unknownFlag(name, token.rawName, definitions, hint)
   if (definition.type === 'boolean') {
     if (token.value !== undefined) throw usage(name, `"${token.rawName}" takes no value`)
     return { key: token.name, value: true }
@@ -160,10 +163,10 @@ function shown(key: string, definition: ArgumentDefinition): string {
   return definition.type === 'positional' ? `<${key}>` : `"--${key}"`
 }
 
-function unknownFlag(name: string, rawName: string, definitions: ArgumentDefinitions): StagecraftError {
+function unknownFlag(name: string, rawName: string, definitions: ArgumentDefinitions, note: string): StagecraftError {
   const flags = Object.entries(definitions).flatMap(([key, { type }]) => (type === 'positional' ? [] : [`--${key}`]))
   const meant = rawName.startsWith('--') ? nearest(rawName, flags) : undefined
-  const hint = `All flags: ${['stagecraft', name, '--help'].filter(Boolean).join(' ')}`
+  const hint = `${note}All flags: ${['stagecraft', name, '--help'].filter(Boolean).join(' ')}`
   return usage(name, `unknown flag ${quote(rawName)}`, {
     hint: meant === undefined ? hint : `Did you mean "${meant}"? ${hint}`,
   })

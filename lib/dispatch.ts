@@ -3,11 +3,12 @@ import { resolve } from 'node:path'
 import { isatty } from 'node:tty'
 import { asksForJson, GLOBAL_ARGS, parseArguments, usage, type Values } from './arguments.ts'
 import type { Command, Context } from './cli.ts'
+import { type ErrorReport, errorReport } from './error-report.ts'
 import { exitCodeOf, StagecraftError } from './errors.ts'
 import { type Found, findCommand, type Table } from './find-command.ts'
 import { quote } from './format.ts'
 import { createOutput, type Output } from './output.ts'
-import { createReporter, type ErrorReport, type ReporterControl } from './report.ts'
+import { createReporter, type ReporterControl } from './report.ts'
 
 export interface Surroundings {
   readonly argv: readonly string[]
@@ -41,7 +42,7 @@ export async function dispatch(surroundings: Surroundings): Promise<number> {
     exit = await run(surroundings, streams, call)
   } catch (error) {
     exit = exitCodeOf(error)
-    failure = describe(error, call.verbose)
+    failure = errorReport(error, { verbose: call.verbose })
   }
   const report = call.report ?? textReporter(streams, asksForJson(surroundings.argv))
   if (failure !== undefined) report.error(failure)
@@ -123,27 +124,6 @@ function projectFolder(name: string, here: string, directory: string): string {
   const folder = resolve(here, directory)
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return folder
   throw usage(name, `there is no folder ${quote(directory)}`)
-}
-
-function describe(error: unknown, verbose: boolean): ErrorReport {
-  const { kind, message, hint, detail } =
-    error instanceof StagecraftError
-      ? error
-      : { kind: 'bug', message: `Stagecraft has a bug: ${messageOf(error)}`, hint: REPORT_HINT, detail: undefined }
-  const stack = verbose && kind === 'bug' && error instanceof Error ? error.stack : undefined
-  return {
-    kind,
-    message,
-    ...(hint === undefined ? {} : { hint }),
-    ...(detail === undefined ? {} : { detail }),
-    ...(stack === undefined ? {} : { stack }),
-  }
-}
-
-const REPORT_HINT = 'Please report it, with what the same command prints with --verbose.'
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 /** Output that was lost counts only where nothing worse has happened; a reader that left, only where all it did was to read. */

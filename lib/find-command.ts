@@ -1,6 +1,6 @@
 import { GLOBAL_ARGS, parseArguments, splitAtWord, usage } from './arguments.ts'
 import type { Command } from './cli.ts'
-import type { StagecraftError } from './errors.ts'
+import { StagecraftError } from './errors.ts'
 import { quote } from './format.ts'
 import { nearest } from './nearest.ts'
 
@@ -50,7 +50,8 @@ function unknownCommand(word: string, group: string, table: Table): StagecraftEr
   const within = (name: string) => (group === '' ? name : `${group} ${name}`)
   const meant = nearest(word, Object.keys(table))
   const suggestion = meant === undefined ? '' : `Did you mean ${quote(within(meant))}? `
-  return usage(within(word), 'there is no such command', { hint: `${suggestion}All commands: ${seeHelp(group)}` })
+  const hint = `${suggestion}All commands: ${seeHelp(group)}`
+  return new StagecraftError('usage', `Cannot run ${quote(within(word))}: there is no such command`, { hint })
 }
 
 function seeHelp(name: string): string {

@@ -1,7 +1,7 @@
+import { type ErrorReport, errorReport } from './error-report.ts'
 import type { Event } from './events.ts'
 import { formatDuration, pad, plainLine, plainText } from './format.ts'
 import type { Plan } from './plan.ts'
-import type { ErrorReport } from './report.ts'
 import { PHASES } from './state-format.ts'
 
 /** What a piece of a line says, for a terminal that has colours. */
@@ -70,6 +70,11 @@ function toneOf(word: string): Tone {
   if (word === 'completed' || word === 'ready') return 'good'
   if (word === 'failed') return 'bad'
   return word === 'restore' ? 'notable' : 'quiet'
+}
+
+/** @returns the lines of anything that was thrown, as they are printed without colours and secrets. */
+export function formatError(error: unknown): string[] {
+  return errorLines(errorReport(error, { verbose: false }), { mask: (text) => text })
 }
 
 /** The message, whole what a program said, then what to do: spec/core/cli.md, Errors. */

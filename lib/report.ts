@@ -1,3 +1,4 @@
+import type { ErrorReport } from './error-report.ts'
 import type { Emit, Event } from './events.ts'
 import { createMask, maskJson } from './mask.ts'
 import type { Output } from './output.ts'
@@ -23,19 +24,10 @@ export type ReportMode = 'terminal' | 'plain' | 'json'
 
 /** The reporter, as the dispatcher has it. */
 export interface ReporterControl extends Reporter {
-  /** The error, on stderr. `stack` is for bugs. */
+  /** The error, on stderr. */
   error(error: ErrorReport): void
   /** The end of the output: the last JSON object, and whatever was held back for one write. */
   finish(exit: number, error?: ErrorReport): void
-}
-
-/** An error as it is printed; `kind` is that of StagecraftError. */
-export interface ErrorReport {
-  readonly kind: string
-  readonly message: string
-  readonly hint?: string
-  readonly detail?: string
-  readonly stack?: string
 }
 
 export interface ReporterOptions {
