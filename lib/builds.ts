@@ -17,13 +17,39 @@ export async function buildImages({ project, targets, docker, emit }: BuildInput
   const envFiles = project.source.envFiles.flatMap((file) => ['--env-file', file])
   const flags = ['--progress', 'plain', '-p', project.model.name, '--project-directory', project.directory]
   const args = ['compose', ...flags, ...envFiles, '-f', '-', 'build', ...targets.map(({ service }) => service)]
+  const said = lastLines(MAX_SAID)
   const result = await docker.try(args, {
     cwd: project.directory,
     input: JSON.stringify(buildModel(project.model, targets)),
-    onLine: (line) => emit({ type: 'output', phase: 'build', line }),
-    limit: 1024 * 1024,
+    onLine: (line) => {
+      said.add(line)
+      emit({ type: 'output', phase: 'build', line })
+    },
   })
-  if (result.code !== 0) throw childError(`build ${targets.map(({ service }) => service).join(', ')}`, result)
+  // Steps print on the one stream, the verdict is on the other: both are needed, in their order.
+  if (result.code !== 0)
+    throw childError(`build ${targets.map(({ service }) => service).join(', ')}`, { ...result, stderr: said.text() })
+}
+
+/** Characters of a build's output that an error shows. */
+const MAX_SAID = 1024 * 1024
+
+function lastLines(limit: number) {
+  let lines: string[] = []
+  let length = 0
+  let lost = 0
+  return {
+    add(line: string) {
+      lines.push(line)
+      length += line.length + 1
+      if (length <= 2 * limit) return
+      const kept = lines.join('\n').slice(-limit).split('\n')
+      lost += lines.length - kept.length
+      lines = kept
+      length = limit
+    },
+    text: () => [...(lost > 0 ? [`(${lost} earlier lines are left out)`] : []), ...lines].join('\n'),
+  }
 }
 
 /** Pushes the version's tags to the registry. @returns `<repository>@sha256:…` by service */

@@ -38,6 +38,8 @@ export interface Image {
 export interface Docker {
   try(args: readonly string[], options?: ExecOptions): Promise<Result>
   run(what: string, args: readonly string[], options?: ExecOptions): Promise<Result>
+  /** hides env values in what containers print */
+  readonly mask: (text: string) => string
 }
 
 /** Set for every docker command: builds without attestations are reproducible, and nothing asks or advertises. */
@@ -64,6 +66,7 @@ export function openDocker(exec: Exec, mask: (text: string) => string, signal?: 
     return result.code === 0 ? result : { ...result, stderr: mask(result.stderr) }
   }
   return {
+    mask,
     try: attempt,
     async run(what, args, options) {
       const result = await attempt(args, options)
@@ -96,9 +99,10 @@ function noEngine(said: string): StagecraftError {
   })
 }
 
+/** @returns `compose build` of `docker compose --progress plain -p shop build web`. */
 function subcommand(argv: readonly string[]): string {
-  const words = argv.slice(1).filter((word) => /^[a-z]+$/.test(word))
-  return words.slice(0, words[0] === 'compose' || words[0] === 'image' ? 2 : 1).join(' ')
+  const verb = argv[1] === 'compose' ? argv.find((word) => ['build', 'config', 'up'].includes(word)) : undefined
+  return [argv[1], verb].filter(Boolean).join(' ')
 }
 
 /** @throws unreachable (8) when no engine answers. @returns its `os/arch`. */
@@ -144,7 +148,7 @@ export async function inspectImages(docker: Docker, names: readonly string[]): P
 /** @returns what a container printed last, `lines` lines of both streams. */
 export async function lastLogLines(docker: Docker, id: string, lines = 20): Promise<string> {
   const result = await docker.try(['logs', '--tail', String(lines), id], { timeout: 30_000, limit: 64 * 1024 })
-  return (result.stdout + result.stderr).trimEnd()
+  return docker.mask(result.stdout + result.stderr).trimEnd()
 }
 
 function compare(a: string, b: string): number {

@@ -150,8 +150,8 @@ export async function lastWords(docker: Docker, container: Container): Promise<s
   const logs = await lastLogLines(docker, container.id)
   return [
     facts.join(', '),
-    ...(error ? [`engine: ${error}`] : []),
-    ...(healthOutput ? [`last health output: ${healthOutput}`] : []),
+    ...(error ? [`engine: ${docker.mask(error)}`] : []),
+    ...(healthOutput ? [`last health output: ${docker.mask(healthOutput)}`] : []),
     logs ? `last log lines:\n${logs.replaceAll(/^/gm, '  ')}` : 'it has logged nothing',
   ].join('\n')
 }

@@ -45,7 +45,7 @@ function needsOf(service: Service): Need[] {
       service: name,
       condition: dependency.condition,
       follows: dependency.restart === true,
-      why: `depends on ${name} with restart: true`,
+      why: `depends on ${name}${dependency.restart === true ? ' with restart: true' : ''}`,
     })
   for (const shared of sharedWith(service)) {
     const condition = needs.get(shared.service)?.condition ?? 'service_started'
