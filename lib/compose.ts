@@ -170,7 +170,7 @@ function isModel(value: unknown): value is ComposeModel {
 
 function composeError(result: Result): StagecraftError {
   const said = result.stderr.trim()
-  if (/is not a docker command|unknown shorthand flag: '.' in -/.test(said))
+  if (/is not a docker command|Usage:\s+docker \[OPTIONS\] COMMAND/.test(said))
     return new StagecraftError('unreachable', 'Cannot run docker compose: the Compose plugin is not installed', {
       detail: said,
       hint: 'Install Docker Compose 2.20 or later as a plugin of the docker command (package docker-compose-plugin).',

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { chosen, formatBuilt } from '../../lib/commands/build.ts'
+import { errorReport } from '../../lib/error-report.ts'
 import { StagecraftError } from '../../lib/errors.ts'
 import { errorLines } from '../../lib/report-lines.ts'
 import { expectGolden } from '../support/golden.ts'
@@ -34,11 +35,8 @@ describe('stagecraft build', () => {
     try {
       chosen(TARGETS, 'wbe')
     } catch (error) {
-      expectGolden(
-        'commands/build.md',
-        'no-such-service',
-        errorLines(error as StagecraftError, { mask: (text) => text }).join('\n'),
-      )
+      const lines = errorLines(errorReport(error, false), { mask: (text) => text })
+      expectGolden('commands/build.md', 'no-such-service', lines.join('\n'))
     }
   })
 })
