@@ -4,10 +4,10 @@ import { StagecraftError } from './errors.ts'
 export interface ErrorReport {
   readonly kind: string
   readonly message: string
-  readonly hint?: string
-  readonly detail?: string
+  readonly hint?: string | undefined
+  readonly detail?: string | undefined
   /** Of bugs only. */
-  readonly stack?: string
+  readonly stack?: string | undefined
 }
 
 const REPORT_HINT = 'Please report it, with what the same command prints with --verbose.'

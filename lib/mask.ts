@@ -43,10 +43,13 @@ function cover(text: string, spans: readonly Span[]): string {
   return masked + text.slice(end)
 }
 
-/** The same text masking over every string of a JSON value, keys left alone. */
-export function maskJson(value: unknown, mask: (text: string) => string): unknown {
+/** The same text masking over every string in a JSON object, keys left alone. */
+export function maskJson(value: object, mask: (text: string) => string): object {
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, maskValue(item, mask)]))
+}
+
+function maskValue(value: unknown, mask: (text: string) => string): unknown {
   if (typeof value === 'string') return mask(value)
-  if (Array.isArray(value)) return value.map((item) => maskJson(item, mask))
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, maskJson(item, mask)]))
+  if (Array.isArray(value)) return value.map((item) => maskValue(item, mask))
+  return typeof value === 'object' && value !== null ? maskJson(value, mask) : value
 }

@@ -55,7 +55,8 @@ export function createReporter(options: ReporterOptions): ReporterControl {
     else stdout.write(text)
   }
   const printJson = (type: string, value: object) => print(`${JSON.stringify({ v: 1, type, ...value })}\n`)
-  const masked = (value: object): object => ({ ...(maskJson(value, mask) as object) })
+  // A secret with a colour in its midst is still one.
+  const masked = (value: object): object => ({ ...maskJson(value, (text) => mask(Bun.stripANSI(text))) })
   const lines = (all: readonly string[]) => (all.length === 0 ? '' : `${all.join('\n')}\n`)
 
   const isWanted = (event: Event) => {
