@@ -33,7 +33,7 @@ export async function gate(
   docker: Docker,
   targets: readonly GateTarget[],
   clock: Clock,
-  onReady: (service: string) => void,
+  tell: (service: string, step: 'ready' | 'failed', note?: string) => void,
 ): Promise<void> {
   const started = clock.now()
   const firstSeen = new Map<string, number>()
@@ -56,8 +56,8 @@ export async function gate(
         return judge(target, container, firstSeen.get(id), now)
       })
       const bad = verdicts.findIndex((verdict) => !verdict.ready && verdict.failed !== undefined)
-      if (bad >= 0) throw await failure(docker, target, containers.get(target.ids[bad] ?? ''), verdicts[bad])
-      if (verdicts.every(({ ready }) => ready)) onReady(target.service)
+      if (bad >= 0) throw await failure(docker, target, containers.get(target.ids[bad] ?? ''), verdicts[bad], tell)
+      if (verdicts.every(({ ready }) => ready)) tell(target.service, 'ready')
       else still.push(target)
     }
     for (const target of still) {
@@ -65,7 +65,7 @@ export async function gate(
       const slow = target.ids
         .map((id) => containers.get(id))
         .find((found) => found && !judge(target, found, firstSeen.get(found.id), now).ready)
-      if (now - started >= limit) throw await failure(docker, target, slow, lateBy(target, limit))
+      if (now - started >= limit) throw await failure(docker, target, slow, lateBy(target, limit), tell)
     }
     waiting = still
     if (waiting.length > 0) await clock.sleep(now - started < 5_000 ? 100 : 500)
@@ -130,8 +130,10 @@ async function failure(
   target: GateTarget,
   container: Container | undefined,
   verdict: Verdict | undefined,
+  tell: (service: string, step: 'failed', note?: string) => void,
 ): Promise<StagecraftError> {
   const failed = verdict && !verdict.ready ? verdict.failed : undefined
+  tell(target.service, 'failed', failed)
   const detail = container ? await lastWords(docker, container) : undefined
   const hint = verdict && !verdict.ready ? verdict.hint : undefined
   return new StagecraftError('failed', `Cannot start ${target.service}: ${failed ?? 'it is not ready'}`, {

@@ -69,7 +69,9 @@ async function up({ docker, emit }: StepContext, stage: Stage, members: readonly
 const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = { recreate: 'recreate', scale: 'scale', job: 'run' }
 
 async function pass({ docker, clock, emit }: StepContext, targets: readonly GateTarget[]): Promise<void> {
-  await gate(docker, targets, clock, (service) => emit({ type: 'service', service, step: 'ready' }))
+  await gate(docker, targets, clock, (service, step, note) =>
+    emit({ type: 'service', service, step, ...(note === undefined ? {} : { note }) }),
+  )
 }
 
 export function gateTarget(

@@ -35,7 +35,7 @@ describe('stagecraft build', () => {
     try {
       chosen(TARGETS, 'wbe')
     } catch (error) {
-      const lines = errorLines(errorReport(error, false), { mask: (text) => text })
+      const lines = errorLines(errorReport(error, { verbose: false }), { mask: (text) => text })
       expectGolden('commands/build.md', 'no-such-service', lines.join('\n'))
     }
   })
