@@ -18,9 +18,21 @@ function comparable(service: Service): Record<string, unknown> {
   const { image: _image, scale: _scale, deploy, ...rest } = service
   const { replicas: _replicas, ...deployment } = deploy ?? {}
   const files = (list: Service['configs']) => list?.map((file) => ({ ...file, mode: octal(file.mode) }))
-  const all = { ...rest, deploy: deployment, configs: files(rest.configs), secrets: files(rest.secrets) }
+  const all = {
+    ...rest,
+    deploy: deployment,
+    configs: files(rest.configs),
+    secrets: files(rest.secrets),
+    // Here a null says something: to be on a network with nothing special, and to take a variable of the image away.
+    networks: Object.entries(rest.networks ?? {}).map(([name, settings]) => ({ name, settings })),
+    environment: mapNull(rest.environment),
+  }
   const value = canonical(all)
   return typeof value === 'object' && value !== null ? { ...value } : {}
+}
+
+function mapNull(variables: Service['environment']): Record<string, string | false> {
+  return Object.fromEntries(Object.entries(variables ?? {}).map(([name, value]) => [name, value ?? false]))
 }
 
 /** Compose 2.26 prints a mode as a number, 2.40 as a text. */
