@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { host } from '../support/lab.ts'
+import {
+  type App,
+  deploy,
+  expectPage,
+  expectPhases,
+  httpd,
+  idle,
+  QUICK_STOP,
+  releases,
+  touchedBy,
+  writeApp,
+} from './app.ts'
+
+// What a container is given besides its image: files, networks, volumes. One project; each test builds on the last.
+const h1 = host('h1')
+const folder = h1.folder('content')
+afterAll(() => folder.cleanUp())
+
+let files = 0
+let site = 0
+let app: App
+let version = 0
+const next = () => `v${++version}`
+
+beforeAll(async () => {
+  files = await h1.freePort()
+  site = await h1.freePort()
+  app = {
+    services: {
+      files: {
+        image: 'busybox:1',
+        command: httpd('/'),
+        ports: [`${files}:80`],
+        configs: [
+          { source: 'plain', target: '/cfg/plain' },
+          { source: 'inline', target: '/cfg/inline' },
+          { source: 'variable', target: '/cfg/variable' },
+        ],
+        secrets: ['token', { source: 'password', target: 'pass/word' }],
+        networks: ['back', 'default'],
+        ...QUICK_STOP,
+      },
+      site: {
+        image: 'busybox:1',
+        command: httpd('/www'),
+        ports: [`${site}:80`],
+        volumes: ['./conf/site.txt:/www/site.txt:ro', './pages:/www/pages:ro'],
+        networks: ['back', 'default'],
+        ...QUICK_STOP,
+      },
+      plain: { ...idle, volumes: ['data:/data'] },
+    },
+    compose: {
+      configs: {
+        plain: { file: './conf/plain.txt' },
+        inline: { content: 'inline one' },
+        variable: { environment: 'CONFIG_VALUE' },
+      },
+      secrets: { token: { file: './conf/token.txt' }, password: { environment: 'SECRET_VALUE' } },
+      networks: { back: { labels: { tier: 'one' } } },
+      volumes: { data: {} },
+    },
+  }
+  folder.write('conf/plain.txt', 'plain one\n')
+  folder.write('conf/token.txt', 'token one\n')
+  folder.write('conf/site.txt', 'site one\n')
+  folder.write('pages/deep/er/index.txt', 'deep one\n')
+  folder.write('.env', 'CONFIG_VALUE=variable one\nSECRET_VALUE=password one\n')
+  writeApp(folder, app)
+})
+
+test('configs, secrets and relative bind mounts arrive with their content', async () => {
+  await deploy(folder, next())
+  await expectPage(folder, files, 'plain one', '/cfg/plain')
+  await expectPage(folder, files, 'inline one', '/cfg/inline')
+  await expectPage(folder, files, 'variable one', '/cfg/variable')
+  await expectPage(folder, files, 'token one', '/run/secrets/token')
+  await expectPage(folder, files, 'password one', '/run/secrets/pass/word')
+  await expectPage(folder, site, 'site one', '/site.txt')
+  await expectPage(folder, site, 'deep one', '/pages/deep/er/index.txt')
+})
+
+const CHANGES = [
+  [
+    'the file of a config',
+    'config plain',
+    () => folder.write('conf/plain.txt', 'plain two\n'),
+    '/cfg/plain',
+    'plain two',
+  ],
+  ['an inline config', 'config inline', () => changeInline(), '/cfg/inline', 'inline two'],
+  [
+    'the variable of a config',
+    'config variable',
+    () => folder.write('.env', 'CONFIG_VALUE=variable two\nSECRET_VALUE=password one\n'),
+    '/cfg/variable',
+    'variable two',
+  ],
+  [
+    'the file of a secret',
+    'secret token',
+    () => folder.write('conf/token.txt', 'token two\n'),
+    '/run/secrets/token',
+    'token two',
+  ],
+  [
+    'the variable of a secret',
+    'secret password',
+    () => folder.write('.env', 'CONFIG_VALUE=variable two\nSECRET_VALUE=password two\n'),
+    '/run/secrets/pass/word',
+    'password two',
+  ],
+] as const
+
+function changeInline(): void {
+  const compose = {
+    ...app.compose,
+    configs: { ...Object(app.compose?.['configs']), inline: { content: 'inline two' } },
+  }
+  app = { ...app, compose }
+  writeApp(folder, app)
+}
+
+describe('the changed content of', () => {
+  test.each(CHANGES)('%s recreates the service that has it, and no other', async (_, what, change, path, text) => {
+    change()
+    const touched = await touchedBy(folder, async () => {
+      const { stderr } = await deploy(folder, next())
+      expect(stderr).toContain(`content of ${what} changed`)
+    })
+    expect(touched).toEqual(['files'])
+    await expectPage(folder, files, text, path)
+  })
+
+  test('a read-only bind mount recreates its service, and the new content is served', async () => {
+    folder.write('conf/site.txt', 'site two\n')
+    expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual(['site'])
+    await expectPage(folder, site, 'site two', '/site.txt')
+    folder.write('pages/deep/er/index.txt', 'deep two\n')
+    expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual(['site'])
+    await expectPage(folder, site, 'deep two', '/pages/deep/er/index.txt')
+  })
+})
+
+test('what runs keeps the content that was released, whatever happens to the files in the folder', async () => {
+  folder.write('conf/site.txt', 'not released\n')
+  folder.remove('pages')
+  await expectPage(folder, site, 'site two', '/site.txt')
+  await expectPage(folder, site, 'deep two', '/pages/deep/er/index.txt')
+  const missing = await deploy(folder, 'v-missing', 3)
+  expect(missing.stderr).toContain('Cannot mount ./pages into site: it does not exist')
+  expect(missing.stderr).toContain('mkdir -p ./pages')
+  folder.write('conf/site.txt', 'site two\n')
+  folder.write('pages/deep/er/index.txt', 'deep two\n')
+  expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual([])
+})
+
+test('a changed network is made anew with its services attached, and nothing else is touched', async () => {
+  app = { ...app, compose: { ...app.compose, networks: { back: { labels: { tier: 'two' } } } } }
+  writeApp(folder, app)
+  expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual(['files', 'site'])
+  expectPhases(folder, `v${version}`)
+  const network = await folder.docker([
+    'network',
+    'inspect',
+    '--format',
+    '{{.Labels.tier}} {{len .Containers}}',
+    `${folder.name}_back`,
+  ])
+  expect(network.stdout).toBe('two 2\n')
+  await expectPage(folder, files, 'plain two', '/cfg/plain')
+  const inside = await folder.docker(['compose', 'exec', '-T', 'files', 'wget', '-qO-', 'http://site/site.txt'])
+  expect(inside.stdout).toBe('site two\n')
+})
+
+test('a network that nothing uses any more is removed', async () => {
+  const { files, site, ...rest } = app.services
+  const { networks: _files, ...plainFiles } = { ...files }
+  const { networks: _site, ...plainSite } = { ...site }
+  const { networks: _networks, ...compose } = { ...app.compose }
+  app = { ...app, services: { ...rest, files: plainFiles, site: plainSite }, compose }
+  writeApp(folder, app)
+  expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual(['files', 'site'])
+  const networks = await folder.docker(['network', 'ls', '--format', '{{.Name}}', '--filter', `name=${folder.name}`])
+  expect(networks.stdout).toBe(`${folder.name}_default\n`)
+})
+
+test('a changed volume definition is refused, and nothing is changed', async () => {
+  const records = releases(folder).filter(({ phases }) => phases['rollout'] === 'completed').length
+  const volume = () => folder.docker(['volume', 'inspect', `${folder.name}_data`])
+  const before = (await volume()).stdout
+  writeApp(folder, { ...app, compose: { ...app.compose, volumes: { data: { labels: { changed: 'yes' } } } } })
+  const touched = await touchedBy(folder, async () => {
+    const { stderr } = await deploy(folder, 'v-volume', 3)
+    expect(stderr).toContain(`Cannot change the definition of volume ${folder.name}_data`)
+    expect(stderr).toMatch(/hint: .*copy the data/)
+    expect((await folder.stagecraft(['plan'])).code).toBe(3)
+  })
+  expect(touched).toEqual([])
+  expect((await volume()).stdout).toBe(before)
+  expect(releases(folder).filter(({ phases }) => phases['rollout'] === 'completed').length).toBe(records)
+  writeApp(folder, app)
+  expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual([])
+})
