@@ -22,54 +22,68 @@ const MIN_READY = 5_000
 const MIN_HEALTH_TIMEOUT = 60_000
 const JOB_TIMEOUT = 600_000
 
-type Verdict = { readonly ready: true } | { readonly ready: false; readonly failed?: string; readonly hint?: string }
+/** What one look at a container or service says: a failure is final, not being ready yet is not. */
+type Verdict =
+  | { readonly ready: true }
+  | {
+      readonly ready: false
+      readonly failed?: string
+      readonly hint?: string
+      readonly container?: Container | undefined
+    }
+
+type Tell = (service: string, step: 'ready' | 'failed', note?: string) => void
+
+/** What the gate has seen so far. Times are those of its clock. */
+interface Watch {
+  readonly started: number
+  /** since when each container has run, by id */
+  readonly runningSince: Map<string, number>
+  readonly ready: Set<string>
+}
 
 /**
  * Waits until every container is healthy, or has run for `min_ready` where it has no healthcheck; a job until it has
- * ended with 0. `docker compose up --wait` is no gate: it passes crash loops (tried).
+ * ended with 0; all of them in the same look. `docker compose up --wait` is no gate: it passes crash loops (tried).
  * @throws failed (5) as soon as one cannot become ready, with its state and last words
  */
-export async function gate(
-  docker: Docker,
-  targets: readonly GateTarget[],
-  clock: Clock,
-  tell: (service: string, step: 'ready' | 'failed', note?: string) => void,
-): Promise<void> {
-  const started = clock.now()
-  const firstSeen = new Map<string, number>()
-  let waiting = targets.filter(({ ids }) => ids.length > 0)
-  while (waiting.length > 0) {
-    const containers = new Map(
-      (
-        await inspectContainers(
-          docker,
-          waiting.flatMap(({ ids }) => ids),
-        )
-      ).map((found) => [found.id, found]),
-    )
+export async function gate(docker: Docker, targets: readonly GateTarget[], clock: Clock, tell: Tell): Promise<void> {
+  const watch: Watch = { started: clock.now(), runningSince: new Map(), ready: new Set() }
+  const ids = targets.flatMap((target) => target.ids)
+  while (ids.length > 0) {
+    const found = await inspectContainers(docker, ids)
     const now = clock.now()
-    const still: GateTarget[] = []
-    for (const target of waiting) {
-      const verdicts = target.ids.map((id) => {
-        const container = containers.get(id)
-        if (container?.state === 'running' && !firstSeen.has(id)) firstSeen.set(id, now)
-        return judge(target, container, firstSeen.get(id), now)
-      })
-      const bad = verdicts.findIndex((verdict) => !verdict.ready && verdict.failed !== undefined)
-      if (bad >= 0) throw await failure(docker, target, containers.get(target.ids[bad] ?? ''), verdicts[bad], tell)
-      if (verdicts.every(({ ready }) => ready)) tell(target.service, 'ready')
-      else still.push(target)
+    const containers = new Map(found.map((container) => [container.id, container]))
+    for (const { id, state } of found)
+      if (state === 'running' && !watch.runningSince.has(id)) watch.runningSince.set(id, now)
+    const verdicts = targets.map((target) => ({ target, verdict: judgeService(target, containers, watch, now) }))
+    for (const { target, verdict } of verdicts) {
+      if (!verdict.ready && verdict.failed !== undefined) throw await failure(docker, target.service, verdict, tell)
+      if (verdict.ready && !watch.ready.has(target.service)) tell(target.service, 'ready')
+      if (verdict.ready) watch.ready.add(target.service)
     }
-    for (const target of still) {
-      const limit = timeoutOf(target, containers)
-      const slow = target.ids
-        .map((id) => containers.get(id))
-        .find((found) => found && !judge(target, found, firstSeen.get(found.id), now).ready)
-      if (now - started >= limit) throw await failure(docker, target, slow, lateBy(target, limit), tell)
-    }
-    waiting = still
-    if (waiting.length > 0) await clock.sleep(now - started < 5_000 ? 100 : 500)
+    if (verdicts.every(({ verdict }) => verdict.ready)) return
+    await clock.sleep(now - watch.started < 5_000 ? 100 : 500)
   }
+}
+
+/** @returns the first failure of its containers, else whether all are ready, else whether time is up. */
+function judgeService(
+  target: GateTarget,
+  containers: ReadonlyMap<string, Container>,
+  watch: Watch,
+  now: number,
+): Verdict {
+  const looks = target.ids.map((id) => {
+    const container = containers.get(id)
+    return { container, verdict: judge(target, container, watch.runningSince.get(id), now) }
+  })
+  const bad = looks.find(({ verdict }) => !verdict.ready && verdict.failed !== undefined)
+  if (bad) return { ...bad.verdict, ready: false, container: bad.container }
+  const slow = looks.find(({ verdict }) => !verdict.ready)
+  if (slow === undefined) return { ready: true }
+  const limit = timeoutOf(target, containers)
+  return now - watch.started < limit ? { ready: false } : { ...lateBy(target, limit), container: slow.container }
 }
 
 /** One look at one container. */
@@ -116,30 +130,24 @@ function timeoutOf(target: GateTarget, containers: ReadonlyMap<string, Container
   return Math.max(MIN_HEALTH_TIMEOUT, ...times.map((time) => time + 5_000))
 }
 
-function lateBy(target: GateTarget, limit: number): Verdict {
+function lateBy(target: GateTarget, limit: number) {
   const what = target.job ? 'it has not ended' : 'it has not become healthy'
   return {
     ready: false,
     failed: `${what} after ${Math.round(limit / 1000)} s`,
     hint: `Raise services.${target.service}.rollout.health_timeout in stagecraft.yml if it needs longer.`,
-  }
+  } as const
 }
 
 async function failure(
   docker: Docker,
-  target: GateTarget,
-  container: Container | undefined,
-  verdict: Verdict | undefined,
-  tell: (service: string, step: 'failed', note?: string) => void,
+  service: string,
+  { failed, hint, container }: Extract<Verdict, { ready: false }>,
+  tell: Tell,
 ): Promise<StagecraftError> {
-  const failed = verdict && !verdict.ready ? verdict.failed : undefined
-  tell(target.service, 'failed', failed)
+  tell(service, 'failed', failed)
   const detail = container ? await lastWords(docker, container) : undefined
-  const hint = verdict && !verdict.ready ? verdict.hint : undefined
-  return new StagecraftError('failed', `Cannot start ${target.service}: ${failed ?? 'it is not ready'}`, {
-    ...(detail === undefined ? {} : { detail }),
-    ...(hint === undefined ? {} : { hint }),
-  })
+  return new StagecraftError('failed', `Cannot start ${service}: ${failed}`, { detail, hint })
 }
 
 /** @returns state, exit code, last health output and last 20 log lines of a container that failed. */
