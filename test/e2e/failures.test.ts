@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { host } from '../support/lab.ts'
+import {
+  type App,
+  deploy,
+  expectPage,
+  expectPhases,
+  httpd,
+  idle,
+  page,
+  QUICK_STOP,
+  type ServiceSource,
+  startRegistry,
+  touched,
+  writeApp,
+  writePage,
+} from './app.ts'
+
+// Whatever fails: what served before serves, exit 5, and the screen says why. One project, served by v1 all along.
+const h1 = host('h1')
+const folder = h1.folder('failures')
+const fresh = h1.folder('first-failure')
+afterAll(() => Promise.all([folder.cleanUp(), fresh.cleanUp()]))
+
+let port = 0
+let registry = 0
+let app: App
+const withWeb = (web: ServiceSource, settings: App['settings'] = {}): App => ({
+  ...app,
+  services: { ...app.services, web: page(port, web) },
+  settings,
+})
+const shell = (script: string) => ['sh', '-c', script]
+
+beforeAll(async () => {
+  port = await h1.freePort()
+  registry = await h1.freePort()
+  app = {
+    services: { web: page(port), store: { ...idle, volumes: ['/data'] }, other: idle },
+    settings: {},
+  }
+  writePage(folder, 'version one')
+  writeApp(folder, app)
+  await Promise.all([deploy(folder, 'v1'), startRegistry(folder, registry)])
+  const { code } = await folder.docker(['compose', 'exec', '-T', 'store', 'sh', '-c', 'echo precious >/data/file'])
+  expect(code).toBe(0)
+}, 120_000)
+
+/** Deploys what must fail in `phase`, and holds what runs and what is recorded against what they must be. */
+async function fails(version: string, phase: string, recreated: string[], code = 5): Promise<string> {
+  const before = await folder.containers()
+  const { stdout, stderr } = await deploy(folder, version, code)
+  expect(stdout).toBe('')
+  expectPhases(folder, version, phase)
+  const after = await folder.containers()
+  expect(touched(before, after)).toEqual(recreated)
+  const what = (list: typeof after) => list.map(({ service, image, state }) => ({ service, image, state }))
+  expect(what(after)).toEqual(what(before))
+  await expectPage(folder, port, 'version one')
+  expect(stderr).toMatch(/hint: (.|\n)*v1 \(rel-\d{8}-\d{9}\) still serves\./)
+  return stderr
+}
+
+test('a build that fails: nothing is touched, and all that the build said is shown', async () => {
+  const lots = 'i=0; while [ $i -lt 400 ]; do echo "compiling module $i"; i=$((i+1)); done'
+  folder.write('web/Dockerfile', `FROM busybox:1\nRUN ${lots}; echo "undefined: frobnicate" >&2; exit 3\n`)
+  const stderr = await fails('v-build', 'build', [])
+  expect(stderr).toContain('Cannot build web')
+  expect(stderr).toContain('undefined: frobnicate')
+  for (const line of ['compiling module 0\n', 'compiling module 222\n', 'compiling module 399\n'])
+    expect(stderr).toContain(line)
+  writePage(folder, 'version one')
+})
+
+test('an image that the registry does not have', async () => {
+  writeApp(folder, { ...app, services: { ...app.services, extra: { ...idle, image: `localhost:${registry}/none:1` } } })
+  const stderr = await fails('v-image', 'push', [])
+  expect(stderr).toContain(`Cannot pull localhost:${registry}/none:1`)
+  expect(stderr).toContain('manifest unknown')
+})
+
+test('a registry that does not answer ends with 8', async () => {
+  const nobody = await h1.freePort()
+  writeApp(folder, { ...app, services: { ...app.services, extra: { ...idle, image: `localhost:${nobody}/none:1` } } })
+  const stderr = await fails('v-registry', 'push', [], 8)
+  expect(stderr).toContain(`Cannot pull localhost:${nobody}/none:1: the registry does not answer`)
+  expect(stderr).toContain('connection refused')
+})
+
+test('a container that ends at once', async () => {
+  const script = 'echo starting; echo "cannot open /etc/app.conf" >&2; exit 7'
+  writeApp(folder, withWeb({ command: shell(script) }))
+  const stderr = await fails('v-exits', 'rollout', ['web'])
+  expect(stderr).toContain('Cannot start web: it ended with exit code 7')
+  expect(stderr).toMatch(/last log lines:\n(.|\n)*cannot open \/etc\/app\.conf/)
+})
+
+test('a container that ends at once with 0 was not deployed either', async () => {
+  writeApp(folder, withWeb({ command: shell('echo nothing to do') }))
+  const stderr = await fails('v-zero', 'rollout', ['web'])
+  expect(stderr).toContain('Cannot start web: it ended with exit code 0')
+  expect(stderr).toContain('job: true')
+})
+
+test('a container that crashes again and again', async () => {
+  const script = 'echo "attempt"; sleep 0.1; echo "no route to the database" >&2; exit 1'
+  writeApp(folder, withWeb({ command: shell(script), restart: 'always' }, { web: { rollout: { min_ready: '3s' } } }))
+  const stderr = await fails('v-loop', 'rollout', ['web'])
+  expect(stderr).toContain('Cannot start web: it crashes and is restarted')
+  expect(stderr).toContain('no route to the database')
+})
+
+test('a container that never gets healthy', async () => {
+  const healthcheck = { test: ['CMD-SHELL', 'echo still warming up; exit 1'], interval: '1s', retries: 100 }
+  const command = shell(`echo "waiting for the cache"; exec ${httpd('/www').join(' ')}`)
+  writeApp(folder, withWeb({ command, healthcheck }, { web: { rollout: { health_timeout: '3s' } } }))
+  const stderr = await fails('v-sick', 'rollout', ['web'])
+  expect(stderr).toContain('Cannot start web: it has not become healthy after 3 s')
+  expect(stderr).toContain('last health output: still warming up')
+  expect(stderr).toMatch(/last log lines:\n(.|\n)*waiting for the cache/)
+})
+
+test('a container whose healthcheck says no is not waited for', async () => {
+  const healthcheck = { test: ['CMD-SHELL', 'echo broken; exit 1'], interval: '1s', retries: 1 }
+  writeApp(folder, withWeb({ healthcheck }))
+  const stderr = await fails('v-unhealthy', 'rollout', ['web'])
+  expect(stderr).toContain('Cannot start web: its healthcheck says unhealthy')
+})
+
+test('a program that is not in the image', async () => {
+  writeApp(folder, withWeb({ command: ['no-such-program'] }))
+  const stderr = await fails('v-program', 'rollout', ['web'])
+  expect(stderr).toContain('no-such-program')
+})
+
+test('a port that is taken', async () => {
+  writeApp(folder, { ...app, services: { ...app.services, other: { ...idle, ports: [`${registry}:80`] } } })
+  const stderr = await fails('v-port', 'rollout', ['other'])
+  expect(stderr).toContain('port is already allocated')
+})
+
+test('a service that is new and fails is gone afterwards, and the others were not touched', async () => {
+  const extra = { image: 'busybox:1', command: shell('echo "bad news"; exit 1') }
+  writeApp(folder, { ...app, services: { ...app.services, extra } })
+  expect(await fails('v-new', 'rollout', [])).toContain('bad news')
+})
+
+test('services that had changed already go back too, and an anonymous volume keeps its data', async () => {
+  const changed = { environment: { CHANGED: 'yes' } }
+  const store = { ...idle, ...changed, volumes: ['/data'], command: shell('exit 1'), depends_on: ['other'] }
+  writeApp(folder, { ...app, services: { ...app.services, other: { ...idle, ...changed }, store } })
+  await fails('v-store', 'rollout', ['other', 'store'])
+  const data = () => folder.docker(['compose', 'exec', '-T', 'store', 'cat', '/data/file'])
+  expect((await data()).stdout).toBe('precious\n')
+  expect((await folder.docker(['compose', 'exec', '-T', 'other', 'env'])).stdout).not.toContain('CHANGED')
+
+  writeApp(folder, { ...app, services: { ...app.services, store: { ...app.services['store'], ...changed } } })
+  await deploy(folder, 'v2')
+  expect((await data()).stdout).toBe('precious\n')
+})
+
+test('after a failure the next release that is right is deployed', async () => {
+  writePage(folder, 'version three')
+  await deploy(folder, 'v3')
+  expectPhases(folder, 'v3')
+  await expectPage(folder, port, 'version three')
+})
+
+test('a first deploy that fails leaves nothing but volumes', async () => {
+  const nothing = { image: 'busybox:1', command: shell('exit 1'), ...QUICK_STOP }
+  const services = { db: { ...idle, volumes: ['kept:/kept'] }, web: { ...nothing, depends_on: ['db'] } }
+  writeApp(fresh, { services, compose: { volumes: { kept: {} }, networks: { back: {} } } })
+  const { stderr } = await deploy(fresh, 'v1', 5)
+  expect(stderr).toContain('Nothing was deployed before, and nothing runs now.')
+  expectPhases(fresh, 'v1', 'rollout')
+  expect(await fresh.containers()).toEqual([])
+  const filter = ['--filter', `label=com.docker.compose.project=${fresh.name}`, '--format', '{{.Name}}']
+  expect((await fresh.docker(['network', 'ls', ...filter])).stdout).toBe('')
+  expect((await fresh.docker(['volume', 'ls', ...filter])).stdout).toBe(`${fresh.name}_kept\n`)
+  const { db } = services
+  writeApp(fresh, { services: { db, web: idle }, compose: { volumes: { kept: {} } } })
+  await deploy(fresh, 'v2')
+  expectPhases(fresh, 'v2')
+})
