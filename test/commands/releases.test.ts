@@ -1,0 +1,251 @@
+import { afterEach, describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { currentIds, statusOf, statusText } from '../../lib/release-status.ts'
+import { PHASES, type Release } from '../../lib/state.ts'
+import { scratch, stagecraft } from '../support/command-line.ts'
+import { expectGolden } from '../support/golden.ts'
+
+let folder = scratch()
+afterEach(() => folder.remove())
+
+type Statuses = readonly [string, string, string, string, string, string]
+const COMPLETED: Statuses = ['completed', 'completed', 'completed', 'completed', 'completed', 'completed']
+const FAILED: Statuses = ['completed', 'completed', 'completed', 'failed', 'skipped', 'skipped']
+const RUNNING: Statuses = ['completed', 'completed', 'completed', 'running', 'pending', 'pending']
+
+function release(id: string, environment: string, version: string, statuses: Statuses, more: object = {}): Release {
+  const [, y, m, d, hh, mm, ss] = /^rel-(....)(..)(..)-(..)(..)(..)/.exec(id) ?? []
+  const phases = Object.fromEntries(PHASES.map((phase, at) => [phase, statuses[at] ?? 'pending']))
+  const timestamp = `${y}-${m}-${d}T${hh}:${mm}:${ss}.643Z`
+  return { id, environment, version, commit_sha: '', timestamp, phases: phases as Release['phases'], ...more }
+}
+
+/** Oldest first, as in the file. */
+const HISTORY = [
+  release('rel-20261121-070000', 'staging', 'a1b2c3d-dirty', COMPLETED),
+  release('rel-20261122-080225643', 'prod', 'v1', COMPLETED),
+  release('rel-20261122-091500001', 'prod', 'v2-broken', FAILED, { previous_id: 'rel-20261122-080225643' }),
+  release('rel-20261122-101500002', 'prod', 'v3', RUNNING, { previous_id: 'rel-20261122-091500001' }),
+]
+
+function project(releases: readonly Release[], files: Readonly<Record<string, string>> = {}): void {
+  folder.remove()
+  folder = scratch({ '.stagecraft/releases.json': JSON.stringify({ releases }, null, 2), ...files })
+}
+
+const releases = (...args: string[]) => stagecraft(['releases', ...args], { cwd: folder.path })
+const firstLine = ({ exit, stderr }: { exit: number; stderr: string }) => `${exit} ${stderr.split('\n')[0]}`
+
+describe('stagecraft releases list', () => {
+  test('prints a table, the newest first, with the current release of each environment marked', async () => {
+    project(HISTORY)
+    const { exit, stdout, stderr } = await releases('list')
+    expectGolden('commands/releases.md', 'list', stdout)
+    expect([exit, stderr]).toEqual([0, ''])
+  })
+
+  test('prints one environment, and no more than --limit', async () => {
+    project(HISTORY)
+    const [prod, one, none] = await Promise.all([
+      releases('list', '--env', 'prod'),
+      releases('list', '--env', 'prod', '--limit', '1', '--json'),
+      releases('list', '--limit=99'),
+    ])
+    expect(prod.stdout.match(/rel-[\d-]+/g)).toEqual(
+      HISTORY.slice(1)
+        .map(({ id }) => id)
+        .reverse(),
+    )
+    expect(JSON.parse(one.stdout.split('\n')[0] ?? '').releases.map(({ id }: Release) => id)).toEqual([HISTORY[3]?.id])
+    expect(none.stdout.split('\n')).toHaveLength(6)
+  })
+
+  test('--json is one object, then the end', async () => {
+    project(HISTORY.slice(1, 3))
+    const { stdout } = await releases('list', '--json')
+    const [listed, finished] = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(listed).toEqual({
+      v: 1,
+      type: 'releases',
+      releases: [
+        { ...HISTORY[2], status: 'failed', phase: 'rollout', current: false },
+        { ...HISTORY[1], status: 'completed', current: true },
+      ],
+    })
+    expect(finished).toEqual({ v: 1, type: 'finished', exit: 0 })
+  })
+
+  test('an environment without releases is there if it is configured, and only then', async () => {
+    project(HISTORY, { 'stagecraft.yml': 'environments: {live: {}, prod: {}}' })
+    const [configured, unknown, hostile] = await Promise.all([
+      releases('list', '--env', 'live'),
+      releases('list', '--env', 'stagin'),
+      releases('list', '--env', '../x'),
+    ])
+    expectGolden('commands/releases.md', 'none', configured.stdout)
+    expect(unknown.stderr).toBe(
+      'Cannot find environment "stagin"\n  hint: Did you mean "staging"? Environments: live, prod, staging\n',
+    )
+    expect([configured.exit, unknown.exit, hostile.exit]).toEqual([0, 4, 4])
+  })
+
+  test('a project without a single release is no error', async () => {
+    folder = scratch()
+    expect(await releases('list')).toEqual({
+      exit: 0,
+      stdout: 'No releases yet. The first one: stagecraft deploy\n',
+      stderr: '',
+    })
+  })
+
+  test.each(['0', '-1', '1.5', '1e3', 'all', ' 1'])('--limit=%p is wrong usage', async (limit) => {
+    folder = scratch()
+    expect(firstLine(await releases('list', `--limit=${limit}`))).toBe(
+      `2 Cannot list "${limit}" releases: --limit is a whole number above zero`,
+    )
+  })
+
+  test('names in the state cannot break a line', async () => {
+    project([release('rel-20261122-080225643', 'prod\u001b[2J', 'v1\nrel-x', COMPLETED)])
+    const { stdout } = await releases('list')
+    expect(stdout.split('\n')).toHaveLength(3)
+    expect(stdout).not.toContain('\u001b')
+  })
+
+  test('a state that cannot be read is exit 9', async () => {
+    folder = scratch({ '.stagecraft/releases.json': '{"releases": [' })
+    const [list, show] = await Promise.all([releases('list'), releases('show', 'latest')])
+    expect([list.exit, show.exit, list.stdout]).toEqual([9, 9, ''])
+  })
+})
+
+const BUNDLE = {
+  v: 1,
+  id: 'rel-20261122-091500001',
+  environment: 'prod',
+  version: 'v2-broken',
+  commit_sha: '3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a',
+  project: 'shop-prod',
+  phases: {
+    build: { started_at: '2026-11-22T09:15:00.100Z', duration_ms: 1234, note: '1 image built' },
+    push: {
+      started_at: '2026-11-22T09:15:01.400Z',
+      duration_ms: 4,
+      note: 'the engine that built the images runs them',
+    },
+    migrate_pre: { started_at: '2026-11-22T09:15:01.410Z', duration_ms: 2, note: 'no databases are configured' },
+    rollout: { started_at: '2026-11-22T09:15:01.420Z', duration_ms: 12_345 },
+  },
+  images: {
+    web: {
+      name: 'shop-web:v2',
+      reference: 'shop-prod-web:sc-0123456789ab',
+      id: `sha256:0123456789ab${'0'.repeat(52)}`,
+    },
+    db: { name: 'postgres:17', reference: 'postgres:17', id: `sha256:fedcba987654${'0'.repeat(52)}` },
+  },
+  topology: {},
+  content: [],
+  config_hashes: {},
+  error: {
+    message: 'Cannot roll out v2-broken: web exited with 1',
+    hint: 'What served before serves.',
+    detail: 'web-1  | listening on :3000\nweb-1  | no such table: users\u001b[0m',
+  },
+}
+
+describe('stagecraft releases show', () => {
+  const withBundle = () =>
+    project(
+      HISTORY.map((one) => (one.id === BUNDLE.id ? { ...one, commit_sha: BUNDLE.commit_sha } : one)),
+      { [`.stagecraft/releases/${BUNDLE.id}/release.json`]: JSON.stringify(BUNDLE) },
+    )
+
+  test('prints the record, the phases, the images and the error', async () => {
+    withBundle()
+    const { exit, stdout, stderr } = await releases('show', BUNDLE.id)
+    expectGolden('commands/releases.md', 'show', stdout)
+    expect([exit, stderr]).toEqual([0, ''])
+  })
+
+  test('prints the record alone where there is no bundle', async () => {
+    project(HISTORY)
+    const { stdout } = await releases('show', 'current', '--env', 'staging')
+    expect(stdout).toBe(
+      [
+        'release      rel-20261121-070000',
+        'environment  staging',
+        'version      a1b2c3d-dirty',
+        'status       completed, current',
+        'started      2026-11-21 07:00:00',
+        '',
+        ...['build         ', 'push          ', 'migrate_pre   '].map((phase) => `${phase}completed`),
+        ...['rollout       ', 'migrate_post  ', 'finalize      '].map((phase) => `${phase}completed`),
+        '',
+      ].join('\n'),
+    )
+  })
+
+  test('--json has the record and the details of the bundle', async () => {
+    withBundle()
+    const { stdout } = await releases('show', BUNDLE.id, '--json')
+    const shown = JSON.parse(stdout.split('\n')[0] ?? '')
+    expect(shown.release).toMatchObject({ id: BUNDLE.id, status: 'failed', phase: 'rollout', current: false })
+    expect(Object.keys(shown.details)).toEqual(['project', 'phases', 'images', 'error'])
+  })
+
+  test('finds a release by its id, the beginning of one, latest and current', async () => {
+    project(HISTORY)
+    const shown = async (...args: string[]) => /rel-[\d-]+/.exec((await releases('show', ...args)).stdout)?.[0]
+    expect(
+      await Promise.all([
+        shown('rel-20261121-070000'),
+        shown('rel-20261122-09'),
+        shown('latest', '--env', 'prod'),
+        shown('current', '--env', 'prod'),
+      ]),
+    ).toEqual(['rel-20261121-070000', BUNDLE.id, 'rel-20261122-101500002', 'rel-20261122-080225643'])
+  })
+
+  test('says what it cannot find, and asks which environment is meant', async () => {
+    project(HISTORY)
+    const calls = await Promise.all([
+      releases('show', 'latest'),
+      releases('show', 'rel-2026'),
+      releases('show', '../../etc/passwd'),
+      releases('show', 'latest', '--env', 'nowhere'),
+      releases('show'),
+    ])
+    expect(calls.map(({ exit }) => exit)).toEqual([2, 4, 4, 4, 2])
+    expect(calls[0]?.stderr).toBe(
+      'Cannot choose the latest release: there are 2 environments\n  hint: Add --env <name>. Environments: prod, staging\n',
+    )
+  })
+
+  test('a bundle that cannot be read is exit 9, and named', async () => {
+    project(HISTORY, { [`.stagecraft/releases/${BUNDLE.id}/release.json`]: '{' })
+    const { exit, stderr } = await releases('show', BUNDLE.id)
+    expect(exit).toBe(9)
+    expect(stderr).toContain(join('releases', BUNDLE.id, 'release.json'))
+  })
+})
+
+describe('statusOf()', () => {
+  const text = (...statuses: Statuses) => statusText(statusOf(release('rel-20261122-080225643', 'p', 'v', statuses)))
+
+  test('says in a word what the six phases come to', () => {
+    expect(text(...COMPLETED)).toBe('completed')
+    expect(text(...FAILED)).toBe('failed in rollout')
+    expect(text(...RUNNING)).toBe('running rollout')
+    expect(text('pending', 'pending', 'pending', 'pending', 'pending', 'pending')).toBe('pending')
+    expect(text('completed', 'completed', 'pending', 'pending', 'pending', 'pending')).toBe('running')
+    expect(text('completed', 'waiting', 'pending', 'pending', 'pending', 'pending')).toBe('incomplete')
+  })
+
+  test('currentIds() takes the newest completed release of each environment', () => {
+    expect([...currentIds(HISTORY.toReversed())]).toEqual(['rel-20261122-080225643', 'rel-20261121-070000'])
+  })
+})
