@@ -20,6 +20,7 @@ export interface Service {
   readonly depends_on?: Readonly<Record<string, Dependency>>
   readonly environment?: Readonly<Record<string, string | null>> | null
   readonly volumes?: readonly Mount[]
+  readonly ports?: readonly Port[]
   readonly configs?: readonly FileMount[]
   readonly secrets?: readonly FileMount[]
   readonly networks?: Readonly<Record<string, unknown>> | null
@@ -56,6 +57,13 @@ export interface Mount {
   readonly read_only?: boolean
   readonly bind?: Readonly<Record<string, unknown>> | null
   readonly [key: string]: unknown
+}
+
+/** `published` is a text, also where it is a number or a range. */
+export interface Port {
+  readonly target: number
+  readonly published?: string
+  readonly protocol?: string
 }
 
 export interface FileMount {

@@ -28,7 +28,8 @@ function rolloutLines(plan: Plan): string[] {
     ]),
     ...plan.services.map((service) => [service.service, actionWord(service), service.why]),
   ]
-  return table(rows).map((line) => `  ${line}`)
+  const ports = plan.handovers.map(({ port, from, to }) => `  port ${port} goes from ${from} to ${to}, with a gap`)
+  return [...table(rows).map((line) => `  ${line}`), ...ports]
 }
 
 function serves({ serving }: Plan): string {

@@ -4,6 +4,7 @@ import type { Environment } from './config.ts'
 import type { Container } from './docker.ts'
 import type { ReleasedImage } from './images.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
+import { type Handover, planHandovers } from './plan-ports.ts'
 import { planService } from './plan-service.ts'
 import type { Rendering } from './render.ts'
 import type { Topology } from './services.ts'
@@ -41,6 +42,7 @@ export interface Plan {
   /** in the order in which they are acted on; services that go are last */
   readonly services: readonly ServicePlan[]
   readonly networks: readonly NetworkPlan[]
+  readonly handovers: readonly Handover[]
   /** what the user should know and nothing is done about */
   readonly notes: readonly string[]
 }
@@ -74,14 +76,16 @@ export function makePlan(input: PlanInput): Plan {
     const own = planService(service, input, replaced)
     plans.set(service, follow(own, input.topology, plans))
   }
+  const services = [...plans.values(), ...planRemovals(input)]
   return {
     environment: input.environment.name,
     project: input.target.model.name,
     version: input.version,
     serving: input.serving ? { id: input.serving.bundle.id, version: input.serving.bundle.version } : null,
     phases: input.phases,
-    services: [...plans.values(), ...planRemovals(input)],
+    services,
     networks,
+    handovers: planHandovers(input, services),
     notes: notesOf(input),
   }
 }

@@ -30,36 +30,36 @@ export async function putBack(
   }
 }
 
-/** @returns the services of which containers that were there before are gone. Those that were only stopped start again. */
+/**
+ * Removes what is new and starts again what was only stopped, in this order: the new may have taken a port.
+ * @returns the services whose former containers are gone, or unplugged from a network that was removed. Their new ones stay
+ * for now: Compose replaces them by the old definition, and hands their anonymous volumes back.
+ */
 async function removeNew(run: Run, { containers: before, plan }: Planning, changes: Changes): Promise<string[]> {
   const now = await listContainers(run.docker, plan.project)
+  const touched = [...changes.touched].filter((service) => !run.project.topology.jobs.includes(service))
+  const hadBefore = (service: string) => before.filter((container) => container.service === service)
+  const isGone = ({ id }: Container) => !now.some((container) => container.id === id)
+  const lost = touched.filter((service) => {
+    const own = hadBefore(service)
+    return own.some(isGone) || (own.length > 0 && changes.replaced.length > 0)
+  })
   const known = new Set(before.map(({ id }) => id))
-  const present = new Set(now.map(({ id }) => id))
-  const lost: string[] = []
-  for (const service of changes.touched) {
-    const own = before.filter((container) => container.service === service)
-    const isJob = run.project.topology.jobs.includes(service)
-    const gone = own.some(({ id }) => !present.has(id))
-    if (gone && !isJob) {
-      lost.push(service)
-      continue // Compose replaces the new container by the old definition, and hands its volumes back
-    }
-    await removeContainers(
-      run.docker,
-      now.filter(({ id, ...found }) => found.service === service && !known.has(id)),
-    )
-    const stopped = own.filter(
-      ({ id, state }) => state === 'running' && now.find((c) => c.id === id)?.state !== 'running',
-    )
-    if (stopped.length > 0 && !isJob)
-      await run.docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
+  const fresh = now.filter(
+    ({ id, service }) => changes.touched.has(service) && !lost.includes(service) && !known.has(id),
+  )
+  await removeContainers(run.docker, fresh)
+  const isStopped = ({ id }: Container) => now.find((container) => container.id === id)?.state !== 'running'
+  for (const service of touched.filter((name) => !lost.includes(name))) {
+    const stopped = hadBefore(service).filter((container) => container.state === 'running' && isStopped(container))
+    if (stopped.length > 0) await run.docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
   }
   return lost
 }
 
 async function restore(
   run: Run,
-  { containers: before }: Planning,
+  { containers: before, plan }: Planning,
   changes: Changes,
   served: Stage | undefined,
   lost: readonly string[],
@@ -71,6 +71,7 @@ async function restore(
       `Cannot put back ${unknown.join(', ')}: it was not deployed by Stagecraft before`,
     )
   await freeNetworks(run.docker, changes.replaced)
+  if (plan.handovers.length > 0) await stopAll(run, plan.project, lost) // ports pass back
   const needs = run.serving?.bundle.topology.needs ?? run.project.topology.needs
   const members = lost.map((service) => wantedAsBefore(service, before))
   for (const wave of toWaves(members, needs)) {
@@ -82,6 +83,12 @@ async function restore(
   const wereWell = lost.filter((service) => isWell(before.filter((container) => container.service === service)))
   const targets = wereWell.map((service) => gateTarget(run, service, now, new Set()))
   await gate(run.docker, targets, run.clock, () => {})
+}
+
+async function stopAll(run: Run, project: string, services: readonly string[]): Promise<void> {
+  const containers = await listContainers(run.docker, project)
+  const ids = containers.filter(({ service }) => services.includes(service)).map(({ id }) => id)
+  if (ids.length > 0) await run.docker.run(`stop ${services.join(', ')}`, ['stop', ...ids])
 }
 
 function isWell(containers: readonly Container[]): boolean {

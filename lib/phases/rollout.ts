@@ -1,9 +1,9 @@
 import { modelFile, writeModel } from '../bundle.ts'
 import type { Stage } from '../compose-up.ts'
-import { listContainers } from '../docker.ts'
+import { type Container, listContainers } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { keepImages } from '../images.ts'
-import { isNothingToDo, type ServicePlan } from '../plan.ts'
+import { isNothingToDo, type Plan, type ServicePlan } from '../plan.ts'
 import { plannedImages, plannedModel } from '../plan-model.ts'
 import { adoptedModel, type Planning, planRollout } from '../planning.ts'
 import { putBack } from '../put-back.ts'
@@ -53,17 +53,45 @@ async function recordTarget(run: Run, planning: Planning): Promise<Stage> {
 }
 
 async function prepare(run: Run, stage: Stage, { plan }: Planning, changes: Changes): Promise<void> {
-  const members = plan.services.filter(({ action }) => action === 'create' || action === 'job')
-  await bringUp(run, stage, members, changes)
+  await bringUp(
+    run,
+    stage,
+    plan.services.filter((service) => isNew(service) && !waitsForPort(service, plan)),
+    changes,
+  )
 }
 
-async function switchOver(run: Run, stage: Stage, planning: Planning, changes: Changes): Promise<void> {
-  const { plan, containers } = planning
-  const members = plan.services.filter(({ action }) => action === 'recreate' || action === 'scale')
+async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning, changes: Changes): Promise<void> {
+  const members = plan.services.filter(
+    (service) => ['recreate', 'scale'].includes(service.action) || (isNew(service) && waitsForPort(service, plan)),
+  )
   await freeNetworks(run.docker, changes.replaced, () => {
     for (const { service } of members) changes.touched.add(service)
   })
+  await freePorts(run, plan, containers, changes)
   await bringUp(run, stage, members, changes, containers)
+}
+
+function isNew({ action }: ServicePlan): boolean {
+  return action === 'create' || action === 'job'
+}
+
+/** What takes a port that something else still has can only start when that one has stopped. */
+function waitsForPort({ service }: ServicePlan, { handovers }: Plan): boolean {
+  return handovers.some(({ to }) => to === service)
+}
+
+async function freePorts(
+  run: Run,
+  { handovers }: Plan,
+  containers: readonly Container[],
+  changes: Changes,
+): Promise<void> {
+  for (const service of new Set(handovers.map(({ from }) => from))) {
+    changes.touched.add(service)
+    const ids = containers.filter((container) => container.service === service).map(({ id }) => id)
+    if (ids.length > 0) await run.docker.run(`stop ${service}`, ['stop', ...ids])
+  }
 }
 
 /** The commit point: from here on this release serves. Compose's hashes tell later what was changed by hand. */

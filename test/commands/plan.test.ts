@@ -32,6 +32,7 @@ const PLAN: Plan = {
     line('old', 'remove', 'not in the Compose file any more; its volumes stay'),
   ],
   networks: [{ network: 'shop_back', action: 'replace' }],
+  handovers: [{ port: '80/tcp', from: 'old', to: 'worker' }],
   notes: ['./uploads is mounted from where it is, and is not part of the release: a service writes to it'],
 }
 
@@ -40,6 +41,7 @@ const NOTHING: Plan = {
   phases: { ...PLAN.phases, build: 'nothing: no service has a build section' },
   services: [line('db', 'unchanged', 'nothing changed')],
   networks: [],
+  handovers: [],
   notes: [],
 }
 
