@@ -22,8 +22,9 @@ export async function putBack(
 ): Promise<void> {
   const restoring = { ...run, docker: run.restoring }
   try {
-    const lost = await removeNew(restoring, planning, changes)
+    const { lost, started } = await removeNew(restoring, planning, changes)
     if (lost.length > 0) await restore(restoring, planning, changes, served, lost)
+    await proveWell(restoring, planning, [...lost, ...started])
     if (planning.containers.length === 0) await removeNetworks(restoring, planning.plan.project)
   } catch (error) {
     throw await notRestored(restoring, planning.plan.project, cause, error)
@@ -32,10 +33,11 @@ export async function putBack(
 
 /**
  * Removes what is new and starts again what was only stopped, in this order: the new may have taken a port.
- * @returns the services whose former containers are gone, or unplugged from a network that was removed. Their new ones stay
- * for now: Compose replaces them by the old definition, and hands their anonymous volumes back.
+ * @returns the services that it started again, and as `lost` those whose former containers are gone, or unplugged from a
+ * network that was removed. Their new ones stay for now: Compose replaces them by the old definition, and hands their
+ * anonymous volumes back.
  */
-async function removeNew(run: Run, { containers: before, plan }: Planning, changes: Changes): Promise<string[]> {
+async function removeNew(run: Run, { containers: before, plan }: Planning, changes: Changes) {
   const now = await listContainers(run.docker, plan.project)
   const touched = [...changes.touched].filter((service) => !run.project.topology.jobs.includes(service))
   const hadBefore = (service: string) => before.filter((container) => container.service === service)
@@ -50,11 +52,15 @@ async function removeNew(run: Run, { containers: before, plan }: Planning, chang
   )
   await removeContainers(run.docker, fresh)
   const isStopped = ({ id }: Container) => now.find((container) => container.id === id)?.state !== 'running'
+  const started: string[] = []
   for (const service of touched.filter((name) => !lost.includes(name))) {
     const stopped = hadBefore(service).filter((container) => container.state === 'running' && isStopped(container))
-    if (stopped.length > 0) await run.docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
+    if (stopped.length === 0) continue
+    run.emit({ type: 'service', service, step: 'restore' })
+    await run.docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
+    started.push(service)
   }
-  return lost
+  return { lost, started }
 }
 
 async function restore(
@@ -79,8 +85,13 @@ async function restore(
     const names = wave.members.map(({ service }) => service).join(', ')
     await run.docker.run(`put back ${names}`, upArgs(served, wave.members, 'anew'), { cwd: served.directory })
   }
-  const now = await listContainers(run.docker, served.model.name)
-  const wereWell = lost.filter((service) => isWell(before.filter((container) => container.service === service)))
+}
+
+/** What was well before must pass the same gate as what is new. */
+async function proveWell(run: Run, { containers: before, plan }: Planning, services: readonly string[]): Promise<void> {
+  if (services.length === 0) return
+  const now = await listContainers(run.docker, plan.project)
+  const wereWell = services.filter((service) => isWell(before.filter((container) => container.service === service)))
   const targets = wereWell.map((service) => gateTarget(run, service, now, new Set()))
   await gate(run.docker, targets, run.clock, () => {})
 }
