@@ -1,8 +1,9 @@
 // Everything there is to test, or with --quick the part that needs no engine. The last line counts it all.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { sweep } from './support/clean-up.ts'
 import { coverageOf, judgeCoverage } from './support/coverage.ts'
 import { RUN } from './support/folder.ts'
 import { HOSTS, type HostName, host, isUp } from './support/lab.ts'
@@ -13,25 +14,28 @@ const ROOT = join(import.meta.dir, '..')
 const LEAST_COVERAGE = 85
 const ALL_HOSTS = Object.keys(HOSTS) as HostName[]
 
-process.env['STAGECRAFT_TEST_RUN'] = RUN
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
 process.chdir(ROOT)
 
 const began = performance.now()
 const scratch = mkdtempSync(join(tmpdir(), 'stagecraft-run-'))
+// What tests leave in the folder for temporary files goes with ours, also when they are interrupted.
+Object.assign(process.env, { STAGECRAFT_TEST_RUN: RUN, TMPDIR: scratch })
 const results: Result[] = []
 const leftOut: string[] = []
+let ending = false
 const lab = whyNoLab() === undefined && !flags.quick ? new Lab(ALL_HOSTS) : undefined
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => endBy(signal))
 
 try {
   const labUp = lab?.up()
   await runQuick()
-  if (!flags.quick) await runSlow(labUp)
+  if (!flags.quick && !ending) await runSlow(labUp)
 } finally {
-  await cleanUp()
+  if (!ending) await cleanUp()
 }
-finish()
+// After a signal, endBy() has the last word.
+if (!ending) finish()
 
 async function runQuick(): Promise<void> {
   const bin = (name: string) => join('node_modules/.bin', name)
@@ -54,10 +58,11 @@ async function runQuick(): Promise<void> {
 async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> {
   const build = await commandStep('build', [process.execPath, 'build.ts'])
   note(build)
+  if (ending) return
   if (build.failed > 0) return void leftOut.push('slow and e2e: there is no binary')
   const args = ['--timeout=120000']
   note(await testStep('slow', filesOf('slow'), join(scratch, 'slow.xml'), { args, live: true, limit: 600 }))
-  if (!(await engineIsThere(labUp))) return
+  if (!(await engineIsThere(labUp)) || ending) return
   const parallel = [...args, '--parallel=4']
   note(await testStep('e2e', filesOf('e2e'), join(scratch, 'e2e.xml'), { args: parallel, live: true, limit: 1800 }))
 }
@@ -86,6 +91,7 @@ function partOf(file: string): 'quick' | 'slow' | 'e2e' {
 }
 
 function note(result: Result): void {
+  if (ending) return
   results.push(result)
   leftOut.push(...result.skipped)
   const failed = result.failed > 0
@@ -95,23 +101,26 @@ function note(result: Result): void {
 
 /** Leaves nothing running: what tests left on an engine that was there before, and the hosts that this run started. */
 async function cleanUp(): Promise<void> {
-  rmSync(scratch, { recursive: true, force: true })
+  removeScratch()
   if (flags.quick) return
   if (lab?.startedSome) return lab.down()
+  if (!results.some(({ name }) => name === 'e2e') && !ending) return
   const engines = lab ? ALL_HOSTS.filter(isUp) : (await dockerAnswers()) ? (['h1'] as const) : []
-  await Promise.all(
-    engines.map((name) =>
-      host(name)
-        .cleanUp(RUN)
-        .catch((error) => print(String(error))),
-    ),
-  )
+  await Promise.all(engines.map((name) => sweep(host(name), RUN).catch((error) => print(String(error)))))
 }
 
-let ending = false
+/** A test that was killed may have left a small disk of its own there. */
+function removeScratch(): void {
+  const mounts = existsSync('/proc/mounts') ? readFileSync('/proc/mounts', 'utf8').split('\n') : []
+  const ours = mounts.map((line) => line.split(' ')[1] ?? '').filter((path) => path.startsWith(`${scratch}/`))
+  for (const path of ours) Bun.spawnSync(['umount', '-l', path])
+  rmSync(scratch, { recursive: true, force: true })
+}
+
 async function endBy(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): Promise<void> {
   if (ending) return
   ending = true
+  print(`Ending by ${signal}, and cleaning up`)
   await endAll()
   await cleanUp()
   process.exit(128 + constants.signals[signal])

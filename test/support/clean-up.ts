@@ -1,3 +1,5 @@
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Engine } from './engine.ts'
 
 // Everything is chosen by the label that Compose puts on what it makes, or by the name that begins with the project's;
@@ -23,4 +25,27 @@ export async function cleanUp(engine: Engine, name: string): Promise<void> {
   if (!/^(sct-[a-z0-9]+|stagecraft-demo$)/.test(name)) throw new Error(`Cannot clean up "${name}": not the tests' own`)
   const { code, stderr } = await engine.exec(['sh', '-c', SCRIPT, name])
   if (code !== 0) throw new Error(`Cannot clean up ${name} on ${engine.name}: ${stderr}`)
+}
+
+// The programs that a run started left their process ids in files. One that is asked to end may have something to undo.
+const END = `
+each() {
+  for file in /tmp/$0-*.pid; do
+    # One of the files is this shell's own.
+    pid=$(cat "$file" 2>/dev/null) && [ "$pid" != $$ ] && kill "$1" "$pid" 2>/dev/null && some=yes
+  done
+}
+each -TERM
+for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do some=; each -0; [ "$some" ] || break; sleep 1; done
+each -KILL
+rm -f /tmp/$0-*.pid
+`
+
+/** What an interrupted run calls: ends its programs on the engine's machine, and removes its projects and folders. */
+export async function sweep(engine: Engine, run: string): Promise<void> {
+  await engine.exec(['sh', '-c', END, run])
+  await cleanUp(engine, run)
+  const folders = engine.seenHere(engine.folders)
+  const left = readdirSync(folders).filter((name) => name.startsWith(`${run}-`))
+  for (const name of left) rmSync(join(folders, name), { recursive: true, force: true })
 }

@@ -1,7 +1,7 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { cleanUp } from './clean-up.ts'
-import { type Folder, makeFolder } from './folder.ts'
+import { type Folder, makeFolder, RUN } from './folder.ts'
 
 const BINARY = join(import.meta.dir, '../../dist/stagecraft')
 
@@ -84,7 +84,7 @@ function show(place: Place, argv: readonly string[], cwd: string): Bun.Subproces
 }
 
 function start(place: Place, argv: readonly string[], options: RunOptions): Running {
-  const pidFile = join('/tmp', `sct-${process.pid}-${++started}.pid`)
+  const pidFile = join('/tmp', `${RUN}-${process.pid}-${++started}.pid`)
   const environment = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`)
   const limits = [options.cwd ?? '/', pidFile, String(options.timeout ?? 120)]
   const program = ['sh', '-c', WITH_PID, pidFile, ...argv]
