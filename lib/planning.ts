@@ -68,13 +68,23 @@ function describePhases(project: Project, targets: readonly BuildTarget[]): Reco
 async function observeAdoption(options: PlanningInput, containers: readonly Container[]) {
   const { project, exec, docker } = options
   const hashes = await Promise.all(
-    [project.model, withoutBuildAndOrder(project.model)].map((model) => configHashes(exec, model, project.directory)),
+    [project.model, withoutOrder(project.model)].map((model) => configHashes(exec, model, project.directory)),
   )
   const adoptable: Record<string, string[]> = {}
   for (const service of Object.keys(project.model.services))
     adoptable[service] = hashes.flatMap((found) => found.get(service) ?? [])
   const running = await inspectImages(docker, [...new Set(containers.map(({ image }) => image))])
   return { adoptable, running }
+}
+
+/** `build` is not part of the hash, but Compose refuses a service that has neither it nor an image. */
+function withoutOrder(model: ComposeModel): ComposeModel {
+  const reduced = withoutBuildAndOrder(model)
+  const services = Object.entries(reduced.services).map(([name, service]) => {
+    const build = model.services[name]?.build
+    return [name, service.image === undefined && build ? { ...service, build } : service] as const
+  })
+  return { ...reduced, services: Object.fromEntries(services) }
 }
 
 /** @returns the image of each service as the release records it; of equal ones, the one that already runs. */
