@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { host } from '../support/lab.ts'
+import {
+  type App,
+  deploy,
+  expectCode,
+  expectPage,
+  expectPhases,
+  httpd,
+  idle,
+  page,
+  QUICK_STOP,
+  touched,
+  touchedBy,
+  writeApp,
+  writePage,
+} from './app.ts'
+
+// What somebody started or changed by hand.
+const h1 = host('h1')
+const folder = h1.folder('adopted')
+const failing = h1.folder('adopt-fails')
+afterAll(() => Promise.all([folder.cleanUp(), failing.cleanUp()]))
+
+let port = 0
+let api = 0
+let app: App
+const composeUp = (project: typeof folder) => project.docker(['compose', 'up', '-d', '--build'])
+
+beforeAll(async () => {
+  port = await h1.freePort()
+  api = await h1.freePort()
+  const answer = (word: string) => ({
+    image: 'busybox:1',
+    command: ['sh', '-c', `mkdir /www; echo $$WORD >/www/index.html; exec ${httpd('/www').join(' ')}`],
+    environment: { WORD: word },
+    ports: [`${api}:80`],
+    ...QUICK_STOP,
+  })
+  app = { services: { web: page(port, { depends_on: ['api'] }), api: answer('by the file'), plain: idle } }
+  writePage(folder, 'by hand')
+  writeApp(folder, app)
+  expectCode(await composeUp(folder), 0)
+})
+
+test('a project that docker compose started is adopted by its first deploy: nothing is touched', async () => {
+  expect(await touchedBy(folder, () => deploy(folder, 'v1'))).toEqual([])
+  expectPhases(folder, 'v1')
+  await expectPage(folder, port, 'by hand')
+  expect(await touchedBy(folder, () => deploy(folder, 'v2'))).toEqual([])
+})
+
+test('a container that was stopped by hand is healed by the next deploy', async () => {
+  const before = await folder.containers()
+  expectCode(await folder.docker(['compose', 'stop', 'api', 'plain']), 0)
+  expectCode(await folder.docker(['compose', 'rm', '-f', 'plain']), 0)
+  const { stderr } = await deploy(folder, 'v3')
+  expect(stderr).toContain('it is not running')
+  expect(stderr).toContain('it does not exist any more')
+  const after = await folder.containers()
+  expect(touched(before, after)).toEqual(['api', 'plain'])
+  expect(after.map(({ state }) => state)).toEqual(['running', 'running', 'running'])
+  await expectPage(folder, api, 'by the file')
+})
+
+test('what docker compose up changed by hand is changed back', async () => {
+  writeApp(folder, {
+    ...app,
+    services: { ...app.services, api: { ...app.services['api'], environment: { WORD: 'by some hand' } } },
+  })
+  expectCode(await composeUp(folder), 0)
+  await expectPage(folder, api, 'by some hand')
+  writeApp(folder, app)
+  const touched = await touchedBy(folder, async () => {
+    const { stderr } = await deploy(folder, 'v4')
+    expect(stderr).toContain('it was changed by hand')
+  })
+  expect(touched).toContain('api')
+  await expectPage(folder, api, 'by the file')
+  expect(await touchedBy(folder, () => deploy(folder, 'v5'))).toEqual([])
+})
+
+test('an adopted service whose image changed is recreated; if that fails, the old image is back', async () => {
+  writePage(failing, 'by hand')
+  const own = await h1.freePort()
+  writeApp(failing, { services: { web: page(own), plain: idle } })
+  expectCode(await composeUp(failing), 0)
+  const before = await failing.containers()
+
+  failing.write('web/Dockerfile', 'FROM busybox:1\nCMD ["sh", "-c", "echo broken; exit 9"]\n')
+  const { stderr } = await deploy(failing, 'v1', 5)
+  expect(stderr).toContain('Cannot start web: it ended with exit code 9')
+  expect(stderr).toContain('What ran before still runs.')
+  const after = await failing.containers()
+  expect(touched(before, after)).toEqual(['web'])
+  expect(after.map(({ image }) => image)).toEqual(before.map(({ image }) => image))
+  await expectPage(failing, own, 'by hand')
+
+  writePage(failing, 'by a release')
+  expect(await touchedBy(failing, () => deploy(failing, 'v2'))).toEqual(['web'])
+  await expectPage(failing, own, 'by a release')
+})
