@@ -11,8 +11,14 @@ const MOST_LINES = 250
  */
 const LAYERS = [
   // Pure: the same result for the same arguments. No files, processes, clock or environment.
-  ['pure', 'lib/{errors,events,duration,canonical,nearest,mask,json-scan,format,services,report-lines,usage}.ts'],
-  ['pure', 'lib/{plan,plan-differences,plan-model,plan-networks,plan-service,arguments,config-schema,config-check}.ts'],
+  [
+    'pure',
+    'lib/{errors,error-report,events,duration,canonical,nearest,mask,json-scan,format,services,report-lines,usage}.ts',
+  ],
+  [
+    'pure',
+    'lib/{plan,plan-differences,plan-model,plan-networks,plan-ports,plan-service,arguments,config-schema,config-check}.ts',
+  ],
   ['pure', 'lib/{release-id,find-release,state-format,state-print,state-text}.ts'],
   ['use cases', 'lib/{deploy,project}.ts'],
   ['use cases', 'lib/phases/**/*.ts'],
