@@ -4,7 +4,8 @@ import { PHASES, type Release } from './state-format.ts'
 /** More candidates than this are counted, not listed. */
 const MAX_CANDIDATES = 5
 
-const LIST = '"stagecraft releases list" shows the releases.'
+/** What to do when there is no such release. */
+export const LIST_HINT = '"stagecraft releases list" shows the releases.'
 
 /**
  * @param releases oldest first.
@@ -46,6 +47,6 @@ function listed(found: readonly Release[]): string {
   return ids.slice(0, MAX_CANDIDATES).join(', ') + (rest > 0 ? ` and ${rest} older` : '')
 }
 
-function notFound(what: string, hint = LIST): never {
+function notFound(what: string, hint = LIST_HINT): never {
   throw new StagecraftError('not-found', `Cannot find ${what}`, { hint })
 }

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { StagecraftError } from './errors.ts'
-import { findRelease, isComplete } from './find-release.ts'
+import { findRelease, isComplete, LIST_HINT } from './find-release.ts'
 import { nextReleaseId } from './release-id.ts'
 import { StateFile } from './state-file.ts'
 import { PHASES, type PhaseName, type PhaseStatus, type Release } from './state-format.ts'
@@ -113,7 +113,7 @@ class FileState implements State {
     const changed = this.#file.change((releases) => {
       const index = releases.findIndex((release) => release.id === id)
       const release = releases[index]
-      if (!release) throw new StagecraftError('not-found', `Cannot find release "${id}": it is not in ${this.file}`)
+      if (!release) throw notInFile(id, this.file)
       refuseSecondRunning(release, changes)
       return { index, changes }
     })
@@ -141,6 +141,10 @@ function refuseSecondRunning(release: Release, changes: PhaseChanges): void {
   const running = PHASES.filter((phase) => (changes[phase] ?? release.phases[phase]) === 'running')
   if (running.length < 2) return
   throw new StagecraftError('bug', `Cannot run ${running.join(' and ')} of ${release.id} at the same time`)
+}
+
+function notInFile(id: string, file: string): StagecraftError {
+  return new StagecraftError('not-found', `Cannot find release "${id}": it is not in ${file}`, { hint: LIST_HINT })
 }
 
 function noIdLeft(file: string): StagecraftError {

@@ -1,0 +1,273 @@
+// What no ordinary test can make happen: a full disk, a failing disk, a process that dies between two system calls.
+// Needs strace and, for the small file system, root. On CI their absence is a failure; elsewhere it is said.
+import { afterAll, describe, expect, test } from 'bun:test'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { StagecraftError } from '../lib/errors.ts'
+import { openState } from '../lib/state.ts'
+import { expectGolden } from './support/golden.ts'
+
+const WRITER = join(import.meta.dir, 'fixtures/state-writer.ts')
+const NOW = Date.UTC(2026, 10, 22, 8, 2, 25, 643)
+const NEW = { environment: 'prod', version: 'v1', commit_sha: '' }
+/** What a change of the state file may ask of the system; the rest is the runtime's own. */
+const CALLS = [
+  ...['stat', 'lstat', 'statx', 'newfstatat', 'fstat', 'open', 'openat', 'readlink', 'readlinkat', 'getdents64'],
+  ...['mkdir', 'mkdirat', 'chmod', 'fchmod', 'fchmodat', 'read', 'pread64', 'write', 'pwrite64', 'writev', 'pwritev'],
+  ...['fsync', 'fdatasync', 'close', 'rename', 'renameat', 'renameat2', 'unlink', 'unlinkat', 'kill'],
+]
+const TRACE = `trace=${CALLS.map((call) => `?${call}`).join(',')}`
+
+const root = mkdtempSync(join(tmpdir(), 'stagecraft-faults-'))
+afterAll(() => rmSync(root, { recursive: true }))
+
+/** @returns whether the tests that need it can run. */
+function have(what: string, there: boolean): boolean {
+  if (there) return true
+  test.if(process.env['CI'] === 'true')(`${what} is there`, () => expect().fail(`${what} is missing`))
+  process.stderr.write(`left out, as ${what} is missing: tests of ${basename(import.meta.path)}\n`)
+  return false
+}
+
+/** A change, and what the file held before it. */
+type Scenario = { action: 'create' | 'update'; before: string | undefined }
+/** A system call of a change: the how-manieth of its name it is, from the start of the process. */
+type Call = { name: string; index: number; line: string }
+type Fault = { scenario: Scenario; call: Call; inject: string }
+type Outcome = { fault: string; exit: string; file: string; stdout: string; trace: string }
+
+const MADE: Scenario = { action: 'create', before: undefined }
+const CHANGED: Scenario = { action: 'update', before: stateText((state) => void state.createRelease(NEW)) }
+const AFTER = {
+  create: stateText((state) => void state.createRelease({ ...NEW, version: 'v2' })),
+  update: stateText((state) => void state.updatePhase(state.createRelease(NEW).id, 'build', 'completed')),
+}
+
+function stateText(change: (state: ReturnType<typeof openState>) => void): string {
+  const file = join(mkdtempSync(join(root, 'text-')), 'releases.json')
+  change(openState(file, { clock: () => NOW }))
+  return readFileSync(file, 'utf8')
+}
+
+/** Runs the scenario in a new project under strace. @returns what became of it; the project is left for a look. */
+async function run({ action, before }: Scenario, options: readonly string[]): Promise<Outcome & { project: string }> {
+  const project = mkdtempSync(join(root, 'project-'))
+  const [file, trace] = [join(project, '.stagecraft/releases.json'), join(project, 'trace')]
+  if (before !== undefined) {
+    mkdirSync(dirname(file), { mode: 0o750 })
+    writeFileSync(file, before, { mode: 0o600 })
+    writeFileSync(join(dirname(file), `.releases-${DEAD}-1.tmp`), 'half')
+  }
+  // Without -f: only the main thread, which does all the work of a change, is traced and given faults.
+  const strace = ['strace', '-qq', '-o', trace, '-e', TRACE, '-e', 'signal=none', ...options]
+  const child = Bun.spawn([...strace, process.execPath, WRITER, action, file], { stdout: 'pipe', stderr: 'ignore' })
+  const stdout = await new Response(child.stdout).text()
+  const exit = String((await child.exited) === 137 || child.signalCode === 'SIGKILL' ? 'killed' : child.exitCode)
+  const content = existsSync(file) ? readFileSync(file, 'utf8') : undefined
+  const state = content === AFTER[action] ? 'new' : content === before ? 'old' : `torn: ${content}`
+  return { project, fault: options.join(' '), exit, file: state, stdout, trace: readFileSync(trace, 'utf8') }
+}
+
+const DEAD = Bun.spawnSync(['true']).pid
+
+/** The system calls between the two marks that the writer leaves in the trace. */
+function callsOf(trace: string): Call[] {
+  const counts = new Map<string, number>()
+  const calls: Call[] = []
+  let inside = false
+  for (const line of trace.split('\n')) {
+    const [, name] = /^(\w+)\(/.exec(line) ?? []
+    if (name === undefined) continue
+    counts.set(name, (counts.get(name) ?? 0) + 1)
+    if (line.includes('/state-writer-ends')) inside = false
+    if (inside) calls.push({ name, index: counts.get(name) ?? 0, line })
+    if (line.includes('/state-writer-begins')) inside = true
+  }
+  return calls
+}
+
+/** A fault's outcome, checked. @returns what is wrong with it; nothing is fine. */
+async function problemsOf({ scenario, call, inject }: Fault): Promise<string[]> {
+  const { project, ...outcome } = await runHitting(scenario, call, inject)
+  const where = `${scenario.action}, ${inject} at ${call.line}`
+  const folder = join(project, '.stagecraft')
+  const file = join(folder, 'releases.json')
+  const failed = /^state\nCannot (read|write) \S+: [a-z][^\n]+\n[A-Z][^\n]+\.\n$/.test(outcome.stdout)
+  const fine = {
+    killed: inject.startsWith('signal') && outcome.stdout === '',
+    0: outcome.stdout === 'ok\n' && outcome.file === 'new',
+    9: failed,
+  }[outcome.exit]
+  const problems = fine ? [] : [`${where}: exit ${outcome.exit}, ${outcome.stdout}`]
+  if (!['old', 'new'].includes(outcome.file)) problems.push(`${where}: the file is ${outcome.file}`)
+  if (outcome.exit === '9' && call.name !== 'unlink')
+    problems.push(...leftoversIn(folder, [`.releases-${DEAD}-1.tmp`], where))
+  // Whatever happened, the next command reads it, writes, and leaves a clean folder.
+  openState(file, { clock: () => NOW }).createRelease(NEW)
+  problems.push(...leftoversIn(folder, [], `${where}, after the next write`))
+  if (readFileSync(join(folder, '.gitignore'), 'utf8') !== '*\n') problems.push(`${where}: a torn .gitignore`)
+  rmSync(project, { recursive: true })
+  return problems
+}
+
+/** The runtime's own calls differ a little from run to run: again, until the fault hits the call that is meant. */
+async function runHitting(scenario: Scenario, call: Call, inject: string): ReturnType<typeof run> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const outcome = await run(scenario, ['-e', `inject=${call.name}:${inject}:when=${call.index}`])
+    const hit = callsOf(outcome.trace).find(({ line }) => /\(INJECTED\)|= \?$|<unfinished \.\.\.>$/.test(line))
+    if (hit?.name === call.name && shapeOf(hit.line) === shapeOf(call.line)) return outcome
+  }
+  throw new Error(`no fault hit ${call.line}`)
+}
+
+/** The call's name and the file or descriptor it is about: what it gave back is not there when it was kept from running. */
+function shapeOf(line: string): string {
+  const [shape = line] = /^\w+\((?:AT_FDCWD, )?(?:"[^"]*"|\w+)/.exec(line) ?? []
+  return shape.replace(/project-\w+/, 'project').replace(/-\d+-(\d+\.tmp)/, '-PID-$1')
+}
+
+function leftoversIn(folder: string, known: readonly string[], where: string): string[] {
+  const expected = ['.gitignore', 'releases.json', ...known]
+  const left = existsSync(folder) ? readdirSync(folder).filter((name) => !expected.includes(name)) : []
+  return left.length === 0 ? [] : [`${where}: left ${left.join(', ')}`]
+}
+
+/** Every call of a scenario with one fault, a few at a time. @returns all problems. */
+async function campaign(
+  scenario: Scenario,
+  inject: string,
+  only = /./,
+): Promise<{ calls: string[]; problems: string[] }> {
+  const recorded = await run(scenario, [])
+  expect({ exit: recorded.exit, file: recorded.file }).toEqual({ exit: '0', file: 'new' })
+  const calls = callsOf(recorded.trace).filter(({ name }) => only.test(name))
+  const queue = [...calls]
+  const problems: string[] = []
+  const worker = async () => {
+    for (let call = queue.shift(); call; call = queue.shift())
+      problems.push(...(await problemsOf({ scenario, call, inject })))
+  }
+  await Promise.all(Array.from({ length: availableParallelism() + 1 }, worker))
+  return { calls: calls.map(({ name }) => name), problems }
+}
+
+describe.if(have('strace', Bun.which('strace') !== null))('every system call of a write', () => {
+  const WRITE = ['openat', 'fchmod', 'write', 'fsync', 'statx', 'close', 'rename', 'openat', 'fsync', 'close', 'statx']
+
+  test('is the one that the spec names, in its order', async () => {
+    const { trace } = await run(CHANGED, [])
+    const calls = callsOf(trace)
+    expect(calls.slice(-WRITE.length).map(({ name }) => name)).toEqual(WRITE)
+    expect(calls.filter(({ line }) => line.includes(`.releases-${DEAD}-1.tmp`)).map(({ name }) => name)).toEqual([
+      'unlink',
+    ])
+  })
+
+  for (const [title, scenario] of [
+    ['creating', MADE],
+    ['updating', CHANGED],
+  ] as const) {
+    test(`may be where the process is killed, when ${title}`, async () => {
+      const { calls, problems } = await campaign(scenario, 'signal=KILL')
+      expect(problems).toEqual([])
+      expect(calls).toEqual(expect.arrayContaining(WRITE))
+    }, 120_000)
+
+    test.each(['EIO', 'ENOSPC'])(
+      `may fail with %s, when ${title}`,
+      async (code) => {
+        const { problems } = await campaign(scenario, `error=${code}`)
+        expect(problems).toEqual([])
+      },
+      120_000,
+    )
+
+    test(`may find the file system read-only, when ${title}`, async () => {
+      const { problems } = await campaign(scenario, 'error=EROFS', /^(open|openat|mkdir|chmod|fchmod|rename|unlink)$/)
+      expect(problems).toEqual([])
+    }, 120_000)
+  }
+
+  test('says what went wrong as the spec shows it', async () => {
+    const rename = async (code: string) => {
+      const { stdout, project } = await run(CHANGED, ['-e', `inject=rename:error=${code}`])
+      return stdout.replace('state\n', '').replace('\n', '\n  ').replaceAll(`${project}/`, '')
+    }
+    const codes = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO', 'ENOTDIR', 'EXDEV']
+    expectGolden('core/state.md', 'state-write-errors', (await Promise.all(codes.map(rename))).join(''))
+  })
+
+  test('may be the sync of a folder that cannot be synced: some network file systems say EINVAL', async () => {
+    const { trace } = await run(CHANGED, [])
+    const last = callsOf(trace).findLast(({ name }) => name === 'fsync')
+    const outcome = await runHitting(CHANGED, last ?? { name: 'fsync', index: 0, line: '' }, 'error=EINVAL')
+    expect([outcome.exit, outcome.file]).toEqual(['0', 'new'])
+  })
+})
+
+describe.if(have('root', process.getuid?.() === 0))('a small file system', () => {
+  const mount = (options: string) => {
+    const folder = mkdtempSync(join(root, 'mount-'))
+    const { exitCode, stderr } = Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', options, 'stagecraft-test', folder])
+    if (exitCode !== 0) throw new Error(`Cannot mount: ${stderr}`)
+    mounts.push(folder)
+    return folder
+  }
+  const mounts: string[] = []
+  afterAll(() => {
+    for (const folder of mounts) Bun.spawnSync(['umount', folder])
+  })
+
+  /** Tries a create and an update; both must fail alike, and change nothing. */
+  function refusalOf(folder: string): string {
+    const file = join(folder, '.stagecraft/releases.json')
+    const before = readFileSync(file)
+    const names = readdirSync(dirname(file))
+    const state = openState(file, { clock: () => NOW })
+    const { id } = state.findRelease('latest')
+    const messages = [() => state.createRelease(NEW), () => state.updatePhase(id, 'build', 'completed')].map(messageOf)
+    expect([readFileSync(file), readdirSync(dirname(file))]).toEqual([before, names])
+    expect(messages[0]).toBe(messages[1])
+    return messages[0]?.replace(file, 'FILE') ?? ''
+  }
+
+  function messageOf(change: () => unknown): string {
+    try {
+      change()
+      return 'no error'
+    } catch (error) {
+      return error instanceof StagecraftError ? `${error.kind}: ${error.message}` : String(error)
+    }
+  }
+
+  /** A history of 20 kB: a write of it fills more than one page. */
+  function fill(folder: string): void {
+    const state = openState(join(folder, '.stagecraft/releases.json'), { clock: () => NOW })
+    for (let count = 0; count < 50; count++) state.createRelease(NEW)
+  }
+
+  test('that is full leaves the old state', () => {
+    const folder = mount('size=64k')
+    fill(folder)
+    writeFileSync(join(folder, 'ballast'), 'x'.repeat(28 * 1024))
+    expect(refusalOf(folder)).toBe('state: Cannot write FILE: no space left on the device')
+    rmSync(join(folder, 'ballast'))
+    const state = openState(join(folder, '.stagecraft/releases.json'), { clock: () => NOW })
+    expect([state.createRelease(NEW).id, state.listReleases().length]).toEqual(['rel-20261122-080225693', 51])
+  })
+
+  test('without a free inode leaves the old state', () => {
+    const folder = mount('nr_inodes=5')
+    fill(folder)
+    writeFileSync(join(folder, 'ballast'), '')
+    expect(refusalOf(folder)).toBe('state: Cannot write FILE: no space left on the device')
+  })
+
+  test('that is read-only leaves the old state, and can be read', () => {
+    const folder = mount('size=64k')
+    fill(folder)
+    Bun.spawnSync(['mount', '-o', 'remount,ro', folder])
+    expect(refusalOf(folder)).toBe('state: Cannot write FILE: the file system is read-only')
+  })
+})
