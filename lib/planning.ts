@@ -1,5 +1,6 @@
-import type { ServingRelease } from './bundle.ts'
-import { type ComposeModel, configHashes, type Service } from './compose.ts'
+import { contentFolder, type ServingRelease } from './bundle.ts'
+import { type ComposeModel, configHashes, type FileResource, type Service } from './compose.ts'
+import { storeText } from './content.ts'
 import { type Container, type Docker, type Image, inspectImages, listContainers } from './docker.ts'
 import type { Exec } from './exec.ts'
 import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
@@ -107,7 +108,7 @@ function releasedImages(
   return found
 }
 
-/** @returns a model that runs what is running now, for the services whose definition is known: to put them back. */
+/** Makes a model that runs what is running now, for the services whose definition is known: to put them back. */
 export function adoptedModel(project: Project, { input, containers }: Planning): ComposeModel | undefined {
   const reduced = withoutBuildAndOrder(project.model)
   const known: Record<string, Service> = {}
@@ -117,5 +118,17 @@ export function adoptedModel(project: Project, { input, containers }: Planning):
     if (image && own.every(({ configHash }) => input.adoptable[service]?.includes(configHash)))
       known[service] = { ...definition, image }
   }
-  return Object.keys(known).length === 0 ? undefined : { ...reduced, services: known }
+  if (Object.keys(known).length === 0) return undefined
+  const files = (kind: 'configs' | 'secrets') => (reduced[kind] ? { [kind]: filesOf(reduced[kind], project) } : {})
+  return { ...reduced, services: known, ...files('configs'), ...files('secrets') }
+}
+
+/** Compose acts on the model without the environment that `environment:` files come from: their values become files. */
+function filesOf(resources: Readonly<Record<string, FileResource>>, project: Project): Record<string, FileResource> {
+  const store = { folder: contentFolder(project.stateFile), write: true }
+  const entries = Object.entries(resources).map(([key, { environment, ...rest }]) => {
+    if (environment === undefined) return [key, rest] as const
+    return [key, { ...rest, file: storeText(store, project.variables[environment] ?? '', 0o444).path }] as const
+  })
+  return Object.fromEntries(entries)
 }

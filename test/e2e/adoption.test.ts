@@ -83,7 +83,9 @@ test('what docker compose up changed by hand is changed back', async () => {
 test('an adopted service whose image changed is recreated; if that fails, the old image is back', async () => {
   writePage(failing, 'by hand')
   const own = await h1.freePort()
-  writeApp(failing, { services: { web: page(own), plain: idle } })
+  failing.write('.env', 'TOKEN=of the environment\n')
+  const web = page(own, { secrets: ['token'] })
+  writeApp(failing, { services: { web, plain: idle }, compose: { secrets: { token: { environment: 'TOKEN' } } } })
   expectCode(await composeUp(failing), 0)
   const before = await failing.containers()
 
@@ -95,6 +97,8 @@ test('an adopted service whose image changed is recreated; if that fails, the ol
   expect(touched(before, after)).toEqual(['web'])
   expect(after.map(({ image }) => image)).toEqual(before.map(({ image }) => image))
   await expectPage(failing, own, 'by hand')
+  const secret = await failing.docker(['compose', 'exec', '-T', 'web', 'cat', '/run/secrets/token'])
+  expect(secret.stdout).toBe('of the environment')
 
   writePage(failing, 'by a release')
   expect(await touchedBy(failing, () => deploy(failing, 'v2'))).toEqual(['web'])
