@@ -1,0 +1,131 @@
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { type Bundle, readBundle } from '../../lib/bundle.ts'
+import type { ComposeModel } from '../../lib/compose.ts'
+import { deploy, planDeploy, type World } from '../../lib/deploy.ts'
+import { StagecraftError } from '../../lib/errors.ts'
+import type { Event } from '../../lib/events.ts'
+import type { Plan } from '../../lib/plan.ts'
+import { openProject, type Project } from '../../lib/project.ts'
+import { openState, type Release } from '../../lib/state.ts'
+import { FakeEngine } from './fake-engine.ts'
+
+/** A deploy syncs some forty files: in memory that costs nothing. */
+const SCRATCH = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
+/** How a deploy ended, whole. */
+export interface Outcome {
+  readonly error: StagecraftError | undefined
+  readonly events: readonly Event[]
+  /** the newest release; undefined where none was made */
+  readonly release: Release | undefined
+  readonly bundle: Bundle | undefined
+}
+
+/** A project folder beside an engine in memory. */
+export class FakeProject {
+  readonly folder: string
+  readonly engine = new FakeEngine()
+  #versions = 0
+
+  constructor(readonly title: string) {
+    this.folder = realpathSync(mkdtempSync(join(SCRATCH, `stagecraft-${title}-`)))
+  }
+
+  write(file: string, content: string, mode?: number): string {
+    const path = join(this.folder, file)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, content)
+    if (mode !== undefined) chmodSync(path, mode)
+    return path
+  }
+
+  open(environment?: string): Promise<Project> {
+    const options = { directory: this.folder, environment, stateOverride: undefined, warn: () => {} }
+    return openProject(this.engine.exec, options)
+  }
+
+  world(emit: (event: Event) => void = () => {}, signal = new AbortController().signal): World {
+    return { exec: this.engine.exec, clock: this.engine.clock, emit, signal }
+  }
+
+  async plan(version = 'next'): Promise<Plan> {
+    return planDeploy(await this.open(), { version, commit_sha: '' }, this.world())
+  }
+
+  /** Deploys what the engine's model says now. Never throws for a deploy that fails. */
+  async deploy(
+    options: { version?: string; signal?: AbortSignal; onEvent?: (event: Event) => void } = {},
+  ): Promise<Outcome> {
+    const project = await this.open()
+    const events: Event[] = []
+    const version = options.version ?? `v${++this.#versions}`
+    const emit = (event: Event) => {
+      events.push(event)
+      options.onEvent?.(event)
+    }
+    const world = this.world(emit, options.signal)
+    const error = await deploy(project, { version, commit_sha: '' }, world).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    )
+    if (error !== undefined && !(error instanceof StagecraftError)) throw error
+    const release = this.releases()[0]
+    return { error, events, release, bundle: release && readBundle(this.stateFile, release.id) }
+  }
+
+  get stateFile(): string {
+    return join(this.folder, '.stagecraft/releases.json')
+  }
+
+  releases(): Release[] {
+    return openState(this.stateFile, { clock: this.engine.clock.now }).listReleases()
+  }
+
+  /** The model that a release runs by. */
+  model(release: Release | undefined): ComposeModel {
+    const file = join(this.folder, '.stagecraft/releases', release?.id ?? '', 'compose.json')
+    return JSON.parse(readFileSync(file, 'utf8')) as ComposeModel // written by the code under test
+  }
+
+  /** Keeps a copy of the state and the bundles, for `comeBack`. */
+  keep(): void {
+    cpSync(join(this.folder, '.stagecraft'), `${this.folder}.kept`, { recursive: true })
+  }
+
+  comeBack(): void {
+    rmSync(join(this.folder, '.stagecraft'), { recursive: true })
+    cpSync(`${this.folder}.kept`, join(this.folder, '.stagecraft'), { recursive: true })
+  }
+
+  /** What runs, in words. */
+  view(): string[] {
+    return this.engine.view(this.engine.model?.name ?? '')
+  }
+
+  remove(): void {
+    for (const folder of [this.folder, `${this.folder}.kept`]) rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Events as short lines: a phase and what became of it, a service and what happened to it. */
+export function story(events: readonly Event[]): string[] {
+  return events.flatMap((event) => {
+    if (event.type === 'phase')
+      return event.status === 'running' ? [] : [`${event.phase} ${event.status}${event.note ? `: ${event.note}` : ''}`]
+    if (event.type === 'service') return [`  ${event.service} ${event.step}`]
+    if (event.type === 'warning') return [`  warning: ${event.message}`]
+    return event.type === 'output' ? [`  | ${event.line}`] : []
+  })
+}
