@@ -5,6 +5,7 @@ import { StagecraftError } from '../errors.ts'
 import { keepImages } from '../images.ts'
 import { isNothingToDo, type Plan, type ServicePlan } from '../plan.ts'
 import { plannedImages, plannedModel } from '../plan-model.ts'
+import { networksOf } from '../plan-networks.ts'
 import { adoptedModel, type Planning, planRollout } from '../planning.ts'
 import { putBack } from '../put-back.ts'
 import { bringUp, type Changes, freeNetworks, removeContainers } from '../rollout-steps.ts'
@@ -53,17 +54,15 @@ async function recordTarget(run: Run, planning: Planning): Promise<Stage> {
 }
 
 async function prepare(run: Run, stage: Stage, { plan }: Planning, changes: Changes): Promise<void> {
-  await bringUp(
-    run,
-    stage,
-    plan.services.filter((service) => isNew(service) && !waitsForPort(service, plan)),
-    changes,
-  )
+  const late = waitForSwitch(run, stage, plan)
+  const members = plan.services.filter((service) => isNew(service) && !late.has(service.service))
+  await bringUp(run, stage, members, changes)
 }
 
 async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning, changes: Changes): Promise<void> {
+  const late = waitForSwitch(run, stage, plan)
   const members = plan.services.filter(
-    (service) => ['recreate', 'scale'].includes(service.action) || (isNew(service) && waitsForPort(service, plan)),
+    ({ service, action }) => ['recreate', 'scale'].includes(action) || late.has(service),
   )
   await freeNetworks(run.docker, changes.replaced, () => {
     for (const { service } of members) changes.touched.add(service)
@@ -76,9 +75,19 @@ function isNew({ action }: ServicePlan): boolean {
   return action === 'create' || action === 'job'
 }
 
-/** What takes a port that something else still has can only start when that one has stopped. */
-function waitsForPort({ service }: ServicePlan, { handovers }: Plan): boolean {
-  return handovers.some(({ to }) => to === service)
+/**
+ * @returns what is new and must wait for the switch: it takes a port that something else still has, or is on a network
+ * that is made anew, or needs such a service.
+ */
+function waitForSwitch({ project }: Run, { model }: Stage, { services, handovers, networks }: Plan): Set<string> {
+  const replaced = networks.filter(({ action }) => action === 'replace').map(({ network }) => network)
+  const late = new Set(handovers.map(({ to }) => to))
+  for (const { service } of services.filter(isNew)) {
+    const needsLate = (project.topology.needs[service] ?? []).some((need) => late.has(need.service))
+    const onReplaced = networksOf(model.services[service] ?? {}, model).some((name) => replaced.includes(name))
+    if (needsLate || onReplaced) late.add(service)
+  }
+  return new Set(services.flatMap((plan) => (isNew(plan) && late.has(plan.service) ? [plan.service] : [])))
 }
 
 async function freePorts(
