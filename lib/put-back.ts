@@ -6,6 +6,7 @@ import { gate } from './gate.ts'
 import type { Planning } from './planning.ts'
 import { type Changes, freeNetworks, gateTarget, removeContainers, wantedAsBefore } from './rollout-steps.ts'
 import type { Run } from './run.ts'
+import type { Topology } from './services.ts'
 
 /**
  * Puts back what served before a rollout that failed: removes what is new, by id, before anything is asked of Compose,
@@ -33,13 +34,13 @@ export async function putBack(
 
 /**
  * Removes what is new and starts again what was only stopped, in this order: the new may have taken a port.
- * @returns the services that it started again, and as `lost` those whose former containers are gone, or unplugged from a
- * network that was removed. Their new ones stay for now: Compose replaces them by the old definition, and hands their
- * anonymous volumes back.
+ * @returns the services that it started again, and as `lost` those whose former containers are gone, unplugged from a
+ * network that was removed, or in the network of one of these. Their new ones stay for now: Compose replaces them by the
+ * old definition, and hands their anonymous volumes back.
  */
 async function removeNew(run: Run, { containers: before, plan }: Planning, changes: Changes) {
   const now = await listContainers(run.docker, plan.project)
-  const touched = [...changes.touched].filter((service) => !run.project.topology.jobs.includes(service))
+  const touched = [...changes.touched].filter((service) => !topologyBefore(run).jobs.includes(service))
   const hadBefore = (service: string) => before.filter((container) => container.service === service)
   const isGone = ({ id }: Container) => !now.some((container) => container.id === id)
   const lost = touched.filter((service) => {
@@ -60,7 +61,22 @@ async function removeNew(run: Run, { containers: before, plan }: Planning, chang
     await run.docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
     started.push(service)
   }
-  return { lost, started }
+  const bereft = followersOf([...lost, ...started], topologyBefore(run)).filter((name) => hadBefore(name).length > 0)
+  return { lost: [...new Set([...lost, ...bereft])], started }
+}
+
+/** What was a job then, and needed what, not what the release that failed says. */
+function topologyBefore(run: Run): Topology {
+  return run.serving?.bundle.topology ?? run.project.topology
+}
+
+/** @returns the services that lose what they use of others (a network, volumes) when those are made anew or stop. */
+function followersOf(services: readonly string[], { order, needs, jobs }: Topology): string[] {
+  const all = new Set(services)
+  for (const service of order)
+    if (!jobs.includes(service) && (needs[service] ?? []).some((need) => need.follows && all.has(need.service)))
+      all.add(service)
+  return [...all].filter((service) => !services.includes(service))
 }
 
 async function restore(
@@ -78,7 +94,7 @@ async function restore(
     )
   await freeNetworks(run.docker, changes.replaced)
   if (plan.handovers.length > 0) await stopAll(run, plan.project, lost) // ports pass back
-  const needs = run.serving?.bundle.topology.needs ?? run.project.topology.needs
+  const { needs } = topologyBefore(run)
   const members = lost.map((service) => wantedAsBefore(service, before))
   for (const wave of toWaves(members, needs)) {
     for (const { service } of wave.members) run.emit({ type: 'service', service, step: 'restore' })
@@ -92,7 +108,8 @@ async function proveWell(run: Run, { containers: before, plan }: Planning, servi
   if (services.length === 0) return
   const now = await listContainers(run.docker, plan.project)
   const wereWell = services.filter((service) => isWell(before.filter((container) => container.service === service)))
-  const targets = wereWell.map((service) => gateTarget(run, service, now, new Set()))
+  const project = { ...run.project, topology: topologyBefore(run) }
+  const targets = wereWell.map((service) => gateTarget({ project }, service, now, new Set()))
   await gate(run.docker, targets, run.clock, () => {})
 }
 

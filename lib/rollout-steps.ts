@@ -1,7 +1,8 @@
 import { type Stage, toWaves, upArgs, type Wanted } from './compose-up.ts'
 import type { Environment } from './config.ts'
-import { type Container, type Docker, listContainers } from './docker.ts'
+import { type Container, childError, type Docker, listContainers } from './docker.ts'
 import type { Emit, ServiceStep } from './events.ts'
+import type { Result } from './exec.ts'
 import { type Clock, type GateTarget, gate } from './gate.ts'
 import type { NetworkPlan, ServicePlan } from './plan.ts'
 import type { Topology } from './services.ts'
@@ -97,19 +98,20 @@ export async function freeNetworks(
   onFirst: () => void = () => {},
 ): Promise<void> {
   for (const { network } of networks) {
-    const inspect = await docker.try([
-      'network',
-      'inspect',
-      '--format',
-      '{{range $id, $c := .Containers}}{{$id}} {{end}}',
-      network,
-    ])
-    if (inspect.code !== 0) continue // it is not there: nothing stands in the way
+    const args = ['network', 'inspect', '--format', '{{range $id, $c := .Containers}}{{$id}} {{end}}', network]
+    const inspect = await docker.try(args)
+    if (inspect.code !== 0 && isMissing(inspect)) continue // nothing stands in the way
+    if (inspect.code !== 0) throw childError(`look at network ${network}`, inspect)
     onFirst()
     for (const id of inspect.stdout.trim().split(/\s+/).filter(Boolean))
       await docker.run(`unplug a container from ${network}`, ['network', 'disconnect', '--force', network, id])
     await docker.run(`remove network ${network}`, ['network', 'rm', network])
   }
+}
+
+/** The CLI has no code of its own for it: the engine's words (moby libnetwork/error.go). */
+export function isMissing({ stderr }: Result): boolean {
+  return /network .* not found|no such network/i.test(stderr)
 }
 
 /** Stops and removes containers by id, with their anonymous volumes; never by scaling down. */
