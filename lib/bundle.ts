@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { writeFileAtomic } from './atomic-write.ts'
-import type { ComposeModel } from './compose.ts'
+import { type ComposeModel, modelText, unescapeDollars } from './compose.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import type { ReleasedImage } from './images.ts'
 import type { ContentFile } from './render.ts'
@@ -28,6 +28,8 @@ export interface Bundle {
   readonly config_hashes: Readonly<Record<string, string>>
   /** the commit point: from then on this release serves, until another one has one */
   readonly switched_at?: string
+  /** services of the release before whose containers are still to be removed; the next deploy removes those left */
+  readonly retiring?: readonly string[]
   readonly error?: { readonly message: string; readonly hint?: string; readonly detail?: string }
 }
 
@@ -69,7 +71,7 @@ export function writeBundle(stateFile: string, bundle: Bundle): void {
 /** The model holds env values in clear text (as Compose prints them): 0600 in a 0700 folder. */
 export function writeModel(stateFile: string, id: string, model: ComposeModel): void {
   const file = modelFile(stateFile, id)
-  writeFileAtomic(file, `${JSON.stringify(model, null, 2)}\n`, { mode: 0o600, folderMode: 0o700 })
+  writeFileAtomic(file, modelText(model), { mode: 0o600, folderMode: 0o700 })
 }
 
 /** @returns undefined where the release has no bundle. @throws state (9) for one that cannot be read */
@@ -88,7 +90,7 @@ export function findServing(stateFile: string, releases: readonly Release[]): Se
       throw new StagecraftError('state', `Cannot read ${file}: it does not exist, and release ${id} serves by it`, {
         hint: 'Put the file back from a backup, or remove the folder of that release to adopt what runs.',
       })
-    return { bundle, model, modelFile: file }
+    return { bundle, model: unescapeDollars(model) as ComposeModel, modelFile: file } // the same but for its strings
   }
   return undefined
 }

@@ -45,7 +45,11 @@ export async function planDeploy(project: Project, version: Version, world: Worl
 export async function deploy(project: Project, version: Version, world: World): Promise<Release> {
   const mask = createMask(project.secrets)
   const docker = openDocker(world.exec, mask, world.signal)
-  await enginePlatform(docker)
+  const signalled = () => (world.signal.aborted ? Number(world.signal.reason) : undefined)
+  await enginePlatform(docker).catch((error: unknown) => {
+    const signal = signalled()
+    throw signal === undefined ? error : endedBeforeRelease(signal)
+  })
   const { state, serving, rendering, targets } = prepareDeploy(project, version, world)
   const adopting = serving === undefined && (await listContainers(docker, project.model.name)).length > 0
   const release = state.createRelease({ environment: project.environment.name, ...version })
@@ -77,9 +81,13 @@ export async function deploy(project: Project, version: Version, world: World): 
       saveBundle(project.stateFile, run.bundle)
     },
   }
-  const signalled = () => (world.signal.aborted ? Number(world.signal.reason) : undefined)
   await runPhases(SIX_PHASES, run, release, state, signalled)
   return state.getRelease(release.id) ?? release
+}
+
+function endedBeforeRelease(signal: number): StagecraftError {
+  const hint = 'Nothing has been done, and no release was made.'
+  return new StagecraftError('failed', `Cannot start the release: ended by signal ${signal}`, { signal, hint })
 }
 
 /** What `plan` and a deploy have in common before the engine is asked. Writes nothing. */

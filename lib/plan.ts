@@ -114,7 +114,11 @@ function follow(own: ServicePlan, topology: Topology, plans: ReadonlyMap<string,
 }
 
 function planRemovals(input: PlanInput): ServicePlan[] {
-  const gone = Object.keys(input.serving?.model.services ?? {}).filter((name) => !input.target.model.services[name])
+  const left = input.serving?.bundle.retiring?.filter((name) =>
+    input.containers.some(({ service }) => service === name),
+  )
+  const before = new Set([...Object.keys(input.serving?.model.services ?? {}), ...(left ?? [])])
+  const gone = [...before].filter((name) => !input.target.model.services[name])
   return gone.toSorted().map((service) => ({
     service,
     action: 'remove',
@@ -128,6 +132,7 @@ function notesOf(input: PlanInput): string[] {
   const known = new Set([
     ...Object.keys(input.target.model.services),
     ...Object.keys(input.serving?.model.services ?? {}),
+    ...(input.serving?.bundle.retiring ?? []),
   ])
   const strangers = input.containers.filter(({ service }) => !known.has(service))
   const data = input.target.data.map(

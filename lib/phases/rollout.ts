@@ -26,7 +26,7 @@ export async function rollout(run: Run): Promise<string> {
   try {
     await prepare(run, stage, planning, changes)
     await switchOver(run, stage, planning, changes)
-    await commit(run)
+    await commit(run, plan)
   } catch (error) {
     await putBack(run, planning, changes, servedBefore(run, planning), error)
     throw error
@@ -104,21 +104,32 @@ async function freePorts(
 }
 
 /** The commit point: from here on this release serves. Compose's hashes tell later what was changed by hand. */
-async function commit(run: Run): Promise<void> {
+async function commit(run: Run, plan: Plan): Promise<void> {
   const hashes: Record<string, string> = {}
   for (const { service, configHash } of await listContainers(run.restoring, run.rendering.model.name))
     hashes[service] = configHash
-  run.save({ config_hashes: hashes, switched_at: new Date(run.clock.now()).toISOString() })
+  const removed = removedServices(plan)
+  run.save({
+    config_hashes: hashes,
+    switched_at: new Date(run.clock.now()).toISOString(),
+    ...(removed.length > 0 ? { retiring: removed } : {}),
+  })
+}
+
+function removedServices({ services }: Plan): string[] {
+  return services.flatMap(({ service, action }) => (action === 'remove' ? [service] : []))
 }
 
 async function retire(run: Run, { plan, containers }: Planning): Promise<void> {
-  for (const { service } of plan.services.filter(({ action }) => action === 'remove')) {
+  const removed = removedServices(plan)
+  for (const service of removed) {
     run.emit({ type: 'service', service, step: 'remove' })
     await removeContainers(
       run.restoring,
       containers.filter((container) => container.service === service),
     )
   }
+  if (removed.length > 0) run.save({ retiring: [] })
   for (const { network, action } of plan.networks)
     if (action === 'remove') {
       const result = await run.restoring.try(['network', 'rm', network])
