@@ -158,6 +158,6 @@ function copyOf(stored: Release): Release {
   const { id, environment, version, commit_sha, timestamp, phases, previous_id } = stored
   const { build, push, migrate_pre, rollout, migrate_post, finalize } = phases
   const six = { build, push, migrate_pre, rollout, migrate_post, finalize }
-  const release = { id, environment, version, commit_sha, timestamp, phases: six }
-  return previous_id === undefined ? release : { ...release, previous_id }
+  if (previous_id === undefined) return { id, environment, version, commit_sha, timestamp, phases: six }
+  return { id, environment, version, commit_sha, timestamp, phases: six, previous_id }
 }

@@ -229,6 +229,8 @@ describe.if(have('root', process.getuid?.() === 0))('a small file system', () =>
     const messages = [() => state.createRelease(NEW), () => state.updatePhase(id, 'build', 'completed')].map(messageOf)
     expect([readFileSync(file), readdirSync(dirname(file))]).toEqual([before, names])
     expect(messages[0]).toBe(messages[1])
+    // What could not be written is not remembered either.
+    expect(state.listReleases()).toEqual(openState(file, { clock: () => NOW }).listReleases())
     return messages[0]?.replace(file, 'FILE') ?? ''
   }
 
