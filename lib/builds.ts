@@ -1,4 +1,4 @@
-import type { ComposeModel, ComposeSource } from './compose.ts'
+import { type ComposeModel, type ComposeSource, modelText } from './compose.ts'
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { Emit } from './events.ts'
@@ -20,7 +20,7 @@ export async function buildImages({ project, targets, docker, emit }: BuildInput
   const said = lastLines(MAX_SAID)
   const result = await docker.try(args, {
     cwd: project.directory,
-    input: JSON.stringify(buildModel(project.model, targets)),
+    input: modelText(buildModel(project.model, targets)),
     onLine: (line) => {
       said.add(line)
       emit({ type: 'output', phase: 'build', line })

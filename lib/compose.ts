@@ -118,7 +118,7 @@ export async function loadCompose(
   const result = await exec(['docker', 'compose', ...args], { cwd: source.directory, timeout: 60_000 })
   if (result.code !== 0) throw composeError(result)
   for (const message of warnings(result.stderr)) warn(message)
-  const model: unknown = JSON.parse(result.stdout)
+  const model = unescapeDollars(JSON.parse(result.stdout), 'keys too')
   if (isModel(model)) return model
   throw new StagecraftError('config', 'Cannot read the Compose file: it defines no services', {
     hint: 'Give it a `services:` section with at least one service.',
@@ -138,15 +138,15 @@ export async function resolveVariables(
   const argv = ['docker', 'compose', ...flags, '-f', '-', 'config', '--format', 'json']
   const result = await exec(argv, { cwd: source.directory, input, timeout: 60_000 })
   if (result.code !== 0) throw composeError(result)
-  const model: unknown = JSON.parse(result.stdout)
+  const model = unescapeDollars(JSON.parse(result.stdout), 'keys too')
   const values = isModel(model) ? model.services['variables']?.environment : undefined
-  return Object.fromEntries(names.map((name) => [name, unescapeDollars(values?.[name] ?? '')]))
+  return Object.fromEntries(names.map((name) => [name, values?.[name] ?? '']))
 }
 
 /** @returns Compose's own hash of every service of a model: the label it would give their containers. */
 export async function configHashes(exec: Exec, model: ComposeModel, directory: string): Promise<Map<string, string>> {
   const argv = ['docker', 'compose', ...actFlags(model.name, directory), '-f', '-', 'config', '--hash', '*']
-  const result = await exec(argv, { cwd: directory, input: JSON.stringify(model), timeout: 60_000 })
+  const result = await exec(argv, { cwd: directory, input: modelText(model), timeout: 60_000 })
   if (result.code !== 0) throw composeError(result)
   const pairs = result.stdout.split('\n').map((line) => line.trim().split(/\s+/))
   return new Map(pairs.flatMap(([service, hash]) => (service && hash ? [[service, hash]] : [])))
@@ -157,9 +157,22 @@ export function actFlags(project: string, directory: string): string[] {
   return ['--progress', 'plain', '-p', project, '--project-directory', directory, '--env-file', '/dev/null']
 }
 
-/** Compose writes `$` as `$$` in a model, so that it can be read again. */
-export function unescapeDollars(text: string): string {
-  return text.replaceAll('$$', '$')
+/** @returns a model as a file for Compose, in which a `$` that is meant is written `$$`. Keys are not interpolated. */
+export function modelText(model: ComposeModel): string {
+  const escaped = (_key: string, value: unknown) => (typeof value === 'string' ? value.replaceAll('$', '$$$$') : value)
+  return `${JSON.stringify(model, escaped, 2)}\n`
+}
+
+/**
+ * Compose prints every `$` of a model as `$$`, paths and keys included, so that it can be read again; a model in memory
+ * has the text itself.
+ */
+export function unescapeDollars(value: unknown, keys?: 'keys too'): unknown {
+  if (typeof value === 'string') return value.replaceAll('$$', '$')
+  if (Array.isArray(value)) return value.map((entry) => unescapeDollars(entry, keys))
+  if (typeof value !== 'object' || value === null) return value
+  const name = (key: string) => (keys ? key.replaceAll('$$', '$') : key)
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [name(key), unescapeDollars(entry, keys)]))
 }
 
 function sourceFlags(source: ComposeSource): string[] {

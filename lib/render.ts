@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { relative } from 'node:path'
 import type { ComposeModel, FileMount, FileResource, Mount, Service } from './compose.ts'
-import { unescapeDollars } from './compose.ts'
 import { type ContentStore, isInside, storePath, storeText } from './content.ts'
 import { StagecraftError } from './errors.ts'
 
@@ -63,11 +62,11 @@ export function render(model: ComposeModel, options: RenderOptions): Rendering {
 export function secretValues(model: ComposeModel, variables: Readonly<Record<string, string>>): string[] {
   const values = Object.values(variables)
   for (const service of Object.values(model.services)) {
-    for (const value of Object.values(service.environment ?? {})) if (value) values.push(unescapeDollars(value))
-    for (const value of Object.values(service.build?.args ?? {})) if (value) values.push(unescapeDollars(value))
+    for (const value of Object.values(service.environment ?? {})) if (value) values.push(value)
+    for (const value of Object.values(service.build?.args ?? {})) if (value) values.push(value)
   }
   for (const secret of Object.values(model.secrets ?? {})) {
-    if (secret.content) values.push(unescapeDollars(secret.content))
+    if (secret.content) values.push(secret.content)
     if (secret.file && isShortFile(secret.file)) values.push(readFileSync(secret.file, 'utf8').trim())
   }
   return values
@@ -182,7 +181,7 @@ function renderFiles(
 }
 
 function storeFile(what: string, file: FileResource, mode: number, options: RenderOptions) {
-  if (file.content !== undefined) return storeText(options.store, unescapeDollars(file.content), mode)
+  if (file.content !== undefined) return storeText(options.store, file.content, mode)
   if (file.environment !== undefined) return storeText(options.store, options.variables[file.environment] ?? '', mode)
   if (file.file === undefined || !existsSync(file.file))
     throw new StagecraftError('config', `Cannot read ${what}: its file ${file.file ?? ''} does not exist`, {
