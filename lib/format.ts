@@ -8,28 +8,34 @@ export type Align = 'left' | 'right'
 export function table(rows: readonly (readonly string[])[], align: readonly Align[] = []): string[] {
   const widths: number[] = []
   for (const row of rows) {
-    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, width(cell))
+    for (let column = 0; column < row.length; column++) {
+      const wide = width(row[column] ?? '')
+      if (wide > (widths[column] ?? -1)) widths[column] = wide
+    }
   }
-  return rows.map((row) =>
-    row
-      .map((cell, column) => pad(cell, widths[column] ?? 0, align[column]))
-      .join('  ')
-      .trimEnd(),
-  )
+  return rows.map((row) => {
+    let line = ''
+    for (let column = 0; column < row.length; column++) {
+      if (column > 0) line += '  '
+      line += pad(row[column] ?? '', widths[column] ?? 0, align[column])
+    }
+    return line.endsWith(' ') ? line.trimEnd() : line
+  })
 }
 
 /** Pads a text to a width in terminal cells. A longer one stays whole. */
 export function pad(text: string, to: number, align: Align = 'left'): string {
-  const fill = ' '.repeat(Math.max(0, to - width(text)))
-  return align === 'right' ? fill + text : text + fill
+  // The native padding counts UTF-16 units: that is the same only where every character is one cell wide.
+  const units = to + text.length - width(text)
+  return align === 'right' ? text.padStart(units) : text.padEnd(units)
 }
-
-const ASCII = /^[\x20-\x7e]*$/
 
 function width(text: string): number {
-  // Ten thousand cells of a list are nearly all ASCII, and this is many times faster.
-  return ASCII.test(text) ? text.length : Bun.stringWidth(text)
+  // Ten thousand cells of a list are nearly all ASCII, and this is twice as fast.
+  return PRINTABLE_ASCII.test(text) ? text.length : Bun.stringWidth(text)
 }
+
+const PRINTABLE_ASCII = /^[ -~]*$/
 
 /** @returns `0.4s`, `12.3s`, `2m05s`, `1h02m` from milliseconds. */
 export function formatDuration(milliseconds: number): string {
@@ -43,10 +49,27 @@ export function formatDuration(milliseconds: number): string {
 
 /** @returns local time to the second, `2026-11-22 09:02:25`; what is no timestamp comes back as it is. */
 export function formatTime(timestamp: string): string {
-  const date = new Date(timestamp)
-  if (Number.isNaN(date.getTime())) return plainLine(timestamp)
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
-  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+  const hour = UTC.test(timestamp) ? localHour(timestamp.slice(0, 13)) : undefined
+  if (hour !== undefined) return hour + timestamp.slice(13, 19)
+  const time = Date.parse(timestamp)
+  return Number.isNaN(time) ? plainLine(timestamp) : localIso(new Date(time), 19)
+}
+
+const UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/
+const hours = new Map<string, string | undefined>()
+
+/** Releases come in bunches, and to ask the time zone is slow. Undefined where it is not whole hours off UTC. */
+function localHour(hour: string): string | undefined {
+  if (!hours.has(hour)) {
+    const date = new Date(`${hour}:00:00Z`)
+    hours.set(hour, date.getTimezoneOffset() % 60 === 0 ? localIso(date, 13) : undefined)
+  }
+  return hours.get(hour)
+}
+
+function localIso(date: Date, length: number): string {
+  const local = new Date(date.getTime() - date.getTimezoneOffset() * 60_000)
+  return local.toISOString().slice(0, length).replace('T', ' ')
 }
 
 /** @returns `512 B`, `1.5 kB`, `32.0 MB`: powers of 1000, as docker prints them. */
@@ -76,6 +99,7 @@ const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}]/gu
 
 /** A text that others wrote, as one line that cannot move the cursor, colour a log or start another line. */
 export function plainLine(text: string): string {
+  if (PRINTABLE_ASCII.test(text)) return text
   return Bun.stripANSI(text)
     .replace(/[\r\n\t\u2028\u2029]+/g, ' ')
     .replace(CONTROLS, '')

@@ -8,15 +8,21 @@ export interface ReleaseStatus {
 
 /** @returns what the six phases of a release come to. `incomplete`: statuses that no run of Stagecraft leaves. */
 export function statusOf({ phases }: Pick<Release, 'phases'>): ReleaseStatus {
-  const failed = PHASES.find((phase) => phases[phase] === 'failed')
-  if (failed !== undefined) return { status: 'failed', phase: failed }
-  const running = PHASES.find((phase) => phases[phase] === 'running')
+  let completed = 0
+  let pending = 0
+  let running: PhaseName | undefined
+  for (const phase of PHASES) {
+    const status = phases[phase]
+    if (status === 'failed') return { status, phase }
+    if (status === 'running') running ??= phase
+    else if (status === 'completed') completed++
+    else if (status === 'pending') pending++
+  }
   if (running !== undefined) return { status: 'running', phase: running }
-  const only = (...statuses: string[]) => PHASES.every((phase) => statuses.includes(phases[phase]))
-  if (only('completed')) return { status: 'completed' }
-  if (only('pending')) return { status: 'pending' }
+  if (completed === PHASES.length) return { status: 'completed' }
+  if (pending === PHASES.length) return { status: 'pending' }
   // Between two phases.
-  return only('completed', 'pending') ? { status: 'running' } : { status: 'incomplete' }
+  return { status: completed + pending === PHASES.length ? 'running' : 'incomplete' }
 }
 
 /** @returns the status as text: `failed in rollout`, `running rollout`, `completed`. */

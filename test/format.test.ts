@@ -36,6 +36,19 @@ test('formatTime() is local time to the second, from any offset and precision', 
   const shifted = new Date(local.getTime() + 2 * 3600_000).toISOString().replace('.000Z', '+02:00')
   expect(formatTime(shifted)).toBe('2026-11-22 09:02:25')
   expect(formatTime('soon\u001b[2J')).toBe('soon')
+  expect(formatTime('2026-13-45T99:00:00Z')).toBe('2026-13-45T99:00:00Z')
+})
+
+test.each([
+  ['Asia/Kathmandu', '2026-11-22T18:20:25Z', '2026-11-23 00:05:25'],
+  ['America/New_York', '2026-11-01T05:59:59Z', '2026-11-01 01:59:59'],
+  ['America/New_York', '2026-11-01T06:00:00Z', '2026-11-01 01:00:00'],
+  ['Europe/Berlin', '2026-03-29T00:59:59.9Z', '2026-03-29 01:59:59'],
+  ['Europe/Berlin', '2026-03-29T01:00:00.1Z', '2026-03-29 03:00:00'],
+])('formatTime() in %s of %s is %s', (zone, timestamp, local) => {
+  const script = `console.log((await import('./lib/format.ts')).formatTime('${timestamp}'))`
+  const { stdout } = Bun.spawnSync([process.execPath, '-e', script], { env: { ...process.env, TZ: zone } })
+  expect(stdout.toString().trim()).toBe(local)
 })
 
 test('formatBytes() counts in thousands', () => {

@@ -51,7 +51,7 @@ describe('stagecraft releases list', () => {
       releases('list', '--env', 'prod', '--limit', '1', '--json'),
       releases('list', '--limit=99'),
     ])
-    expect(prod.stdout.match(/rel-[\d-]+/g)).toEqual(
+    expect([...(prod.stdout.match(/rel-[\d-]+/g) ?? [])]).toEqual(
       HISTORY.slice(1)
         .map(({ id }) => id)
         .reverse(),
