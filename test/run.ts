@@ -1,5 +1,5 @@
 // Everything there is to test, or with --quick the part that needs no engine. The last line counts it all.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -20,6 +20,7 @@ process.chdir(ROOT)
 const began = performance.now()
 const scratch = mkdtempSync(join(tmpdir(), 'stagecraft-run-'))
 // What tests leave in the folder for temporary files goes with ours, also when they are interrupted.
+chmodSync(scratch, 0o755) // Some run a program as another user.
 Object.assign(process.env, { STAGECRAFT_TEST_RUN: RUN, TMPDIR: scratch })
 const results: Result[] = []
 const leftOut: string[] = []
