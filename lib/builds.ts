@@ -16,7 +16,7 @@ export interface BuildInput {
 export async function buildImages({ project, targets, docker, emit }: BuildInput): Promise<void> {
   const envFiles = project.source.envFiles.flatMap((file) => ['--env-file', file])
   const flags = ['--progress', 'plain', '-p', project.model.name, '--project-directory', project.directory]
-  const args = ['compose', ...flags, ...envFiles, '-f', '-', 'build', ...targets.map(({ service }) => service)]
+  const args = ['compose', ...flags, ...envFiles, '-f', '-', 'build', '--', ...targets.map(({ service }) => service)]
   const said = lastLines(MAX_SAID)
   const result = await docker.try(args, {
     cwd: project.directory,

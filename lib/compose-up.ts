@@ -29,6 +29,7 @@ export function upArgs(stage: Stage, wanted: readonly Wanted[], how: 'anew' | 'k
     ...['-f', stage.modelFile, 'up', '-d', '--no-deps', '--no-build', '--pull', 'never'],
     how === 'anew' ? '--force-recreate' : '--no-recreate',
     ...scales.flatMap(({ service, replicas }) => ['--scale', `${service}=${replicas}`]),
+    '--', // a service may be called --help
     ...wanted.map(({ service }) => service),
   ]
 }

@@ -119,9 +119,18 @@ export async function loadCompose(
   if (result.code !== 0) throw composeError(result)
   for (const message of warnings(result.stderr)) warn(message)
   const model = unescapeDollars(JSON.parse(result.stdout), 'keys too')
-  if (isModel(model)) return model
+  if (isModel(model)) return refuseReservedNames(model)
   throw new StagecraftError('config', 'Cannot read the Compose file: it defines no services', {
     hint: 'Give it a `services:` section with at least one service.',
+  })
+}
+
+/** Names that every JavaScript object has: what is kept by service name would find something that is not there. */
+function refuseReservedNames(model: ComposeModel): ComposeModel {
+  const reserved = Object.keys(model.services).find((name) => name in Object.prototype)
+  if (reserved === undefined) return model
+  throw new StagecraftError('config', `Cannot use service ${reserved}: Stagecraft reserves that name`, {
+    hint: 'Give the service another name. Its volumes and networks have names of their own, and stay.',
   })
 }
 

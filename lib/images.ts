@@ -122,9 +122,18 @@ export function contentTag(project: string, service: string, id: string): string
   return `${imageRepository(project, service)}:sc-${id.replace(/^sha256:/, '').slice(0, 12)}`
 }
 
-/** As Compose names what it builds: lower case, since repositories are. */
+/** A path component of a repository, as the distribution reference grammar has it. */
+const COMPONENT = /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$/
+
+/**
+ * As Compose names what it builds. Service names may hold more than a repository's: those get a hash, so that no two
+ * services share one.
+ */
 export function imageRepository(project: string, service: string): string {
-  return `${project}-${service}`.toLowerCase()
+  const name = `${project}-${service}`
+  if (COMPONENT.test(name)) return name
+  const words = name.toLowerCase().match(/[a-z0-9]+/g) ?? []
+  return `${words.join('-')}-${createHash('sha256').update(name).digest('hex').slice(0, 8)}`
 }
 
 /**
