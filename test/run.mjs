@@ -18,7 +18,8 @@ function install() {
   const lock = createHash('sha256').update(readFileSync('package-lock.json')).digest('hex')
   if (read(STAMP) === lock && bunRuns()) return
   process.stderr.write('Installing the packages of package-lock.json\n')
-  run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund'])
+  if (!process.versions.bun || succeeds('npm', '--version')) run('npm', ['ci', '--no-audit', '--no-fund'])
+  else run(process.execPath, ['install', '--frozen-lockfile', '--no-save'])
   // An npm that runs no install scripts leaves a placeholder where the bun binary belongs.
   if (!bunRuns()) run(process.execPath, ['node_modules/bun/install.js'])
   if (!bunRuns()) fail(`Cannot run ${BUN}: remove node_modules and try again`)
@@ -26,7 +27,11 @@ function install() {
 }
 
 function bunRuns() {
-  return spawnSync(BUN, ['--version'], { stdio: 'ignore' }).status === 0
+  return succeeds(BUN, '--version')
+}
+
+function succeeds(program, ...args) {
+  return spawnSync(program, args, { stdio: 'ignore' }).status === 0
 }
 
 function read(path) {
