@@ -170,7 +170,7 @@ describe('a deploy that succeeds', () => {
     expect(idsOf(project)).toEqual(ids)
     expect(project.engine.state.containers.map(({ startedAt }) => startedAt)).toEqual(started)
     expect(project.engine.changes().map((line) => line.replaceAll(project.folder, '.'))).toEqual([
-      'docker compose --progress plain -p shop --project-directory . -f - build web',
+      'docker compose --progress plain -p shop --project-directory . -f - build -- web',
     ])
     expect(outcome.bundle?.phases.rollout?.note).toBe('nothing to do: everything runs as it should')
   })
@@ -809,7 +809,7 @@ describe('a signal', () => {
     project.releases()[0]?.phases[phase] === 'running'
 
   test.each<[string, string, (line: string, project: FakeProject) => boolean]>([
-    ['build', 'build', (line) => line.includes(' build web')],
+    ['build', 'build', (line) => line.includes(' build -- web')],
     ['push', 'push', (line) => line.startsWith('docker pull')],
     ['migrate_pre', 'migrate_pre', () => false],
     ['rollout, before anything is changed', 'rollout', inPhase('rollout')],

@@ -157,7 +157,7 @@ export class FakeEngine {
     const file = flags.get('-f')?.[0]
     if (command === 'config' && rest[0] === '--hash') return hashes(readModel(file, options))
     if (command === 'config') return this.#config(file === '-' ? readModel(file, options) : undefined, project)
-    if (command === 'build') return half ? {} : this.#build(readModel(file, options), rest)
+    if (command === 'build') return half ? {} : this.#build(readModel(file, options), namesAfterDashes(rest))
     if (command === 'up') return this.#up(readModel(file, options), project ?? '', rest, half)
     throw new Error(`the fake engine does not know: docker compose ${args.join(' ')}`)
   }
@@ -555,17 +555,19 @@ function parseUp(words: readonly string[]) {
   const how = rest[expected.length] ?? ''
   if (!['--force-recreate', '--no-recreate'].includes(how)) throw new Error(`unexpected: up ${words.join(' ')}`)
   const scales = new Map<string, number>()
-  const services: string[] = []
-  for (let at = expected.length + 1; at < rest.length; at++) {
-    if (rest[at] !== '--scale') services.push(rest[at] ?? '')
-    else {
-      const [service = '', count] = (rest[++at] ?? '').split('=')
-      scales.set(service, Number(count))
-    }
+  let at = expected.length + 1
+  for (; rest[at] === '--scale'; at += 2) {
+    const [service = '', count] = (rest[at + 1] ?? '').split('=')
+    scales.set(service, Number(count))
   }
-  if (services.length === 0 || services.some((word) => word.startsWith('-')))
-    throw new Error(`unexpected: up ${words.join(' ')}`)
-  return { services, scales, anew: how === '--force-recreate' }
+  return { services: namesAfterDashes(rest.slice(at)), scales, anew: how === '--force-recreate' }
+}
+
+/** A service may be called like a flag: names stand after `--`. */
+function namesAfterDashes([dashes, ...names]: readonly string[]): string[] {
+  if (dashes !== '--' || names.length === 0)
+    throw new Error(`not -- and names of services: ${dashes} ${names.join(' ')}`)
+  return names
 }
 
 /** What Compose acts on has nothing left to build, to order or to interpolate; what it only reads may have. */
