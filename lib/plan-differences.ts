@@ -24,7 +24,9 @@ function comparable(service: Service): Record<string, unknown> {
     configs: files(rest.configs),
     secrets: files(rest.secrets),
     // Here a null says something: to be on a network with nothing special, and to take a variable of the image away.
-    networks: Object.entries(rest.networks ?? {}).map(([name, settings]) => ({ name, settings })),
+    networks: Object.entries(rest.networks ?? {})
+      .map(([name, settings]) => ({ name, settings }))
+      .toSorted((x, y) => (x.name < y.name ? -1 : 1)),
     environment: mapNull(rest.environment),
   }
   const value = canonical(all)
@@ -42,20 +44,16 @@ function octal(mode: number | string | undefined): number | undefined {
 
 function describeChange(key: string, before: unknown, now: unknown, input: PlanInput): string {
   if (key === 'environment') return `environment changed (${changedKeys(before, now).join(', ')})`
-  const changed = changedContent(input).filter((name) => contentKind(name) === key)
-  if (changed.length > 0 && ['volumes', 'configs', 'secrets'].includes(key))
-    return `content of ${changed.join(', ')} changed`
-  return `${key} changed`
+  const changed = ['volumes', 'configs', 'secrets'].includes(key) ? changedContent(now, input) : []
+  return changed.length > 0 ? `content of ${changed.join(', ')} changed` : `${key} changed`
 }
 
-function contentKind(name: string): string {
-  return name.startsWith('config ') ? 'configs' : name.startsWith('secret ') ? 'secrets' : 'volumes'
-}
-
-function changedContent(input: PlanInput): string[] {
+/** @returns the files that are mounted there by another hash than before: it is in the path, and in the source's name. */
+function changedContent(mounts: unknown, input: PlanInput): string[] {
   const before = new Map(input.serving?.bundle.content.map(({ name, hash }) => [name, hash]))
+  const mounted = JSON.stringify(mounts ?? [])
   return input.target.content
-    .filter(({ name, hash }) => before.has(name) && before.get(name) !== hash)
+    .filter(({ name, hash }) => before.has(name) && before.get(name) !== hash && mounted.includes(hash.slice(0, 12)))
     .map(({ name }) => name)
 }
 
