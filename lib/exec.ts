@@ -47,6 +47,7 @@ export const exec: Exec = async (argv, options = {}) => {
       }, options.timeout)
     : undefined
   const [fromOut, fromErr] = [lines(out.add, options.onLine), lines(err.add, options.onLine)]
+  if (options.input !== undefined) child.stdin.on('error', () => {}) // a child need not read it: EPIPE
   child.stdout.on('data', fromOut.add)
   child.stderr.on('data', fromErr.add)
   if (options.signal?.aborted) end()
@@ -99,6 +100,9 @@ function lastOf(limit: number) {
   }
 }
 
+/** Characters of a line that has not ended yet: then it is cut, for the memory's sake. */
+const MAX_LINE = 64 * 1024
+
 /** Decodes chunks of UTF-8 across their borders, keeps them, and cuts them into lines. */
 function lines(keep: (text: string) => void, onLine?: (line: string) => void) {
   const decoder = new TextDecoder()
@@ -111,6 +115,9 @@ function lines(keep: (text: string) => void, onLine?: (line: string) => void) {
       const parts = (rest + text).split(/\r?\n/)
       rest = parts.pop() ?? ''
       for (const line of parts) onLine(line)
+      if (rest.length < MAX_LINE) return
+      onLine(rest)
+      rest = ''
     },
     end() {
       if (rest !== '') onLine?.(rest)
