@@ -181,7 +181,7 @@ export class FakeEngine {
 
   #build(model: ComposeModel, services: readonly string[]): Answer {
     const lines: string[] = []
-    for (const service of services) {
+    for (const service of services.filter((word) => word !== '--')) {
       const { image = '', build } = model.services[service] ?? {}
       const content = this.sources[service]
       if (content === undefined) {
