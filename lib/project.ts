@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import { refuseLeakyContexts } from './build-context.ts'
+import { bundleFolder, contentFolder } from './bundle.ts'
 import { type ComposeModel, type ComposeSource, loadCompose, resolveVariables } from './compose.ts'
 import { type Config, type Environment, loadConfig, selectEnvironment } from './config.ts'
 import { StagecraftError } from './errors.ts'
@@ -47,7 +48,10 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   const { source, model } = await loadNamed(exec, { directory, files, envFiles }, config, environment, options.warn)
   refuseUnknownServices(environment, model)
   const state = stateFile(directory, options.stateOverride)
-  refuseLeakyContexts(model, [dirname(state), process.execPath])
+  refuseLeakyContexts(model, [
+    { path: dirname(state), holds: [state, bundleFolder(state, 'id'), contentFolder(state)] },
+    { path: process.execPath, holds: [process.execPath] },
+  ])
   const variables = await resolveVariables(exec, source, environmentFiles(model))
   const jobs = Object.keys(environment.services).filter((name) => environment.services[name]?.job)
   return {
