@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { StagecraftError } from '../lib/errors.ts'
+import { exec } from '../lib/exec.ts'
+import { resolveVersion } from '../lib/version.ts'
+
+let root = ''
+let repositories = 0
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'stagecraft-version-'))
+})
+afterAll(() => rmSync(root, { recursive: true }))
+
+const clock = () => Date.UTC(2026, 10, 22, 8, 2, 25, 643)
+const versionOf = (directory: string, asked?: string) => resolveVersion(exec, directory, asked, clock)
+
+function git(directory: string, ...args: string[]): string {
+  const who = ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-c', 'commit.gpgsign=false']
+  const { stdout, stderr, success } = Bun.spawnSync(['git', '-C', directory, ...who, ...args])
+  if (!success) throw new Error(stderr.toString())
+  return stdout.toString().trim()
+}
+
+/** A repository with one commit. */
+function repository(): string {
+  const path = join(root, String(++repositories))
+  mkdirSync(join(path, 'app'), { recursive: true })
+  git(path, 'init', '-q')
+  writeFileSync(join(path, 'app/compose.yaml'), 'services: {}\n')
+  git(path, 'add', '.')
+  git(path, 'commit', '-qm', 'first')
+  return path
+}
+
+describe('resolveVersion()', () => {
+  test('is the short commit of a clean tree, with the whole one beside it', async () => {
+    const path = repository()
+    const [short, sha] = [git(path, 'rev-parse', '--short', 'HEAD'), git(path, 'rev-parse', 'HEAD')]
+    expect(await versionOf(path)).toEqual({ version: short, commit_sha: sha })
+    expect(await versionOf(join(path, 'app'))).toEqual({ version: short, commit_sha: sha })
+    expect(await versionOf(path, 'v1')).toEqual({ version: 'v1', commit_sha: sha })
+  })
+
+  test.each<[string, (path: string) => void]>([
+    ['a changed file', (path) => writeFileSync(join(path, 'app/compose.yaml'), 'services: {a: {}}\n')],
+    ['an untracked file', (path) => writeFileSync(join(path, 'new file'), '')],
+    [
+      'a staged file',
+      (path) => {
+        writeFileSync(join(path, 'new'), '')
+        git(path, 'add', 'new')
+      },
+    ],
+    ['a removed file', (path) => rmSync(join(path, 'app/compose.yaml'))],
+  ])('is dirty with %s', async (_, change) => {
+    const path = repository()
+    change(path)
+    expect((await versionOf(path)).version).toBe(`${git(path, 'rev-parse', '--short', 'HEAD')}-dirty`)
+  })
+
+  test('is not dirty with what Stagecraft keeps there, in whichever folder', async () => {
+    const path = repository()
+    for (const folder of ['.stagecraft', 'app/.stagecraft/releases/x']) {
+      mkdirSync(join(path, folder), { recursive: true })
+      writeFileSync(join(path, folder, 'file.json'), '{}')
+    }
+    expect((await versionOf(path)).version).not.toContain('dirty')
+  })
+
+  test('does not mind what is dirty elsewhere in the repository', async () => {
+    const path = repository()
+    writeFileSync(join(path, 'other'), '')
+    expect((await versionOf(join(path, 'app'))).version).not.toContain('dirty')
+  })
+
+  test('is the time before the first commit, and outside git', async () => {
+    const empty = join(root, 'empty')
+    mkdirSync(empty)
+    git(empty, 'init', '-q')
+    const outside = join(root, 'outside')
+    mkdirSync(outside)
+    const timed = { version: '20261122-080225', commit_sha: '' }
+    expect([await versionOf(empty), await versionOf(outside)]).toEqual([timed, timed])
+    expect(await versionOf(outside, 'v1')).toEqual({ version: 'v1', commit_sha: '' })
+  })
+
+  test.each(['v1.2.3', '1', '_x', 'A-b_c.d', 'x'.repeat(128)])('accepts %j', async (version) => {
+    expect((await versionOf(root, version)).version).toBe(version)
+  })
+
+  test.each([
+    '',
+    ' ',
+    '-v1',
+    '.v1',
+    'a b',
+    'a/b',
+    '../x',
+    'a:b',
+    '$(id)',
+    "it's",
+    'a\nb',
+    'v1\n',
+    'ü',
+    'v1@sha',
+    'x'.repeat(129),
+  ])('refuses %j as wrong usage', async (version) => {
+    const error = await versionOf(root, version).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(StagecraftError)
+    expect(error).toMatchObject({
+      kind: 'usage',
+      message: `Cannot use ${JSON.stringify(version)} as a version: it is not a valid image tag`,
+      hint: 'Letters, digits, "_", "." and "-", at most 128, and not "." or "-" first.',
+    })
+  })
+})
