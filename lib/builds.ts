@@ -1,7 +1,7 @@
 import { type ComposeModel, type ComposeSource, modelText } from './compose.ts'
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
-import type { Emit } from './events.ts'
+import type { TellOutput } from './events.ts'
 import { type BuildTarget, buildModel, imageRepository } from './images.ts'
 
 /** What building and pushing need: a release has it, and so has `stagecraft build`, which makes none. */
@@ -9,59 +9,37 @@ export interface BuildInput {
   readonly project: { readonly model: ComposeModel; readonly source: ComposeSource; readonly directory: string }
   readonly targets: readonly BuildTarget[]
   readonly docker: Docker
-  readonly emit: Emit
+  readonly tell: TellOutput | undefined
 }
 
 /** @throws failed (5) with everything the build said */
-export async function buildImages({ project, targets, docker, emit }: BuildInput): Promise<void> {
+export async function buildImages({ project, targets, docker, tell }: BuildInput): Promise<void> {
   const envFiles = project.source.envFiles.flatMap((file) => ['--env-file', file])
   const flags = ['--progress', 'plain', '-p', project.model.name, '--project-directory', project.directory]
   const args = ['compose', ...flags, ...envFiles, '-f', '-', 'build', '--', ...targets.map(({ service }) => service)]
-  const said = lastLines(MAX_SAID)
   const result = await docker.try(args, {
     cwd: project.directory,
     input: modelText(buildModel(project.model, targets)),
-    onLine: (line) => {
-      said.add(line)
-      emit({ type: 'output', phase: 'build', line })
-    },
+    merge: true, // steps print on the one stream, the verdict is on the other: both are needed, in their order
+    limit: MAX_SAID,
+    onLine: tell && ((line) => tell('build', line)),
   })
-  // Steps print on the one stream, the verdict is on the other: both are needed, in their order.
-  if (result.code !== 0)
-    throw childError(`build ${targets.map(({ service }) => service).join(', ')}`, { ...result, stderr: said.text() })
+  if (result.code !== 0) throw childError(`build ${targets.map(({ service }) => service).join(', ')}`, result)
 }
 
-/** Characters of a build's output that an error shows. */
+/** Bytes of a build's output that an error shows: its end. */
 const MAX_SAID = 1024 * 1024
-
-function lastLines(limit: number) {
-  let lines: string[] = []
-  let length = 0
-  let lost = 0
-  return {
-    add(line: string) {
-      lines.push(line)
-      length += line.length + 1
-      if (length <= 2 * limit) return
-      const kept = lines.join('\n').slice(-limit).split('\n')
-      lost += lines.length - kept.length
-      lines = kept
-      length = limit
-    },
-    text: () => [...(lost > 0 ? [`(${lost} earlier lines are left out)`] : []), ...lines].join('\n'),
-  }
-}
 
 /** Pushes the version's tags to the registry. @returns `<repository>@sha256:…` by service */
 export async function pushImages(
-  { project, targets, docker, emit }: BuildInput,
+  { project, targets, docker, tell }: BuildInput,
   registry: string,
 ): Promise<Record<string, string>> {
   const digests: Record<string, string> = {}
   for (const { service, versionTag } of targets) {
     const remote = `${registry.replace(/\/+$/, '')}/${versionTag}`
     await docker.run(`tag ${versionTag} for the registry`, ['tag', versionTag, remote])
-    const onLine = (line: string) => emit({ type: 'output', phase: 'push', line })
+    const onLine = tell && ((line: string) => tell('push', line))
     const result = await docker.try(['push', remote], { onLine })
     if (result.code !== 0)
       throw registryError(`push ${remote}`, result.stderr.trim(), childError(`push ${remote}`, result))
@@ -73,11 +51,12 @@ export async function pushImages(
 }
 
 /** @throws failed (5) where the registry has no such image, unreachable (8) where it does not answer */
-export async function pullImages(docker: Docker, emit: Emit, images: readonly string[]): Promise<void> {
+export async function pullImages(
+  { docker, tell }: Pick<BuildInput, 'docker' | 'tell'>,
+  images: readonly string[],
+): Promise<void> {
   for (const image of images) {
-    const result = await docker.try(['pull', image], {
-      onLine: (line) => emit({ type: 'output', phase: 'push', line }),
-    })
+    const result = await docker.try(['pull', image], { onLine: tell && ((line) => tell('push', line)) })
     if (result.code !== 0)
       throw registryError(`pull ${image}`, result.stderr.trim(), childError(`pull ${image}`, result))
   }

@@ -27,6 +27,8 @@ export interface Context {
   /** `--state` or `STAGECRAFT_STATE_FILE`, absolute. */
   readonly stateOverride: string | undefined
   readonly report: Reporter
+  /** `--verbose` */
+  readonly verbose: boolean
   readonly env: Readonly<Record<string, string | undefined>>
   /** Milliseconds since the epoch. */
   readonly clock: () => number

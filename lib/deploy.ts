@@ -2,7 +2,7 @@ import { dirname } from 'node:path'
 import { type Bundle, contentFolder, findServing, writeBundle } from './bundle.ts'
 import { enginePlatform, inspectImages, listContainers, openDocker } from './docker.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
-import type { Emit } from './events.ts'
+import type { Emit, TellOutput } from './events.ts'
 import type { Exec } from './exec.ts'
 import type { Clock } from './gate.ts'
 import { buildTargets, imageNames } from './images.ts'
@@ -22,6 +22,7 @@ export interface World {
   readonly exec: Exec
   readonly clock: Clock
   readonly emit: Emit
+  readonly tell?: TellOutput | undefined
   /** asks to stop: its reason is the number of a signal */
   readonly signal: AbortSignal
 }
@@ -73,6 +74,7 @@ export async function deploy(project: Project, version: Version, world: World): 
     restoring: openDocker(world.exec, mask),
     clock: world.clock,
     emit,
+    tell: world.tell,
     images: new Map(),
     digests: {},
     bundle: newBundle(project, release),

@@ -106,6 +106,7 @@ function openContext(name: string, values: Values, env: Surroundings['env'], rep
     directory: projectFolder(name, here, typeof directory === 'string' ? directory : '.'),
     stateOverride: typeof state === 'string' ? resolve(here, state) : undefined,
     report,
+    verbose: values['verbose'] === true,
     env,
     clock: Date.now,
     interactive: report.mode !== 'json' && isatty(0) && isatty(1),

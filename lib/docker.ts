@@ -63,7 +63,7 @@ export function openDocker(exec: Exec, mask: (text: string) => string, signal?: 
       ...(onLine ? { onLine: (line: string) => onLine(mask(line)) } : {}),
       env: { ...ENVIRONMENT, ...options.env },
     })
-    return result.code === 0 ? result : { ...result, stderr: mask(result.stderr) }
+    return result.code === 0 ? result : { ...result, stdout: mask(result.stdout), stderr: mask(result.stderr) }
   }
   return {
     mask,
@@ -124,7 +124,7 @@ export async function listContainers(docker: Docker, project: string): Promise<C
 export async function inspectContainers(docker: Docker, ids: readonly string[]): Promise<Container[]> {
   if (ids.length === 0) return []
   const result = await docker.try(['container', 'inspect', ...ids], { timeout: 60_000 })
-  const found = parseArray(result.stdout)
+  const found = result.code === 0 ? parseArray(result.stdout) : parseWhatThereIs(result.stdout)
   if (result.code !== 0 && found.length === 0 && !/no such container/i.test(result.stderr))
     throw childError('inspect containers', result)
   return found.map(parseContainer).toSorted((a, b) => compare(a.service, b.service) || compare(a.name, b.name))
@@ -158,6 +158,15 @@ function compare(a: string, b: string): number {
 function parseArray(text: string): Json[] {
   const value: unknown = JSON.parse(text.trim() || '[]')
   return Array.isArray(value) ? value.map((entry) => new Json(entry)) : []
+}
+
+/** The answer of a command that failed may end anywhere. */
+function parseWhatThereIs(text: string): Json[] {
+  try {
+    return parseArray(text)
+  } catch {
+    return []
+  }
 }
 
 /** Reads JSON of the engine without trusting its shape. */

@@ -14,6 +14,19 @@ export type Event =
   | { type: 'warning'; message: string; hint?: string }
 
 /** What happens to one service during a rollout, in the order in which it can happen. */
-export type ServiceStep = 'hold' | 'create' | 'recreate' | 'scale' | 'run' | 'wait' | 'ready' | 'failed' | 'restore' | 'remove'
+export type ServiceStep =
+  | 'hold'
+  | 'create'
+  | 'recreate'
+  | 'scale'
+  | 'run'
+  | 'wait'
+  | 'ready'
+  | 'failed'
+  | 'restore'
+  | 'remove'
 
 export type Emit = (event: Event) => void
+
+/** Told what the programs print that are run, line by line; only where somebody wants to know: it costs memory. */
+export type TellOutput = (phase: PhaseName, line: string) => void

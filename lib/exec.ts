@@ -8,7 +8,7 @@ export interface Result {
   readonly argv: readonly string[]
   /** exit code; 128+n where signal n ended it */
   readonly code: number
-  /** at most the last `limit` characters of each stream */
+  /** at most the last `limit` bytes of each stream */
   readonly stdout: string
   readonly stderr: string
   readonly timedOut: boolean
@@ -24,8 +24,10 @@ export interface ExecOptions {
   /** ends the child, and its process group, when aborted */
   signal?: AbortSignal | undefined
   /** called with every line that the child prints, on either stream */
-  onLine?: (line: string) => void
-  /** characters kept of each stream: the last ones. Default 16 Mi, 64 Ki with `onLine`. */
+  onLine?: ((line: string) => void) | undefined
+  /** stderr goes to `stdout` of the result too, in the order in which it came */
+  merge?: boolean
+  /** bytes kept of each stream: the last ones. Default 16 MiB. */
   limit?: number
 }
 
@@ -35,30 +37,41 @@ export type Exec = (argv: readonly string[], options?: ExecOptions) => Promise<R
 /** The only place that starts a process. zx runs it in /bin/sh: Alpine has no bash. */
 export const exec: Exec = async (argv, options = {}) => {
   requireProgram(argv[0] ?? '')
-  const limit = options.limit ?? (options.onLine ? 64 * 1024 : 16 * 1024 * 1024)
-  const [out, err] = [lastOf(limit), lastOf(limit)]
+  const limit = options.limit ?? 16 * 1024 * 1024
+  const out = lastOf(limit)
+  const err = options.merge ? out : lastOf(limit)
   const child = start(argv, options)
+  if (options.input !== undefined) child.stdin.on('error', () => {}) // a child need not read it: EPIPE
   let timedOut = false
-  const end = () => killGroup(child.pid)
+  let lastResort: Timer | undefined
+  const end = () => {
+    killGroup(child.pid, 'SIGTERM')
+    lastResort ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), TERM_GRACE)
+  }
   const timer = options.timeout
     ? setTimeout(() => {
         timedOut = true
         end()
       }, options.timeout)
     : undefined
-  const [fromOut, fromErr] = [lines(out.add, options.onLine), lines(err.add, options.onLine)]
-  if (options.input !== undefined) child.stdin.on('error', () => {}) // a child need not read it: EPIPE
-  child.stdout.on('data', fromOut.add)
-  child.stderr.on('data', fromErr.add)
+  const lines = [cutLines(options.onLine), cutLines(options.onLine)] as const
+  for (const [stream, kept, cut] of [
+    [child.stdout, out, lines[0]],
+    [child.stderr, err, lines[1]],
+  ] as const)
+    stream.on('data', (chunk: Buffer) => {
+      kept.add(chunk)
+      cut.add(chunk)
+    })
   if (options.signal?.aborted) end()
   options.signal?.addEventListener('abort', end)
   const output = await child
-  fromOut.end()
-  fromErr.end()
+  for (const each of lines) each.end()
   clearTimeout(timer)
+  clearTimeout(lastResort)
   options.signal?.removeEventListener('abort', end)
   const code = output.signal ? 128 + (constants.signals[output.signal] ?? 0) : (output.exitCode ?? 1)
-  return { argv, code, stdout: out.text(), stderr: err.text(), timedOut }
+  return { argv, code, stdout: out.text(), stderr: options.merge ? '' : err.text(), timedOut }
 }
 
 function start(argv: readonly string[], options: ExecOptions) {
@@ -89,30 +102,31 @@ function sink(): string[] {
   return forgetful
 }
 
-function lastOf(limit: number) {
-  let kept = ''
-  return {
-    add(text: string) {
-      kept += text
-      if (kept.length > 2 * limit) kept = kept.slice(-limit)
-    },
-    text: () => (kept.length > limit ? kept.slice(-limit) : kept),
-  }
-}
-
 /** Characters of a line that has not ended yet: then it is cut, for the memory's sake. */
 const MAX_LINE = 64 * 1024
 
-/** Decodes chunks of UTF-8 across their borders, keeps them, and cuts them into lines. */
-function lines(keep: (text: string) => void, onLine?: (line: string) => void) {
+/** Keeps the last bytes as they came: making a text of each chunk costs as much memory again. */
+function lastOf(limit: number) {
+  const chunks: Buffer[] = []
+  let length = 0
+  return {
+    add(chunk: Buffer) {
+      chunks.push(chunk)
+      length += chunk.length
+      while (length - (chunks[0]?.length ?? 0) >= limit) length -= chunks.shift()?.length ?? 0
+    },
+    text: () => new TextDecoder().decode(Buffer.concat(chunks).subarray(-limit)),
+  }
+}
+
+/** Decodes chunks of UTF-8 across their borders and cuts them into lines. */
+function cutLines(onLine: ((line: string) => void) | undefined) {
   const decoder = new TextDecoder()
   let rest = ''
   return {
     add(chunk: Buffer) {
-      const text = decoder.decode(chunk, { stream: true })
-      keep(text)
       if (!onLine) return
-      const parts = (rest + text).split(/\r?\n/)
+      const parts = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n/)
       rest = parts.pop() ?? ''
       for (const line of parts) onLine(line)
       if (rest.length < MAX_LINE) return
@@ -125,10 +139,13 @@ function lines(keep: (text: string) => void, onLine?: (line: string) => void) {
   }
 }
 
-function killGroup(pid: number | undefined): void {
+/** Milliseconds that a child has to end after SIGTERM. */
+const TERM_GRACE = 10_000
+
+function killGroup(pid: number | undefined, signal: 'SIGTERM' | 'SIGKILL'): void {
   if (pid === undefined) return
   try {
-    process.kill(-pid, 'SIGTERM')
+    process.kill(-pid, signal)
   } catch {
     // it has already ended
   }

@@ -69,7 +69,15 @@ export function secretValues(model: ComposeModel, variables: Readonly<Record<str
     if (secret.content) values.push(secret.content)
     if (secret.file && isShortFile(secret.file)) values.push(readFileSync(secret.file, 'utf8').trim())
   }
-  return values
+  const names = publicNames(model)
+  return values.filter((value) => !names.has(value))
+}
+
+/** `DB_HOST: database` is no secret, and hiding it would hide the name of the service. */
+function publicNames(model: ComposeModel): Set<string> {
+  const services = Object.entries(model.services)
+  const names = services.flatMap(([name, { image, container_name }]) => [name, image ?? '', container_name ?? ''])
+  return new Set([model.name, ...names])
 }
 
 function isShortFile(path: string): boolean {

@@ -1,6 +1,6 @@
 import type { Bundle, ServingRelease } from './bundle.ts'
 import type { Docker, Image } from './docker.ts'
-import type { Emit } from './events.ts'
+import type { Emit, TellOutput } from './events.ts'
 import type { Exec } from './exec.ts'
 import type { Clock } from './gate.ts'
 import type { BuildTarget } from './images.ts'
@@ -24,6 +24,7 @@ export interface Run {
   readonly restoring: Docker
   readonly clock: Clock
   readonly emit: Emit
+  readonly tell: TellOutput | undefined
   /** the engine's images by name, once build and push have brought them there */
   images: ReadonlyMap<string, Image>
   bundle: Bundle

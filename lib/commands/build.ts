@@ -39,7 +39,7 @@ export default command({
         hint: 'Add `project: {registry: …}` to stagecraft.yml, or leave --push out.',
       })
     await enginePlatform(docker)
-    const input = { project, targets, docker, emit: world.emit }
+    const input = { project, targets, docker, tell: world.tell }
     if (targets.length > 0) await buildImages(input)
     const digests = args.push && registry !== undefined ? await pushImages(input, registry) : {}
     const images = await inspectImages(

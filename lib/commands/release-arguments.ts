@@ -3,6 +3,7 @@ import type { World } from '../deploy.ts'
 import { exec } from '../exec.ts'
 import { openProject, type Project } from '../project.ts'
 import { untilSignal } from '../signals.ts'
+import type { PhaseName } from '../state.ts'
 import { resolveVersion, type Version } from '../version.ts'
 
 /** The flags of every command that is about what a release would be. */
@@ -33,6 +34,9 @@ export async function openRelease(
     stateOverride: context.stateOverride,
     warn: (message) => context.report.emit({ type: 'warning', message }),
   })
+  const { emit } = context.report
+  context.report.addSecrets(project.secrets)
+  const tell = context.verbose ? (phase: PhaseName, line: string) => emit({ type: 'output', phase, line }) : undefined
   const clock = { now: context.clock, sleep: (ms: number) => Bun.sleep(ms) }
-  return { project, version, world: { exec, clock, emit: context.report.emit, signal: untilSignal() } }
+  return { project, version, world: { exec, clock, emit, tell, signal: untilSignal() } }
 }

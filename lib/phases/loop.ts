@@ -60,12 +60,13 @@ function fail(
   const later = PHASES.slice(PHASES.indexOf(phase) + 1)
   const changes: Partial<Record<PhaseName, PhaseStatus>> = { [phase]: 'failed' }
   for (const name of later) changes[name] = 'skipped'
-  const { message, hint, detail } = error
+  const { mask } = run.docker
+  const { hint, detail } = error
   try {
     state.updatePhases(release.id, changes)
     run.save({
       phases: { ...run.bundle.phases, [phase]: record },
-      error: { message, ...(hint ? { hint } : {}), ...(detail ? { detail } : {}) },
+      error: { message: mask(error.message), ...(hint ? { hint } : {}), ...(detail ? { detail: mask(detail) } : {}) },
     })
   } catch (second) {
     return new StagecraftError('state', `Cannot record that ${phase} failed: ${errorText(second)}`, {

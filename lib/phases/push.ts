@@ -16,7 +16,7 @@ export async function push(run: Run): Promise<string> {
   } else notes.push('nothing to push: the engine that built the images runs them')
   const names = imageNames(project.model, targets)
   const pulls = imagesToPull(project.model, names, run.images, targets)
-  await pullImages(run.docker, run.emit, pulls)
+  await pullImages(run, pulls)
   if (pulls.length > 0) {
     notes.push(`pulled ${pulls.join(', ')}`)
     run.images = new Map([...run.images, ...(await inspectImages(run.docker, pulls))])
