@@ -23,6 +23,8 @@ export interface ExecOptions {
   timeout?: number
   /** ends the child, and its process group, when aborted */
   signal?: AbortSignal | undefined
+  /** milliseconds that a child has to end after SIGTERM, before SIGKILL. Default 10 s, as docker stop has. */
+  grace?: number
   /** called with every line that the child prints, on either stream */
   onLine?: ((line: string) => void) | undefined
   /** stderr goes to `stdout` of the result too, in the order in which it came */
@@ -46,7 +48,7 @@ export const exec: Exec = async (argv, options = {}) => {
   let lastResort: Timer | undefined
   const end = () => {
     killGroup(child.pid, 'SIGTERM')
-    lastResort ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), TERM_GRACE)
+    lastResort ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), options.grace ?? 10_000)
   }
   const timer = options.timeout
     ? setTimeout(() => {
@@ -138,9 +140,6 @@ function cutLines(onLine: ((line: string) => void) | undefined) {
     },
   }
 }
-
-/** Milliseconds that a child has to end after SIGTERM. */
-const TERM_GRACE = 10_000
 
 function killGroup(pid: number | undefined, signal: 'SIGTERM' | 'SIGKILL'): void {
   if (pid === undefined) return

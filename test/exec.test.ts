@@ -122,14 +122,30 @@ describe('exec()', () => {
     expect(result.stderr).toEndWith('e19999\ne20000\n')
   })
 
-  test('gives every line as it comes, on either stream, and keeps 64 Ki of them', async () => {
+  test('gives every line as it comes, on either stream, and keeps the end of what came', async () => {
     const lines: string[] = []
     const script = 'printf "one\\r\\ntwo\\n\\nthree"; seq 1 20000 >&2'
-    const result = await sh(script, { onLine: (line) => lines.push(line) })
+    const result = await sh(script, { onLine: (line) => lines.push(line), limit: 64 * 1024 })
     expect(lines.filter((line) => !/^\d+$/.test(line))).toEqual(['one', 'two', '', 'three'])
     expect(lines).toHaveLength(20_004)
     expect(result.stdout).toBe('one\r\ntwo\n\nthree')
     expect(result.stderr).toHaveLength(64 * 1024)
+  })
+
+  test('merges both streams in the order in which they came, where it is asked to', async () => {
+    const result = await sh('echo one; sleep 0.1; echo two >&2; sleep 0.1; echo three', { merge: true })
+    expect(result).toMatchObject({ stdout: 'one\ntwo\nthree\n', stderr: '' })
+  })
+
+  test('kills a child that ignores TERM, after its time', async () => {
+    const stop = new AbortController()
+    const onLine = () => stop.abort()
+    const result = await sh('trap "" TERM; echo up; while :; do sleep 0.1; done', {
+      signal: stop.signal,
+      onLine,
+      grace: 200,
+    })
+    expect(result.code).toBe(137)
   })
 
   test('puts characters together that arrive in pieces', async () => {
