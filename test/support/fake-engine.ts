@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import type { ComposeModel, Resource, Service } from '../../lib/compose.ts'
+import { type ComposeModel, modelText, type Resource, type Service, unescapeDollars } from '../../lib/compose.ts'
 import type { Exec, ExecOptions, Result } from '../../lib/exec.ts'
 import type { Clock } from '../../lib/gate.ts'
 
@@ -113,7 +113,8 @@ export class FakeEngine {
     const answer = damage === 'none' ? {} : this.#answer(argv, options, damage === 'half')
     if (planned) return ended(argv, { code: 1, stderr: 'Error response from daemon: injected', ...planned.result })
     for (const line of answer.lines ?? []) options.onLine?.(line)
-    return ended(argv, answer)
+    const merged = { stdout: `${answer.stdout ?? ''}${answer.stderr ?? ''}`, stderr: '' }
+    return ended(argv, options.merge ? { ...answer, ...merged } : answer)
   }
 
   /** `docker compose config` and what follows from it for one environment's name. */
@@ -165,7 +166,7 @@ export class FakeEngine {
   #config(given: ComposeModel | undefined, project: string | undefined): Answer {
     if (given) return this.#interpolate(given)
     if (this.model === undefined) return { code: 15, stderr: 'services.web Additional property imge is not allowed' }
-    return { stdout: JSON.stringify(renameProject(this.model, project ?? this.model.name)) }
+    return { stdout: modelText(renameProject(this.model, project ?? this.model.name)) }
   }
 
   #interpolate(model: ComposeModel): Answer {
@@ -174,9 +175,9 @@ export class FakeEngine {
       const value = this.variables[name]
       if (value === undefined)
         return { code: 15, stderr: `required variable ${name} is missing a value: the variable is not set` }
-      environment[name] = value.replaceAll('$', '$$$$')
+      environment[name] = value
     }
-    return { stdout: JSON.stringify({ name: 'x', services: { variables: { environment } } }) }
+    return { stdout: modelText({ name: 'x', services: { variables: { environment } } }) }
   }
 
   #build(model: ComposeModel, services: readonly string[]): Answer {
@@ -573,7 +574,7 @@ function namesAfterDashes([dashes, ...names]: readonly string[]): string[] {
 /** What Compose acts on has nothing left to build, to order or to interpolate; what it only reads may have. */
 function readModel(file: string | undefined, options: ExecOptions): ComposeModel {
   const text = file === '-' ? (options.input ?? '') : readFileSync(file ?? '', 'utf8')
-  const model = JSON.parse(text) as ComposeModel // our own models, printed by the code under test
+  const model = unescapeDollars(JSON.parse(text)) as ComposeModel // our own models, printed by the code under test
   for (const [name, service] of Object.entries(model.services))
     for (const key of ['build', 'depends_on', 'profiles', 'develop', 'pull_policy'])
       if (file !== '-' && key in service) throw new Error(`${name} has ${key} in the model that Compose acts on`)

@@ -12,10 +12,10 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Bundle, readBundle } from '../../lib/bundle.ts'
-import type { ComposeModel } from '../../lib/compose.ts'
+import { type ComposeModel, unescapeDollars } from '../../lib/compose.ts'
 import { deploy, planDeploy, type World } from '../../lib/deploy.ts'
 import { StagecraftError } from '../../lib/errors.ts'
-import type { Event } from '../../lib/events.ts'
+import type { Event, TellOutput } from '../../lib/events.ts'
 import type { Plan } from '../../lib/plan.ts'
 import { openProject, type Project } from '../../lib/project.ts'
 import { openState, type Release } from '../../lib/state.ts'
@@ -57,7 +57,8 @@ export class FakeProject {
   }
 
   world(emit: (event: Event) => void = () => {}, signal = new AbortController().signal): World {
-    return { exec: this.engine.exec, clock: this.engine.clock, emit, signal }
+    const tell: TellOutput = (phase, line) => emit({ type: 'output', phase, line })
+    return { exec: this.engine.exec, clock: this.engine.clock, emit, tell, signal }
   }
 
   async plan(version = 'next'): Promise<Plan> {
@@ -96,7 +97,7 @@ export class FakeProject {
   /** The model that a release runs by. */
   model(release: Release | undefined): ComposeModel {
     const file = join(this.folder, '.stagecraft/releases', release?.id ?? '', 'compose.json')
-    return JSON.parse(readFileSync(file, 'utf8')) as ComposeModel // written by the code under test
+    return unescapeDollars(JSON.parse(readFileSync(file, 'utf8'))) as ComposeModel // written by the code under test
   }
 
   /** Keeps a copy of the state and the bundles, for `comeBack`. */
