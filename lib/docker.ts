@@ -22,6 +22,8 @@ export interface Container {
   readonly startedAt: string
   /** what the engine says about why it did not start */
   readonly error: string
+  /** ids of the containers whose network, IPC or process namespace it uses */
+  readonly shares: readonly string[]
 }
 
 /** What `docker image inspect` says, as far as comparing images needs it. */
@@ -206,6 +208,9 @@ function parseContainer(json: Json): Container {
     restarts: json.at('RestartCount').number(),
     startedAt: state.at('StartedAt').string(),
     error: state.at('Error').string(),
+    shares: ['NetworkMode', 'IpcMode', 'PidMode'].flatMap(
+      (mode) => /^container:(.+)$/.exec(json.at('HostConfig', mode).string())?.[1] ?? [],
+    ),
   }
 }
 
