@@ -39,8 +39,19 @@ export function storePath(store: ContentStore, source: string): Stored {
   } catch (error) {
     throw unreadable(source, error)
   } finally {
-    if (copy) fs.rmSync(copy, { recursive: true, force: true })
+    if (copy) discard(copy)
   }
+}
+
+/** Who is not root cannot empty a copy of a folder without w, before that has it. */
+function discard(copy: string): void {
+  const open = (path: string) => {
+    if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+    fs.chmodSync(path, 0o700)
+    for (const name of fs.readdirSync(path)) open(join(path, name))
+  }
+  open(copy)
+  fs.rmSync(copy, { recursive: true, force: true })
 }
 
 /** Stores a text as a file: an inline config or secret. @param mode permission bits, octal as in 0o444 */
