@@ -103,7 +103,9 @@ function noEngine(said: string): StagecraftError {
 
 /** @returns `compose build` of `docker compose --progress plain -p shop build web`. */
 function subcommand(argv: readonly string[]): string {
-  const verb = argv[1] === 'compose' ? argv.find((word) => ['build', 'config', 'up'].includes(word)) : undefined
+  let at = 2
+  while (argv[at]?.startsWith('-')) at += 2 // every flag before the command has a value
+  const verb = argv[1] === 'compose' ? argv[at] : undefined
   return [argv[1], verb].filter(Boolean).join(' ')
 }
 
