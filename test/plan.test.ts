@@ -110,6 +110,7 @@ function container(service: string, number = 1, ended = false): Container {
     restarts: 0,
     startedAt: '2026-11-22T08:00:00Z',
     error: '',
+    shares: [],
   }
 }
 
@@ -492,6 +493,18 @@ describe('makePlan() about services that belong together', () => {
       'owner recreate: its image changed',
       'side recreate: it uses the network of owner, which is made anew',
     ])
+  })
+
+  test('makes anew what is in the namespace of a container that is gone', () => {
+    const services = with_({ network_mode: 'service:owner' })
+    const sharing = (id: string) => (made: Container[]) =>
+      made.map((found) => (found.service === 'side' ? { ...found, shares: [id], configHash: 'of other ids' } : found))
+    expect(planned({ before: services, now: services, containers: sharing('gone') })[1]).toBe(
+      'side recreate: the container whose namespace it uses is gone',
+    )
+    expect(planned({ before: services, now: services, containers: sharing('owner-1') })[1]).toBe(
+      'side unchanged: nothing changed',
+    )
   })
 
   test('does not take a container outside the project for a service', () => {

@@ -296,7 +296,8 @@ export class FakeEngine {
       project: model.name,
       image,
       definition,
-      hash: configHash(definition),
+      // Compose hashes the id of the container that `service:x` comes to.
+      hash: configHash(joined ? { ...definition, network_mode: `container:${joined}` } : definition),
       behaviour: this.behave({ service, content: found.content, definition }) ?? commandOf(definition),
       networks: this.#networksOf(model, definition),
       joined: joined || undefined,
@@ -372,6 +373,7 @@ export class FakeEngine {
         },
         ...(definition.healthcheck ? { Healthcheck: { Test: definition.healthcheck.test } } : {}),
       },
+      HostConfig: { NetworkMode: container.joined ? `container:${container.joined}` : 'default', IpcMode: 'private' },
       State: {
         Status: status,
         ExitCode: code,
