@@ -4,7 +4,7 @@ import type { ReleasedImage } from './images.ts'
 import type { Action, PlanInput, ServicePlan } from './plan.ts'
 import { differences } from './plan-differences.ts'
 import { networksOf } from './plan-networks.ts'
-import { replicasOf } from './services.ts'
+import { isHashedWithOthers, replicasOf, usesNamespace } from './services.ts'
 
 /** Decides what to do to one service, looking at it alone. @param replaced networks that are made anew */
 export function planService(service: string, input: PlanInput, replaced: ReadonlySet<string>): ServicePlan {
@@ -72,10 +72,18 @@ function driftOf(service: string, input: PlanInput, containers: readonly Contain
   const bundle = input.serving?.bundle
   const stopped = containers.find(({ state }) => state !== 'running')
   if (stopped) return `it is not running (${stopped.state}, exit code ${stopped.exitCode})`
-  const hash = bundle?.config_hashes[service]
+  const target = input.target.model.services[service] ?? {}
+  if (usesNamespace(target) && isOrphaned(containers, input)) return 'the container whose namespace it uses is gone'
+  const hash = isHashedWithOthers(target) ? undefined : bundle?.config_hashes[service]
   if (hash !== undefined && containers.some(({ configHash }) => configHash !== hash)) return 'it was changed by hand'
   const id = bundle?.images[service]?.id
   return id !== undefined && containers.some(({ image }) => image !== id) ? 'its image was changed by hand' : undefined
+}
+
+/** Such a container stays "running" when the other one goes, and is cut off. */
+function isOrphaned(containers: readonly Container[], input: PlanInput): boolean {
+  const present = new Set(input.containers.map(({ id }) => id))
+  return containers.some(({ shares }) => shares.some((id) => !present.has(id)))
 }
 
 /** The number in the file counts when it changed; otherwise a number set by hand stays. */

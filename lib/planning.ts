@@ -7,6 +7,7 @@ import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from 
 import { makePlan, type Plan, type PlanInput } from './plan.ts'
 import type { Project } from './project.ts'
 import { type Rendering, withoutBuildAndOrder } from './render.ts'
+import { NAMESPACES, namespaceOwner } from './services.ts'
 import type { PhaseName } from './state.ts'
 
 /** What a plan is made from, before anything has been asked of the engine. */
@@ -68,14 +69,28 @@ function describePhases(project: Project, targets: readonly BuildTarget[]): Reco
 /** Containers that Compose started by hand: what their labels would say if the Compose file is still as it was. */
 async function observeAdoption(options: PlanningInput, containers: readonly Container[]) {
   const { project, exec, docker } = options
+  const model = withOwners(project.model, containers)
   const hashes = await Promise.all(
-    [project.model, withoutOrder(project.model)].map((model) => configHashes(exec, model, project.directory)),
+    [model, withoutOrder(model)].map((model) => configHashes(exec, model, project.directory)),
   )
   const adoptable: Record<string, string[]> = {}
   for (const service of Object.keys(project.model.services))
     adoptable[service] = hashes.flatMap((found) => found.get(service) ?? [])
   const running = await inspectImages(docker, [...new Set(containers.map(({ image }) => image))])
   return { adoptable, running }
+}
+
+/** Compose hashes `network_mode: service:x` as the id of the container that it comes to. */
+function withOwners(model: ComposeModel, containers: readonly Container[]): ComposeModel {
+  const services = Object.entries(model.services).map(([name, service]) => {
+    const modes = NAMESPACES.flatMap((key) => {
+      const owner = namespaceOwner(service[key])
+      const id = containers.find((container) => container.service === owner)?.id
+      return owner === undefined || id === undefined ? [] : [[key, `container:${id}`]]
+    })
+    return [name, { ...service, ...Object.fromEntries(modes) }] as const
+  })
+  return { ...model, services: Object.fromEntries(services) }
 }
 
 /** `build` is not part of the hash, but Compose refuses a service that has neither it nor an image. */

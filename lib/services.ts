@@ -54,11 +54,28 @@ function needsOf(service: Service): Need[] {
   return [...needs.values()]
 }
 
+export const NAMESPACES = ['network_mode', 'ipc', 'pid'] as const
+
+/** @returns the service whose namespace `service:<name>` is. */
+export function namespaceOwner(mode: string | undefined): string | undefined {
+  return /^service:(.+)$/.exec(mode ?? '')?.[1]
+}
+
+/** @returns whether a service is in the network, IPC or process namespace of another one. */
+export function usesNamespace(service: Service): boolean {
+  return NAMESPACES.some((key) => namespaceOwner(service[key]) !== undefined)
+}
+
+/** @returns whether Compose's hash of a service holds the ids of other containers, so that it changes with them. */
+export function isHashedWithOthers(service: Service): boolean {
+  return usesNamespace(service) || (service.volumes_from ?? []).length > 0
+}
+
 /** Containers that use something of another container lose it when that one is made anew. */
 function sharedWith(service: Service): { service: string; why: string }[] {
   const shared: { service: string; why: string }[] = []
-  for (const key of ['network_mode', 'ipc', 'pid'] as const) {
-    const owner = /^service:(.+)$/.exec(service[key] ?? '')?.[1]
+  for (const key of NAMESPACES) {
+    const owner = namespaceOwner(service[key])
     if (owner) shared.push({ service: owner, why: `uses the ${key === 'network_mode' ? 'network' : key} of ${owner}` })
   }
   for (const from of service.volumes_from ?? []) {
