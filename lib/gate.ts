@@ -32,7 +32,8 @@ type Verdict =
       readonly container?: Container | undefined
     }
 
-type Tell = (service: string, step: 'ready' | 'failed', note?: string) => void
+/** Is told what became of a service. */
+export type Tell = (service: string, step: 'ready' | 'failed', note?: string) => void
 
 /** What the gate has seen so far. Times are those of its clock. */
 interface Watch {
@@ -48,23 +49,45 @@ interface Watch {
  * @throws failed (5) as soon as one cannot become ready, with its state and last words
  */
 export async function gate(docker: Docker, targets: readonly GateTarget[], clock: Clock, tell: Tell): Promise<void> {
-  const watch: Watch = { started: clock.now(), runningSince: new Map(), ready: new Set() }
-  const ids = targets.flatMap((target) => target.ids)
-  while (ids.length > 0) {
-    const found = await inspectContainers(docker, ids)
-    const now = clock.now()
-    const containers = new Map(found.map((container) => [container.id, container]))
-    for (const { id, state } of found)
-      if (state === 'running' && !watch.runningSince.has(id)) watch.runningSince.set(id, now)
-    const verdicts = targets.map((target) => ({ target, verdict: judgeService(target, containers, watch, now) }))
+  const watch = newWatch(clock)
+  while (targets.some(({ ids }) => ids.length > 0)) {
+    const verdicts = await look(docker, targets, clock, watch)
     for (const { target, verdict } of verdicts) {
       if (!verdict.ready && verdict.failed !== undefined) throw await failure(docker, target.service, verdict, tell)
       if (verdict.ready && !watch.ready.has(target.service)) tell(target.service, 'ready')
       if (verdict.ready) watch.ready.add(target.service)
     }
     if (verdicts.every(({ verdict }) => verdict.ready)) return
-    await clock.sleep(now - watch.started < 5_000 ? 100 : 500)
+    await clock.sleep(clock.now() - watch.started < 5_000 ? 100 : 500)
   }
+}
+
+/** @returns the error of the first service that has failed by now, if one has. */
+export async function findFailure(
+  docker: Docker,
+  targets: readonly GateTarget[],
+  clock: Clock,
+  tell: Tell,
+): Promise<StagecraftError | undefined> {
+  for (const { target, verdict } of await look(docker, targets, clock, newWatch(clock)))
+    if (!verdict.ready && verdict.failed !== undefined) return failure(docker, target.service, verdict, tell)
+  return undefined
+}
+
+function newWatch(clock: Clock): Watch {
+  return { started: clock.now(), runningSince: new Map(), ready: new Set() }
+}
+
+async function look(docker: Docker, targets: readonly GateTarget[], clock: Clock, watch: Watch) {
+  const found = await inspectContainers(
+    docker,
+    targets.flatMap(({ ids }) => ids),
+  )
+  const now = clock.now()
+  const containers = new Map(found.map((container) => [container.id, container]))
+  for (const { id, state } of found)
+    if (state === 'running' && !watch.runningSince.has(id)) watch.runningSince.set(id, now)
+  return targets.map((target) => ({ target, verdict: judgeService(target, containers, watch, now) }))
 }
 
 /** @returns the first failure of its containers, else whether all are ready, else whether time is up. */

@@ -3,7 +3,7 @@ import type { Environment } from './config.ts'
 import { type Container, childError, type Docker, listContainers } from './docker.ts'
 import type { Emit, ServiceStep } from './events.ts'
 import type { Result } from './exec.ts'
-import { type Clock, type GateTarget, gate } from './gate.ts'
+import { type Clock, findFailure, type GateTarget, gate, type Tell } from './gate.ts'
 import type { NetworkPlan, ServicePlan } from './plan.ts'
 import type { Topology } from './services.ts'
 
@@ -36,7 +36,7 @@ export async function bringUp(
   let open: GateTarget[] = []
   for (const wave of toWaves(members, project.topology.needs)) {
     for (const { service } of wave.members) changes.touched.add(service)
-    await up(context, stage, wave.members)
+    await up(context, stage, wave.members).catch((error) => blame(context, open, error))
     const containers = await listContainers(context.docker, stage.model.name)
     const targets = wave.members.map(({ service }) => gateTarget(context, service, containers, old))
     await pass(
@@ -46,6 +46,16 @@ export async function bringUp(
     open = [...open, ...targets.filter(({ service }) => !wave.awaited.has(service))]
   }
   await pass(context, open)
+}
+
+/** What could not start may only have missed what it joins, and that one's end is the reason to tell. */
+async function blame(
+  { docker, clock, emit }: StepContext,
+  open: readonly GateTarget[],
+  error: unknown,
+): Promise<never> {
+  const cause = await findFailure(docker, open, clock, telling(emit)).catch(() => undefined)
+  throw cause ?? error
 }
 
 async function up({ docker, emit }: StepContext, stage: Stage, members: readonly ServicePlan[]): Promise<void> {
@@ -70,9 +80,11 @@ async function up({ docker, emit }: StepContext, stage: Stage, members: readonly
 const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = { recreate: 'recreate', scale: 'scale', job: 'run' }
 
 async function pass({ docker, clock, emit }: StepContext, targets: readonly GateTarget[]): Promise<void> {
-  await gate(docker, targets, clock, (service, step, note) =>
-    emit({ type: 'service', service, step, ...(note === undefined ? {} : { note }) }),
-  )
+  await gate(docker, targets, clock, telling(emit))
+}
+
+function telling(emit: Emit): Tell {
+  return (service, step, note) => emit({ type: 'service', service, step, ...(note === undefined ? {} : { note }) })
 }
 
 export function gateTarget(
