@@ -37,7 +37,8 @@ beforeAll(async () => {
     ports: [`${api}:80`],
     ...QUICK_STOP,
   })
-  app = { services: { web: page(port, { depends_on: ['api'] }), api: answer('by the file'), plain: idle } }
+  const beside = { ...idle, network_mode: 'service:web' }
+  app = { services: { web: page(port, { depends_on: ['api'] }), api: answer('by the file'), plain: idle, beside } }
   writePage(folder, 'by hand')
   writeApp(folder, app)
   expectCode(await composeUp(folder), 0)
@@ -59,8 +60,20 @@ test('a container that was stopped by hand is healed by the next deploy', async 
   expect(stderr).toContain('it does not exist any more')
   const after = await folder.containers()
   expect(touched(before, after)).toEqual(['api', 'plain'])
-  expect(after.map(({ state }) => state)).toEqual(['running', 'running', 'running'])
+  expect(after.map(({ state }) => state)).toEqual(['running', 'running', 'running', 'running'])
   await expectPage(folder, api, 'by the file')
+})
+
+test('a sidecar whose owner was recreated by hand gets its network back', async () => {
+  expectCode(await folder.docker(['compose', 'up', '-d', '--no-deps', '--force-recreate', 'web']), 0)
+  const touched = await touchedBy(folder, async () => {
+    const { stderr } = await deploy(folder, 'v-orphan')
+    expect(stderr).toContain('the container whose namespace it uses is gone')
+  })
+  expect(touched).toContain('beside')
+  const inside = await folder.docker(['compose', 'exec', '-T', 'beside', 'wget', '-qO-', 'http://localhost/'])
+  expect(inside.stdout).toBe('by hand')
+  expect(await touchedBy(folder, () => deploy(folder, 'v-again'))).toEqual([])
 })
 
 test('what docker compose up changed by hand is changed back', async () => {
@@ -85,7 +98,8 @@ test('an adopted service whose image changed is recreated; if that fails, the ol
   const own = await h1.freePort()
   failing.write('.env', 'TOKEN=of the environment\n')
   const web = page(own, { secrets: ['token'] })
-  writeApp(failing, { services: { web, plain: idle }, compose: { secrets: { token: { environment: 'TOKEN' } } } })
+  const beside = { ...idle, network_mode: 'service:web' }
+  writeApp(failing, { services: { web, beside }, compose: { secrets: { token: { environment: 'TOKEN' } } } })
   expectCode(await composeUp(failing), 0)
   const before = await failing.containers()
 
@@ -94,13 +108,15 @@ test('an adopted service whose image changed is recreated; if that fails, the ol
   expect(stderr).toContain('Cannot start web: it ended with exit code 9')
   expect(stderr).toContain('What ran before still runs.')
   const after = await failing.containers()
-  expect(touched(before, after)).toEqual(['web'])
+  expect(touched(before, after)).toEqual(['beside', 'web'])
   expect(after.map(({ image }) => image)).toEqual(before.map(({ image }) => image))
   await expectPage(failing, own, 'by hand')
   const secret = await failing.docker(['compose', 'exec', '-T', 'web', 'cat', '/run/secrets/token'])
   expect(secret.stdout).toBe('of the environment')
+  const inside = await failing.docker(['compose', 'exec', '-T', 'beside', 'wget', '-qO-', 'http://localhost/'])
+  expect(inside.stdout).toBe('by hand')
 
   writePage(failing, 'by a release')
-  expect(await touchedBy(failing, () => deploy(failing, 'v2'))).toEqual(['web'])
+  expect(await touchedBy(failing, () => deploy(failing, 'v2'))).toEqual(['beside', 'web'])
   await expectPage(failing, own, 'by a release')
 })

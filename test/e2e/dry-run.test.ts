@@ -25,19 +25,26 @@ beforeAll(async () => {
       setup: { image: 'busybox:1', command: ['true'] },
     },
     compose: { configs: { inline: { content: 'one' } }, networks: { back: {} } },
+    settings: { setup: { job: true } },
   }
   writePage(folder, 'one')
   folder.write('site/index.html', 'one')
   writeApp(folder, app)
 })
 
+const LISTS = [
+  ['ps', '-a', '--no-trunc', '--format', '{{.ID}} {{.Names}} {{.Image}} {{.State}}'],
+  ['images', '-a', '--no-trunc', '--format', '{{.Repository}}:{{.Tag}} {{.ID}}'],
+  ['volume', 'ls', '--format', '{{.Name}}'],
+  ['network', 'ls', '--no-trunc', '--format', '{{.ID}} {{.Name}}'],
+]
+
 /** Every file with its times, and everything on the engine that has to do with the project. */
 async function everything(): Promise<string> {
-  const script = `find . -printf '%p %m %s %T@ %C@\\n' | sort
-    for list in 'ps -a --no-trunc --format {{.ID}}{{.Names}}{{.Image}}{{.State}}' 'images -a --no-trunc' 'volume ls' 'network ls --no-trunc'; do
-      docker $list | grep "$0" | sed 's/ \\(About an\\|About a\\|Less than\\|[0-9]*\\) [a-z]* \\?[a-z]* ago//' | sort
-    done`
-  return (await folder.exec(['sh', '-c', script, folder.name])).stdout
+  const files = (await folder.exec(['find', '.', '-printf', '%p %m %s %T@ %C@\\n'])).stdout
+  const lists = await Promise.all(LISTS.map((list) => folder.docker(list)))
+  const lines = lists.flatMap(({ stdout }) => stdout.split('\n').filter((line) => line.includes(folder.name)))
+  return [...files.split('\n'), ...lines].sort().join('\n')
 }
 
 /** Asks in every way there is. @returns what was printed, which must be the same. */
@@ -78,7 +85,7 @@ describe('plan and deploy --dry-run', () => {
     folder.write('site/index.html', 'two')
     const compose = { configs: { inline: { content: 'two' } }, networks: { back: { labels: { changed: 'yes' } } } }
     const { setup: _setup, ...services } = app.services
-    writeApp(folder, { ...app, services: { ...services, web: page(9, { configs: ['inline'] }), extra: idle }, compose })
+    writeApp(folder, { services: { ...services, web: page(9, { configs: ['inline'] }), extra: idle }, compose })
     const text = await plan()
     expect(text).toMatch(/files +recreate +.*content of \.\/site changed/)
     expect(text).toMatch(/web +recreate +.*content of config inline changed/)
