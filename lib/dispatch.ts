@@ -109,7 +109,7 @@ function openContext(name: string, values: Values, env: Surroundings['env'], rep
     verbose: values['verbose'] === true,
     env,
     clock: Date.now,
-    interactive: report.mode !== 'json' && isatty(0) && isatty(1),
+    interactive: report.mode !== 'json' && isatty(0) && isatty(2),
   }
 }
 

@@ -16,16 +16,19 @@ export const terminalStyle: Style = (tone, text) => {
 }
 
 /**
- * Asks for one line of text on the terminal.
- * @returns the answer, `initial` for an empty one, or undefined if the person gave up (Ctrl-C).
+ * Asks for one line of text on the terminal. (consola's own prompt does not take in what is typed under Bun 1.4: tried.)
+ * @returns the answer, `initial` for an empty one, or undefined if the person gave up (Ctrl-C, Ctrl-D).
  */
 export async function ask(question: string, initial: string): Promise<string | undefined> {
-  const { consola } = await import('consola')
-  const answer = await consola.prompt(question, {
-    type: 'text',
-    default: initial,
-    placeholder: initial,
-    cancel: 'null',
+  const { createInterface } = await import('node:readline')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await new Promise<string | undefined>((resolve) => {
+    terminal.once('close', () => resolve(undefined))
+    terminal.once('SIGINT', () => resolve(undefined))
+    terminal.question(`${question} (${initial}): `, resolve)
   })
-  return answer === null ? undefined : answer.trim() || initial
+  terminal.close()
+  // What was typed stands on the line: what is printed next begins below it.
+  if (answer === undefined) process.stderr.write('\n')
+  return answer === undefined ? undefined : answer.trim() || initial
 }

@@ -78,6 +78,35 @@ describe('stagecraft init', () => {
     ])
   })
 
+  test.skipIf(Bun.which('script') === null)('asks for the name on a terminal, and takes no for an answer', async () => {
+    const cli = join(import.meta.dir, '../../cli.ts')
+    // `script` (bsdutils) gives the command a terminal.
+    const answer = async (typed: string) => {
+      const command = `${process.execPath} ${cli} init`
+      const child = Bun.spawn(['script', '-qec', command, '/dev/null'], {
+        cwd: folder.path,
+        env: { ...process.env, PATH: `${folder.path}/.bin:${process.env['PATH']}`, TERM: 'xterm', NO_COLOR: '1' },
+        stdin: 'pipe',
+        stdout: 'pipe',
+      })
+      let shown = ''
+      for await (const chunk of child.stdout) {
+        shown += Buffer.from(chunk).toString()
+        if (shown.includes('Project name (shop): ') && typed !== '') {
+          child.stdin.write(typed)
+          typed = ''
+        }
+      }
+      return [await child.exited, shown] as const
+    }
+    project()
+    const [gaveUp, said] = await answer('\x03')
+    expect([gaveUp, has('stagecraft.yml')]).toEqual([2, false])
+    expect(said).toContain('Cannot go on: no name was given')
+    const [exit] = await answer('mine\r')
+    expect([exit, parseConfig(read('stagecraft.yml')).project.name]).toEqual([0, 'mine'])
+  })
+
   test('never overwrites, and then touches nothing else', async () => {
     project(SERVICES, { 'stagecraft.yml': '# mine\n' })
     const { exit, stderr } = await init('--yes')
