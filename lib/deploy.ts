@@ -79,8 +79,9 @@ export async function deploy(project: Project, version: Version, world: World): 
     digests: {},
     bundle: newBundle(project, release),
     save(changes) {
-      run.bundle = { ...run.bundle, ...changes }
-      saveBundle(project.stateFile, run.bundle)
+      const next = { ...run.bundle, ...changes }
+      saveBundle(project.stateFile, next)
+      run.bundle = next // what could not be written is not so: the commit point above all
     },
   }
   await runPhases(SIX_PHASES, run, release, state, signalled)

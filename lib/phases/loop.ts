@@ -88,12 +88,10 @@ function explain(error: unknown, run: Run, signal: number | undefined): Stagecra
       : new StagecraftError('bug', `Stagecraft has a bug: ${error instanceof Error ? error.message : String(error)}`, {
           cause: error,
         })
-  if (run.bundle.switched_at !== undefined && known.kind !== 'state') {
+  if (run.bundle.switched_at !== undefined) {
     const { message, hint, detail, cause } = known
-    return withHint(
-      new StagecraftError('after-commit', message, { hint, detail, cause }),
-      `${run.bundle.version} serves.`,
-    )
+    const kind = known.kind === 'state' ? 'state' : 'after-commit'
+    return withHint(new StagecraftError(kind, message, { hint, detail, cause }), `${run.bundle.version} serves.`)
   }
   if (known.kind === 'not-restored') return known
   const serves = run.serving

@@ -67,7 +67,7 @@ export class FakeProject {
 
   /** Deploys what the engine's model says now. Never throws for a deploy that fails. */
   async deploy(
-    options: { version?: string; signal?: AbortSignal; onEvent?: (event: Event) => void } = {},
+    options: { version?: string; signal?: AbortSignal; onEvent?: (event: Event) => void; mend?: () => void } = {},
   ): Promise<Outcome> {
     const project = await this.open()
     const events: Event[] = []
@@ -81,6 +81,7 @@ export class FakeProject {
       () => undefined,
       (thrown: unknown) => thrown,
     )
+    options.mend?.() // what the test broke, before anything is looked at
     if (error !== undefined && !(error instanceof StagecraftError)) throw error
     const release = this.releases()[0]
     return { error, events, release, bundle: release && readBundle(this.stateFile, release.id) }
