@@ -1,0 +1,134 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
+import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import {
+  type Bundle,
+  bundleFolder,
+  contentFolder,
+  findServing,
+  modelFile,
+  readBundle,
+  writeBundle,
+  writeModel,
+} from '../lib/bundle.ts'
+import { StagecraftError } from '../lib/errors.ts'
+import { openState } from '../lib/state.ts'
+
+let root = ''
+let file = ''
+beforeEach(() => {
+  root = fs.mkdtempSync(join(tmpdir(), 'stagecraft-bundle-'))
+  file = join(root, '.stagecraft/releases.json')
+})
+afterEach(() => fs.rmSync(root, { recursive: true }))
+
+const bundle = (id: string, more: Partial<Bundle> = {}): Bundle => ({
+  v: 1,
+  id,
+  environment: 'local',
+  version: 'v1',
+  commit_sha: '',
+  project: 'shop',
+  phases: {},
+  images: {},
+  topology: { order: [], needs: {}, jobs: [] },
+  content: [],
+  config_hashes: {},
+  ...more,
+})
+const MODEL = { name: 'shop', services: { web: { environment: { A: '$b' } } } }
+
+/** Releases made one after the other; those that are true have a commit point. @returns their ids, oldest first */
+function releases(...switched: boolean[]) {
+  const state = openState(file, { clock: () => 0 })
+  const ids = switched.map((serves, index) => {
+    const { id } = state.createRelease({ environment: 'local', version: `v${index}`, commit_sha: '' })
+    writeBundle(file, bundle(id, serves ? { switched_at: '2026-11-22T08:00:00.000Z' } : {}))
+    writeModel(file, id, MODEL)
+    return id
+  })
+  return { ids, serving: () => findServing(file, state.listReleases({ environment: 'local' })) }
+}
+
+function refusal(work: () => unknown): string {
+  try {
+    work()
+  } catch (error) {
+    if (error instanceof StagecraftError) return `${error.kind}: ${error.message}`.replaceAll(root, '.')
+    throw error
+  }
+  return 'fine'
+}
+
+describe('a bundle', () => {
+  test('lies beside the state, wherever that is', () => {
+    expect([bundleFolder('/s/x.json', 'rel-1'), contentFolder('/s/x.json'), modelFile('/s/x.json', 'rel-1')]).toEqual([
+      '/s/releases/rel-1',
+      '/s/content',
+      '/s/releases/rel-1/compose.json',
+    ])
+  })
+
+  test('is read as it was written, and is its owner’s alone', () => {
+    const written = bundle('rel-1', { error: { message: 'm', hint: 'h' } })
+    writeBundle(file, written)
+    writeModel(file, 'rel-1', MODEL)
+    expect(readBundle(file, 'rel-1')).toEqual(written)
+    const mode = (path: string) => (fs.statSync(path).mode & 0o777).toString(8)
+    const folder = bundleFolder(file, 'rel-1')
+    expect([folder, join(folder, 'release.json'), modelFile(file, 'rel-1')].map(mode)).toEqual(['700', '600', '600'])
+    expect(fs.readFileSync(modelFile(file, 'rel-1'), 'utf8')).toContain('"$$b"')
+    expect(readBundle(file, 'rel-2')).toBeUndefined()
+  })
+
+  test.each<[string, string, string]>([
+    ['half a file', '{"v": 1,', 'it is not JSON'],
+    ['another format', '{"v": 2}', 'it is not a file of this version of Stagecraft'],
+    ['a list', '[]', 'it is not a file of this version of Stagecraft'],
+    ['nothing', 'null', 'it is not a file of this version of Stagecraft'],
+  ])('that is %s is a state error', (_, text, why) => {
+    fs.mkdirSync(bundleFolder(file, 'rel-1'), { recursive: true })
+    fs.writeFileSync(join(bundleFolder(file, 'rel-1'), 'release.json'), text)
+    expect(refusal(() => readBundle(file, 'rel-1'))).toBe(
+      `state: Cannot read ./.stagecraft/releases/rel-1/release.json: ${why}`,
+    )
+  })
+
+  test('that is a folder is a state error', () => {
+    fs.mkdirSync(join(bundleFolder(file, 'rel-1'), 'release.json'), { recursive: true })
+    expect(refusal(() => readBundle(file, 'rel-1'))).toEndWith('release.json: EISDIR')
+  })
+})
+
+describe('findServing()', () => {
+  test('is the newest release with a commit point, whatever became of later ones', () => {
+    const { ids, serving } = releases(true, true, false)
+    expect(serving()).toEqual({
+      bundle: bundle(ids[1] ?? '', { switched_at: '2026-11-22T08:00:00.000Z' }),
+      model: MODEL,
+      modelFile: modelFile(file, ids[1] ?? ''),
+    })
+  })
+
+  test('is none where none has one', () => {
+    expect(releases(false, false).serving()).toBeUndefined()
+    expect(findServing(file, [])).toBeUndefined()
+  })
+
+  test('passes over releases without a bundle', () => {
+    const { ids, serving } = releases(true, true)
+    fs.rmSync(bundleFolder(file, ids[1] ?? ''), { recursive: true })
+    expect(serving()?.bundle.id).toBe(ids[0] ?? '')
+  })
+
+  test('does not guess where its model is gone or broken', () => {
+    const { ids, serving } = releases(true)
+    const path = modelFile(file, ids[0] ?? '')
+    fs.writeFileSync(path, '{"name": "shop"}')
+    expect(refusal(serving)).toEndWith('compose.json: it is not a file of this version of Stagecraft')
+    fs.rmSync(path)
+    expect(refusal(serving)).toEndWith(`compose.json: it does not exist, and release ${ids[0]} serves by it`)
+    expect(fs.existsSync(dirname(path))).toBe(true)
+  })
+})
