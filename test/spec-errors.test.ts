@@ -1,0 +1,70 @@
+import { expect, test } from 'bun:test'
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { refuseLeakyContexts } from '../lib/build-context.ts'
+import { openDocker } from '../lib/docker.ts'
+import { errorReport } from '../lib/error-report.ts'
+import { StagecraftError, withHint } from '../lib/errors.ts'
+import type { Exec } from '../lib/exec.ts'
+import { gate } from '../lib/gate.ts'
+import type { PlanInput } from '../lib/plan.ts'
+import { refuseChangedVolumes } from '../lib/plan-networks.ts'
+import { errorLines } from '../lib/report-lines.ts'
+import { expectGolden } from './support/golden.ts'
+
+/** What is printed of what `act` throws. */
+async function printed(act: () => unknown): Promise<string> {
+  try {
+    await act()
+  } catch (error) {
+    return errorLines(errorReport(error, { verbose: false }), { mask: (text) => text }).join('\n')
+  }
+  throw new Error('nothing was thrown')
+}
+
+test('a build context that holds the state is refused with the line to add', async () => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'context-')))
+  try {
+    writeFileSync(join(folder, 'Dockerfile'), 'FROM busybox:1\n')
+    const model = { name: 'shop', services: { web: { build: { context: folder } } } }
+    const text = await printed(() =>
+      refuseLeakyContexts(model, [{ path: join(folder, '.stagecraft'), holds: [join(folder, '.stagecraft')] }]),
+    )
+    expectGolden('core/compose.md', 'leaky-context', text.replaceAll(folder, '/srv/shop'))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('a changed volume is refused with the manual way', async () => {
+  const model = (driver: string) => ({ name: 'shop', services: {}, volumes: { data: { name: 'shop_data', driver } } })
+  const input = { target: { model: model('nfs') }, serving: { model: model('local') } }
+  const text = await printed(() => refuseChangedVolumes(input as unknown as PlanInput)) // all that it looks at
+  expectGolden('core/plan.md', 'changed-volume', text)
+})
+
+test('a container that fails the gate is shown with its last words', async () => {
+  const container = {
+    Id: 'abc',
+    Name: '/shop-web-1',
+    Config: { Labels: { 'com.docker.compose.service': 'web' } },
+    State: { Status: 'exited', ExitCode: 3 },
+  }
+  const exec: Exec = async (argv) => {
+    const stdout = argv[1] === 'logs' ? 'listening on :3000\nno such table: users\n' : JSON.stringify([container])
+    return { argv, code: 0, stdout, stderr: '', timedOut: false }
+  }
+  const target = { service: 'web', ids: ['abc'], job: false, healthTimeout: undefined, minReady: undefined }
+  const clock = { now: () => 0, sleep: async () => {} }
+  const failing = gate(
+    openDocker(exec, (text) => text),
+    [target],
+    clock,
+    () => {},
+  )
+  const error = await failing.catch((thrown: unknown) => thrown)
+  expect(error).toBeInstanceOf(StagecraftError)
+  const told = withHint(error as StagecraftError, 'v1 (rel-20261122-080225643) still serves.') // the line above
+  expectGolden('core/phases.md', 'gate-error', await printed(() => Promise.reject(told)))
+})
