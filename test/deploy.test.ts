@@ -371,6 +371,23 @@ describe('a deploy that succeeds', () => {
     expect(project.engine.state.tags['registry.example.com/acme/shop-web:v1']).toBeDefined()
   })
 
+  test('hands every $ on as it is, through every model and file', async () => {
+    const value = '$HOME $$ ${NOT:-a variable} $1'
+    const environment = { PATTERN: value }
+    const job = { image: 'redis:7', command: ['exit', '0'], environment }
+    const web = {
+      build: { context: '/x', args: environment },
+      environment,
+      depends_on: { job: { condition: 'service_completed_successfully' } },
+    } as const
+    const project = shop({ job, web })
+    await project.deploy()
+    const before = idsOf(project)
+    expect(project.view().filter((line) => line.includes(`PATTERN=${value} `))).toHaveLength(2)
+    expect(told(await project.deploy())).toBe('no error')
+    expect(idsOf(project)).toEqual(before)
+  })
+
   test('shows the plan while it works, without values', async () => {
     const project = shop()
     await project.deploy()

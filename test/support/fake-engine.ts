@@ -312,9 +312,18 @@ export class FakeEngine {
   #start(container: FakeContainer): string | undefined {
     if (this.statusOf(container).status === 'running') return undefined
     if (container.behaviour.refuses !== undefined) return container.behaviour.refuses
+    const taken = this.#takenPort(container)
+    if (taken !== undefined) return `Bind for 0.0.0.0:${taken} failed: port is already allocated`
     container.state = 'started'
     container.startedAt = this.state.now
     return undefined
+  }
+
+  #takenPort(container: FakeContainer): string | undefined {
+    const others = this.state.containers.filter((one) => this.statusOf(one).status === 'running')
+    const ports = ({ definition }: FakeContainer) =>
+      (definition.ports ?? []).flatMap(({ published }) => published ?? [])
+    return ports(container).find((port) => others.some((other) => ports(other).includes(port)))
   }
 
   // Containers
@@ -398,7 +407,8 @@ export class FakeEngine {
       const container = this.state.containers.find((candidate) => candidate.id === id)
       if (container === undefined) return { code: 1, stderr: `Error response from daemon: No such container: ${id}` }
       if (verb === 'stop' && container.state === 'started') container.state = 'stopped'
-      if (verb === 'start') this.#start(container)
+      const error = verb === 'start' ? this.#start(container) : undefined
+      if (error !== undefined) return { code: 1, stderr: `Error response from daemon: ${error}` }
       if (verb === 'rm') this.state.containers = this.state.containers.filter((candidate) => candidate.id !== id)
     }
     return { stdout: ids.map((id) => `${id}\n`).join('') }

@@ -1,0 +1,116 @@
+import { describe, expect, test } from 'bun:test'
+import type { Plan, ServicePlan } from '../lib/plan.ts'
+import { formatPlan } from '../lib/plan-format.ts'
+
+const service = (name: string, action: ServicePlan['action'], why: string, ifImageChanges = false): ServicePlan => {
+  return { service: name, action, why, replicas: 1, ifImageChanges }
+}
+
+function plan(more: Partial<Plan>): Plan {
+  return {
+    environment: 'prod',
+    project: 'shop-prod',
+    version: 'v2',
+    serving: { id: 'rel-20261122-080000000', version: 'v1' },
+    phases: {
+      build: 'build web',
+      push: 'nothing: the engine that builds the images runs them',
+      migrate_pre: 'nothing: no databases are configured',
+      rollout: 'as follows',
+      migrate_post: 'nothing: no databases are configured',
+      finalize: 'check that what runs is what was released',
+    },
+    services: [],
+    networks: [],
+    handovers: [],
+    notes: [],
+    ...more,
+  }
+}
+
+const printed = (more: Partial<Plan>) => formatPlan(plan(more)).join('\n')
+
+describe('formatPlan()', () => {
+  test('lines up services and networks, and says what has a gap', () => {
+    const text = printed({
+      services: [
+        service('db', 'hold', 'held: a deploy does not touch it'),
+        service('migrate', 'job', 'runs again: its image changed'),
+        service('web', 'recreate', 'environment changed (A, B)'),
+        service('a-service-with-a-long-name', 'create', 'new'),
+        service('api', 'scale', '1 → 3 containers'),
+        service('cache', 'unchanged', 'nothing changed'),
+        service('old', 'remove', 'not in the Compose file any more; its volumes stay'),
+      ],
+      networks: [
+        { network: 'shop_back', action: 'replace' },
+        { network: 'shop_old', action: 'remove' },
+      ],
+      handovers: [{ port: '8080/tcp', from: 'old', to: 'a-service-with-a-long-name' }],
+      notes: ['./uploads is mounted from where it is'],
+    })
+    expect(text).toMatchInlineSnapshot(`
+      "Plan for prod (Compose project shop-prod): v2, where v1 (rel-20261122-080000000) serves
+
+      build         build web
+      push          nothing: the engine that builds the images runs them
+      migrate_pre   nothing: no databases are configured
+      rollout       as follows
+        shop_back                   replace    network: its definition changed; its services have a gap
+        shop_old                    remove     network: not used any more
+        db                          hold       held: a deploy does not touch it
+        migrate                     job        runs again: its image changed
+        web                         recreate   environment changed (A, B)
+        a-service-with-a-long-name  create     new
+        api                         scale      1 → 3 containers
+        cache                       unchanged  nothing changed
+        old                         remove     not in the Compose file any more; its volumes stay
+        port 8080/tcp goes from old to a-service-with-a-long-name, with a gap
+      migrate_post  nothing: no databases are configured
+      finalize      check that what runs is what was released
+
+      note: ./uploads is mounted from where it is
+
+      7 services: 5 to change. What is recreated does not answer meanwhile."
+    `)
+  })
+
+  test('marks what depends on an image that is not known yet', () => {
+    const services = [
+      service('web', 'recreate', 'if the image that is built or pulled differs', true),
+      service('db', 'unchanged', 'nothing changed'),
+    ]
+    expect(printed({ services })).toMatchInlineSnapshot(`
+      "Plan for prod (Compose project shop-prod): v2, where v1 (rel-20261122-080000000) serves
+
+      build         build web
+      push          nothing: the engine that builds the images runs them
+      migrate_pre   nothing: no databases are configured
+      rollout       as follows
+        web  recreate?  if the image that is built or pulled differs
+        db   unchanged  nothing changed
+      migrate_post  nothing: no databases are configured
+      finalize      check that what runs is what was released
+
+      2 services: 0 to change, 1 to change if the image differs. What is recreated does not answer meanwhile."
+    `)
+  })
+
+  test('says that it is the first release', () => {
+    expect(formatPlan(plan({ serving: null, services: [service('web', 'create', 'new')] }))[0]).toBe(
+      'Plan for prod (Compose project shop-prod): v2, the first release',
+    )
+  })
+
+  test('says that there is nothing to do', () => {
+    const services = [service('web', 'unchanged', 'nothing changed'), service('db', 'hold', 'held')]
+    expect(formatPlan(plan({ services })).at(-1)).toBe('Nothing to do: everything runs as it should.')
+  })
+
+  test('never ends a line with a space', () => {
+    const lines = formatPlan(
+      plan({ services: [service('web', 'create', '')], phases: { ...plan({}).phases, build: '' } }),
+    )
+    expect(lines.filter((line) => line !== line.trimEnd())).toEqual([])
+  })
+})

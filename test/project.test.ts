@@ -1,0 +1,153 @@
+import { afterEach, describe, expect, test } from 'bun:test'
+import { symlinkSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { StagecraftError } from '../lib/errors.ts'
+import { openProject } from '../lib/project.ts'
+import { composeModel } from './support/fake-engine.ts'
+import { FakeProject } from './support/fake-project.ts'
+
+const projects: FakeProject[] = []
+afterEach(() => {
+  for (const project of projects.splice(0)) project.remove()
+})
+
+/** A project folder whose Compose file says that its name is `name`. */
+function folder(name: string, config?: string): FakeProject {
+  const project = new FakeProject('project')
+  projects.push(project)
+  project.engine.model = composeModel(name, { services: { web: { image: 'web' }, db: { image: 'db' } } })
+  if (config !== undefined) project.write('stagecraft.yml', config)
+  return project
+}
+
+async function refusal(work: Promise<unknown>): Promise<string[]> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (!(error instanceof StagecraftError)) throw error ?? new Error('it did not fail')
+  return [error.kind, error.message, error.hint ?? '']
+}
+
+describe('openProject() names the Compose project', () => {
+  const folderName = (project: FakeProject) =>
+    basename(project.folder)
+      .toLowerCase()
+      .replaceAll(/[^-_a-z0-9]/g, '')
+
+  test.each<[string, string | undefined, string, string | undefined, string]>([
+    ['by the Compose file', 'stated', 'stated', undefined, 'stated'],
+    ['by the Compose file before stagecraft.yml, locally', 'stated', 'project: {name: shop}\n', undefined, 'stated'],
+    ['by stagecraft.yml before the folder', undefined, 'project: {name: shop}\n', undefined, 'shop'],
+    [
+      'by compose_project before all',
+      'stated',
+      'project: {name: shop}\nenvironments: {local: {compose_project: own}}\n',
+      undefined,
+      'own',
+    ],
+    [
+      'by project and environment elsewhere',
+      'stated',
+      'project: {name: shop}\nenvironments: {local: {}, prod: {}}\n',
+      'prod',
+      'shop-prod',
+    ],
+    [
+      'by the Compose file and environment elsewhere',
+      'stated',
+      'environments: {local: {}, prod: {}}\n',
+      'prod',
+      'stated-prod',
+    ],
+  ])('%s', async (_, stated, config, environment, expected) => {
+    const project = folder('x', config === 'stated' ? undefined : config)
+    project.engine.model = composeModel(stated ?? folderName(project), { services: { web: { image: 'web' } } })
+    const { model, source } = await project.open(environment)
+    expect([model.name, source.project]).toEqual([expected, expected])
+    expect(model.networks?.['default']?.name).toBe(`${expected}_default`)
+  })
+
+  test('by the folder where nothing else does', async () => {
+    const project = folder('x')
+    project.engine.model = composeModel(folderName(project), { services: { web: { image: 'web' } } })
+    expect((await project.open()).model.name).toBe(folderName(project))
+  })
+})
+
+describe('openProject()', () => {
+  test('knows where everything is, also through a link', async () => {
+    const project = folder(
+      'shop',
+      'environments: {local: {env_file: .env.a, data: [./uploads]}}\ncompose: [a.yaml, b.yaml]\n',
+    )
+    symlinkSync(project.folder, `${project.folder}.kept`)
+    const opened = await openProject(project.engine.exec, {
+      directory: `${project.folder}.kept`,
+      environment: undefined,
+      stateOverride: undefined,
+      warn: () => {},
+    })
+    expect(opened).toMatchObject({
+      directory: project.folder,
+      stateFile: join(project.folder, '.stagecraft/releases.json'),
+      source: {
+        directory: project.folder,
+        files: [join(project.folder, 'a.yaml'), join(project.folder, 'b.yaml')],
+        envFiles: [join(project.folder, '.env.a')],
+        project: 'shop',
+      },
+      data: [join(project.folder, 'uploads')],
+      topology: { order: ['db', 'web'], jobs: [] },
+    })
+  })
+
+  test('gathers what must not be shown, from wherever it comes', async () => {
+    const project = folder('shop', 'environments: {local: {services: {db: {job: true}}}}\n')
+    project.engine.variables = { TOKEN: 'from the environment $1' }
+    project.engine.model = composeModel('shop', {
+      services: { web: { image: 'web', environment: { PASSWORD: 'from the file' } }, db: { image: 'db' } },
+      secrets: { token: { environment: 'TOKEN' } },
+    })
+    const { secrets, variables, topology } = await project.open()
+    expect(secrets).toEqual(['from the environment $1', 'from the file'])
+    expect(variables).toEqual({ TOKEN: 'from the environment $1' })
+    expect(topology.jobs).toEqual(['db'])
+  })
+
+  test('refuses settings of a service that there is not', async () => {
+    const project = folder('shop', 'environments: {local: {services: {wbe: {}}}}\n')
+    expect(await refusal(project.open())).toEqual([
+      'config',
+      'Cannot configure service wbe: the Compose file has no such service',
+      'Services: db, web.',
+    ])
+  })
+
+  test('refuses an environment that there is not', async () => {
+    expect((await refusal(folder('shop').open('prod'))).slice(0, 2)).toEqual([
+      'not-found',
+      'Cannot find environment "prod"',
+    ])
+  })
+
+  test('refuses a build that would copy the state into the image', async () => {
+    const project = folder('shop')
+    project.engine.model = composeModel('shop', { services: { web: { build: { context: project.folder } } } })
+    expect((await refusal(project.open())).slice(0, 2)).toEqual([
+      'config',
+      'Cannot build web: .stagecraft would be copied into its image',
+    ])
+    project.write('.dockerignore', '.stagecraft\n')
+    expect((await project.open()).model.name).toBe('shop')
+  })
+
+  test('says what Compose says of its file', async () => {
+    const project = folder('shop')
+    project.engine.model = undefined
+    expect((await refusal(project.open())).slice(0, 2)).toEqual([
+      'config',
+      'Cannot read the Compose file: docker compose refuses it',
+    ])
+  })
+})

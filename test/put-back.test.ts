@@ -1,0 +1,174 @@
+import { afterEach, describe, expect, test } from 'bun:test'
+import type { Service } from '../lib/compose.ts'
+import { composeModel } from './support/fake-engine.ts'
+import { FakeProject, story } from './support/fake-project.ts'
+
+const projects: FakeProject[] = []
+afterEach(() => {
+  for (const project of projects.splice(0)) project.remove()
+})
+
+/** An application that somebody started with `docker compose up`, before Stagecraft came. */
+async function running(services: Record<string, Service>): Promise<FakeProject> {
+  const project = new FakeProject('put-back')
+  projects.push(project)
+  const { engine } = project
+  for (const content of ['one', 'two', 'bad']) engine.addImage(`web:${content}`, content)
+  engine.addImage('db:1', 'db')
+  engine.behave = ({ content }) => (content === 'bad' ? { exit: 1, logs: 'bad indeed' } : undefined)
+  if (Object.keys(services).length > 0) await start(project, services)
+  return project
+}
+
+/** `docker compose up`, but for what Stagecraft never does: the fake engine knows only its flags. */
+async function start(project: FakeProject, services: Record<string, Service>): Promise<void> {
+  const { engine } = project
+  engine.model = composeModel('shop', { services })
+  const up = [
+    '-p',
+    'shop',
+    '-f',
+    '-',
+    'up',
+    '-d',
+    '--no-deps',
+    '--no-build',
+    '--pull',
+    'never',
+    '--force-recreate',
+    '--',
+  ]
+  await engine.exec(['docker', 'compose', ...up, ...Object.keys(services)], { input: JSON.stringify(engine.model) })
+  engine.calls = []
+}
+
+const ids = (project: FakeProject) => ['web', 'db'].map((service) => project.engine.ids('shop', service).join())
+const now = (project: FakeProject, services: Record<string, Service>) => {
+  project.engine.model = composeModel('shop', { services })
+}
+
+describe('an application that ran before Stagecraft', () => {
+  test('is adopted as it runs: nothing is touched', async () => {
+    const services = { web: { image: 'web:one' }, db: { image: 'db:1' } }
+    const project = await running(services)
+    const before = ids(project)
+    const { error, bundle } = await project.deploy()
+    expect(error).toBeUndefined()
+    expect(ids(project)).toEqual(before)
+    expect(bundle?.phases.rollout?.note).toBe('nothing to do: everything runs as it should')
+    expect((await project.deploy()).bundle?.phases.rollout?.note).toBe('nothing to do: everything runs as it should')
+    expect(ids(project)).toEqual(before)
+  })
+
+  test('is put back as it ran when its first release fails', async () => {
+    const project = await running({ web: { image: 'web:one' }, db: { image: 'db:1' } })
+    const before = project.view()
+    project.engine.addImage('web:one', 'bad') // somebody moved the tag
+    const { error, events } = await project.deploy()
+    expect([error?.kind, error?.hint]).toEqual(['failed', 'What ran before still runs.'])
+    expect(story(events)).toContain('  web restore')
+    expect(project.view()).toEqual(before)
+  })
+
+  test('can not be put back where nobody knows what it was, and that is said', async () => {
+    const project = await running({ web: { image: 'web:one', environment: { A: '1' } } })
+    now(project, { web: { image: 'web:bad', environment: { A: '2' } } })
+    expect((await project.plan()).services[0]?.why).toBe(
+      'it runs, but not as the Compose file says now; what it was cannot be put back',
+    )
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('not-restored')
+    expect(error?.detail?.replaceAll(/[0-9a-f]{12}/g, '<image id>')).toMatchInlineSnapshot(`
+      "Cannot start web: it ended with exit code 1
+      container shop-web-1: exited, exit code 1
+      last log lines:
+        bad indeed
+
+      Cannot put back web: it was not deployed by Stagecraft before
+
+      What runs now:
+        service  container   state   health  image
+        web      shop-web-1  exited  none    <image id>"
+    `)
+  })
+
+  test('keeps its own image, whatever is built beside it', async () => {
+    const project = await running({ db: { image: 'db:1' } })
+    project.engine.sources = { web: 'built' }
+    project.write('.dockerignore', '.stagecraft')
+    now(project, { db: { image: 'db:1' }, web: { build: { context: project.folder } } })
+    expect((await project.deploy()).error).toBeUndefined()
+    expect(project.view()).toEqual(['db of db running on shop_default', 'web of built running on shop_default'])
+  })
+})
+
+describe('putting back', () => {
+  test('hands anonymous volumes on, there and back', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    const volume = () => project.engine.containersOf('shop').map(({ anonymous }) => anonymous)
+    const before = volume()
+    now(project, { web: { image: 'web:bad' } })
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    expect(volume()).toEqual(before)
+  })
+
+  test('brings all replicas back, in the number that there was', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one', scale: 3 } })
+    await project.deploy()
+    const before = project.view()
+    now(project, { web: { image: 'web:bad', scale: 2 } })
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+
+  test('removes just the new containers when scaling up fails', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    const before = ids(project)
+    project.engine.behave = () => ({ exit: 1 })
+    now(project, { web: { image: 'web:one', scale: 3 } })
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    expect(ids(project)).toEqual(before)
+  })
+
+  test('goes in the order of the release that served, and proves what was well', async () => {
+    const project = await running({})
+    const needs = { depends_on: { db: { condition: 'service_healthy' } } } as const
+    const db = (image: string) => ({ image, healthcheck: { test: ['CMD', 'x'] } })
+    now(project, { web: { image: 'web:one', ...needs }, db: db('db:1') })
+    await project.deploy()
+    project.engine.calls = []
+    now(project, { web: { image: 'web:bad', ...needs }, db: db('web:two') })
+    const { error, events } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(story(events).filter((line) => line.endsWith('restore'))).toEqual(['  db restore', '  web restore'])
+    expect(project.view()).toEqual(['db of db running on shop_default', 'web of one running on shop_default'])
+  })
+
+  test('is exit 6 when what was well does not get well again', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    project.engine.behave = () => ({ exit: 1, logs: 'the disk is full' })
+    now(project, { web: { image: 'web:two' } })
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('not-restored')
+    expect(error?.detail).toContain('web      shop-web-1  exited')
+  })
+
+  test('hands a port back', async () => {
+    const project = await running({})
+    const ports = { ports: [{ target: 80, published: '8080' }] }
+    now(project, { db: { image: 'db:1', ...ports } })
+    await project.deploy()
+    const before = project.view()
+    now(project, { web: { image: 'web:bad', ...ports } })
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+})
