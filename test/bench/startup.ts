@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { historyOf } from './history.ts'
 import { type Row, ratioRow } from './row.ts'
 
 const BINARY = join(import.meta.dir, '../../dist/stagecraft')
@@ -33,32 +34,11 @@ async function compileEmpty(folder: string): Promise<string> {
 }
 
 /** A project whose environment `prod` has had that many releases. */
-export function writeHistory(folder: string, count: number): void {
+function writeHistory(folder: string, count: number): void {
   mkdirSync(join(folder, '.stagecraft'), { recursive: true })
   writeFileSync(join(folder, 'compose.yaml'), 'services: {web: {image: "busybox:1"}}\n')
   writeFileSync(join(folder, 'stagecraft.yml'), 'project: {name: bench}\nenvironments: {prod: {}}\n')
-  const releases = Array.from({ length: count }, (_, at) => releaseAt(at))
-  writeFileSync(join(folder, '.stagecraft/releases.json'), JSON.stringify({ releases }, null, 2), { mode: 0o600 })
-}
-
-const PHASES = ['build', 'finalize', 'migrate_post', 'migrate_pre', 'push', 'rollout']
-
-function releaseAt(at: number): object {
-  const timestamp = new Date(Date.UTC(2026, 0, 1) + at * 60_000).toISOString()
-  return {
-    id: idOf(timestamp),
-    environment: 'prod',
-    version: `v${at}`,
-    commit_sha: '',
-    timestamp,
-    phases: Object.fromEntries(PHASES.map((phase) => [phase, 'completed'])),
-    ...(at === 0 ? {} : { previous_id: idOf(new Date(Date.UTC(2026, 0, 1) + (at - 1) * 60_000).toISOString()) }),
-  }
-}
-
-function idOf(timestamp: string): string {
-  const digits = timestamp.replace(/\D/g, '')
-  return `rel-${digits.slice(0, 8)}-${digits.slice(8)}`
+  writeFileSync(join(folder, '.stagecraft/releases.json'), historyOf(count), { mode: 0o600 })
 }
 
 function pairs(cwd: string, ours: string[], theirs: string[]): { ours: number; theirs: number }[] {

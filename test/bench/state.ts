@@ -12,8 +12,8 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { openState, PHASES, type Release } from '../../lib/state.ts'
-import { printRelease } from '../../lib/state-print.ts'
+import { openState, PHASES } from '../../lib/state.ts'
+import { historyOf } from './history.ts'
 import { type Row, ratioRow } from './row.ts'
 
 const RELEASES = 10_000
@@ -35,33 +35,6 @@ export function stateRows(): Row[] {
     return [ratioRow(`state: ${WRITES} writes after 10,000 releases, against bare ones`, pairs, 2)]
   } finally {
     rmSync(folder, { recursive: true })
-  }
-}
-
-function historyOf(count: number): Buffer {
-  const records = Array.from({ length: count }, (_, at) => printRelease(releaseAt(at)))
-  return Buffer.from(`{\n  "releases": [\n    ${records.join(',\n    ')}\n  ]\n}`)
-}
-
-function releaseAt(at: number): Release {
-  const timestamp = new Date(Date.UTC(2026, 0, 1) + at * 60_000).toISOString()
-  const digits = timestamp.replace(/\D/g, '')
-  const completed = 'completed'
-  return {
-    id: `rel-${digits.slice(0, 8)}-${digits.slice(8)}`,
-    environment: 'prod',
-    version: `v${at}`,
-    commit_sha: '0123456789abcdef0123456789abcdef01234567',
-    timestamp,
-    phases: {
-      build: completed,
-      push: completed,
-      migrate_pre: completed,
-      rollout: completed,
-      migrate_post: completed,
-      finalize: completed,
-    },
-    previous_id: 'rel-20251231-235959999',
   }
 }
 
