@@ -14,12 +14,16 @@ export function table(rows: readonly (readonly string[])[], align: readonly Alig
     }
   }
   return rows.map((row) => {
+    const last = row.length - 1
     let line = ''
-    for (let column = 0; column < row.length; column++) {
-      if (column > 0) line += '  '
+    for (let column = 0; column < last; column++) {
       line += pad(row[column] ?? '', widths[column] ?? 0, align[column])
+      line += '  '
     }
-    return line.endsWith(' ') ? line.trimEnd() : line
+    const end = row[last] ?? ''
+    // To look at the end of every line would have each built twice.
+    if (end === '' || end.endsWith(' ')) return (line + end).trimEnd()
+    return line + (align[last] === 'right' ? pad(end, widths[last] ?? 0, 'right') : end)
   })
 }
 
