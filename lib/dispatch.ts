@@ -14,9 +14,11 @@ export interface Surroundings {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly commands: Table
+  /** Default: our own. */
+  readonly streams?: Streams
 }
 
-interface Streams {
+export interface Streams {
   readonly stdout: Output
   readonly stderr: Output
 }
@@ -34,7 +36,7 @@ const READER_GONE = 141
 
 /** Runs one command line. Everything that goes wrong is printed here, once. @returns the exit code. */
 export async function dispatch(surroundings: Surroundings): Promise<number> {
-  const streams = { stdout: createOutput(1), stderr: createOutput(2) }
+  const streams = surroundings.streams ?? { stdout: createOutput(1), stderr: createOutput(2) }
   const call: Call = { verbose: false, reads: true }
   let exit = 0
   let failure: ErrorReport | undefined

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { currentIds, statusOf, statusText } from '../../lib/release-status.ts'
 import { PHASES, type Release } from '../../lib/state.ts'
-import { scratch, stagecraft } from '../support/command-line.ts'
+import { scratch, stagecraftHere } from '../support/command-line.ts'
 import { expectGolden } from '../support/golden.ts'
 
 let folder = scratch()
@@ -33,7 +33,7 @@ function project(releases: readonly Release[], files: Readonly<Record<string, st
   folder = scratch({ '.stagecraft/releases.json': JSON.stringify({ releases }, null, 2), ...files })
 }
 
-const releases = (...args: string[]) => stagecraft(['releases', ...args], { cwd: folder.path })
+const releases = (...args: string[]) => stagecraftHere(['releases', ...args], { cwd: folder.path })
 const firstLine = ({ exit, stderr }: { exit: number; stderr: string }) => `${exit} ${stderr.split('\n')[0]}`
 
 describe('stagecraft releases list', () => {

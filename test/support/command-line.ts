@@ -1,6 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { COMMANDS } from '../../lib/commands/table.ts'
+import { dispatch } from '../../lib/dispatch.ts'
 
 const ROOT = join(import.meta.dir, '../..')
 
@@ -30,6 +32,19 @@ export async function stagecraft(
     child.exited,
   ])
   return { exit, stdout, stderr }
+}
+
+/** The same in this process: faster, and what it runs counts as covered. It has no streams of its own to lose. */
+export async function stagecraftHere(
+  args: readonly string[],
+  options: { cwd: string; env?: Readonly<Record<string, string>> },
+): Promise<Printed> {
+  const [out, err]: [string[], string[]] = [[], []]
+  const stream = (to: string[]) => ({ failure: undefined, write: (text: string) => void to.push(text) })
+  const argv = [...args, '--directory', options.cwd]
+  const env = { ...CLEAN, ...options.env }
+  const exit = await dispatch({ argv, env, commands: COMMANDS, streams: { stdout: stream(out), stderr: stream(err) } })
+  return { exit, stdout: out.join(''), stderr: err.join('') }
 }
 
 /** A folder of the test's own, with these files, removed with `remove()`. */
