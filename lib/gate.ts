@@ -132,10 +132,15 @@ function judge(
   return now - (runningSince ?? now) >= (target.minReady ?? MIN_READY) ? { ready: true } : { ready: false }
 }
 
-function judgeJob({ state, exitCode }: Container): Verdict {
+/** A job may be tried again by its restart policy, but not for ever. */
+const MOST_JOB_RESTARTS = 10
+
+function judgeJob({ state, exitCode, restarts }: Container): Verdict {
   if (state === 'exited' && exitCode === 0) return { ready: true }
   if (state === 'exited' || state === 'dead')
     return { ready: false, failed: `the job failed with exit code ${exitCode}` }
+  if (restarts >= MOST_JOB_RESTARTS)
+    return { ready: false, failed: `the job was restarted ${restarts} times; its exit code is ${exitCode}` }
   return { ready: false }
 }
 

@@ -92,7 +92,7 @@ async function restore(
       'failed',
       `Cannot put back ${unknown.join(', ')}: it was not deployed by Stagecraft before`,
     )
-  await freeNetworks(run.docker, changes.replaced)
+  await freeNetworks(run.docker, plan.project, changes.replaced)
   if (plan.handovers.length > 0) await stopAll(run, plan.project, lost) // ports pass back
   const { needs } = topologyBefore(run)
   const members = lost.map((service) => wantedAsBefore(service, before))

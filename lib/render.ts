@@ -133,7 +133,7 @@ function renderBinds(
 function whyData(source: string, writable: readonly string[], options: RenderOptions): string | undefined {
   const real = realpathSync(source)
   if (writable.some((path) => isInside(path, source) || isInside(source, path))) return 'a service writes to it'
-  if (options.data.some((path) => isInside(path, source))) return 'listed under data:'
+  if (options.data.some((path) => isInside(path, source) || isInside(source, path))) return 'listed under data:'
   if (source === options.directory || real === options.directory) return 'the project folder itself'
   if (!isInside(options.directory, source)) return 'outside the project folder'
   if (!isInside(realpathSync(options.directory), real))

@@ -1,6 +1,7 @@
 import { type Stage, toWaves, upArgs, type Wanted } from './compose-up.ts'
 import type { Environment } from './config.ts'
 import { type Container, childError, type Docker, listContainers } from './docker.ts'
+import { StagecraftError } from './errors.ts'
 import type { Emit, ServiceStep } from './events.ts'
 import type { Result } from './exec.ts'
 import { type Clock, findFailure, type GateTarget, gate, type Tell } from './gate.ts'
@@ -106,6 +107,7 @@ export function gateTarget(
 /** Compose gives a replaced container's anonymous volumes to the new one, so containers are unplugged, not removed. */
 export async function freeNetworks(
   docker: Docker,
+  project: string,
   networks: readonly NetworkPlan[],
   onFirst: () => void = () => {},
 ): Promise<void> {
@@ -114,11 +116,31 @@ export async function freeNetworks(
     const inspect = await docker.try(args)
     if (inspect.code !== 0 && isMissing(inspect)) continue // nothing stands in the way
     if (inspect.code !== 0) throw childError(`look at network ${network}`, inspect)
+    const ids = inspect.stdout.trim().split(/\s+/).filter(Boolean)
+    await refuseStrangers(docker, project, network, ids)
     onFirst()
-    for (const id of inspect.stdout.trim().split(/\s+/).filter(Boolean))
+    for (const id of ids)
       await docker.run(`unplug a container from ${network}`, ['network', 'disconnect', '--force', network, id])
     await docker.run(`remove network ${network}`, ['network', 'rm', network])
   }
+}
+
+/** What is not a service of this project is not ours to unplug. */
+async function refuseStrangers(
+  docker: Docker,
+  project: string,
+  network: string,
+  ids: readonly string[],
+): Promise<void> {
+  if (ids.length === 0) return
+  const own = new Set((await listContainers(docker, project)).map(({ id }) => id))
+  const stranger = ids.find((id) => !own.has(id))
+  if (stranger === undefined) return
+  throw new StagecraftError(
+    'failed',
+    `Cannot make network ${network} anew: container ${stranger.slice(0, 12)} is on it, and is no service of ${project}`,
+    { hint: `docker network disconnect ${network} ${stranger.slice(0, 12)}, deploy again, and connect it afterwards.` },
+  )
 }
 
 /** The CLI has no code of its own for it: the engine's words (moby libnetwork/error.go). */

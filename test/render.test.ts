@@ -130,6 +130,12 @@ describe('render()', () => {
       'a service writes to it',
     ],
     ['what is listed', () => [bind(write('app/d/f', ''))], { data: ['d'] }, 'listed under data:'],
+    [
+      'what holds something that is listed',
+      () => [bind(join(write('app/d/f', ''), '..'))],
+      { data: ['d/f'] },
+      'listed under data:',
+    ],
     ['the project folder', () => [bind(app)], {}, 'the project folder itself'],
     ['what is elsewhere', () => [bind(write('etc/hosts', ''))], {}, 'outside the project folder'],
   ])('leaves where it is: %s', (_, mounts, options, why) => {

@@ -64,7 +64,7 @@ async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning
   const members = plan.services.filter(
     ({ service, action }) => ['recreate', 'scale'].includes(action) || late.has(service),
   )
-  await freeNetworks(run.docker, changes.replaced, () => {
+  await freeNetworks(run.docker, plan.project, changes.replaced, () => {
     for (const { service } of members) changes.touched.add(service)
   })
   await freePorts(run, plan, containers, changes)
