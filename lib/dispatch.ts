@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { isatty } from 'node:tty'
 import { asksForJson, GLOBAL_ARGS, parseArguments, usage, type Values } from './arguments.ts'
 import type { Command, Context } from './cli.ts'
 import { type ErrorReport, errorReport } from './error-report.ts'
@@ -29,6 +28,7 @@ interface Call {
   verbose: boolean
   /** It only reads, and its output is one write at the end. */
   reads: boolean
+  isTerminal(fd: number): boolean
 }
 
 /** 128 + SIGPIPE: what a shell reports of a program whose reader has gone. */
@@ -37,7 +37,7 @@ const READER_GONE = 141
 /** Runs one command line. Everything that goes wrong is printed here, once. @returns the exit code. */
 export async function dispatch(surroundings: Surroundings): Promise<number> {
   const streams = surroundings.streams ?? { stdout: createOutput(1), stderr: createOutput(2) }
-  const call: Call = { verbose: false, reads: true }
+  const call: Call = { verbose: false, reads: true, isTerminal: () => false }
   let exit = 0
   let failure: ErrorReport | undefined
   try {
@@ -63,8 +63,10 @@ async function run({ argv, env, commands }: Surroundings, streams: Streams, call
   }
   call.verbose = values['verbose'] === true
   call.reads = command.reads === true
+  // What only reads asks nobody and has no progress to colour: it starts 2 ms faster without this module.
+  if (!call.reads) call.isTerminal = (await import('node:tty')).isatty
   call.report = await openReporter(values, streams, call)
-  const context = openContext(found.name, values, env, call.report)
+  const context = openContext(found.name, values, call, { env, report: call.report })
   // Sound: the values were parsed by the command's own definition.
   return (await command.run(values as Parameters<Command['run']>[0], context)) ?? 0
 }
@@ -93,15 +95,18 @@ function textReporter(streams: Streams, json: boolean): ReporterControl {
 }
 
 async function openReporter(values: Values, streams: Streams, call: Call): Promise<ReporterControl> {
-  const mode = values['json'] === true ? 'json' : isatty(2) ? 'terminal' : 'plain'
-  // What only reads has no progress to colour, and starts faster without.
-  const coloured = mode === 'terminal' && !call.reads
-  const style = coloured ? { style: (await import('./report-terminal.ts')).terminalStyle } : {}
+  const mode = values['json'] === true ? 'json' : call.isTerminal(2) ? 'terminal' : 'plain'
+  const style = mode === 'terminal' ? { style: (await import('./report-terminal.ts')).terminalStyle } : {}
   const wishes = { quiet: values['quiet'] === true, verbose: call.verbose, atOnce: call.reads }
   return createReporter({ ...streams, mode, ...wishes, ...style })
 }
 
-function openContext(name: string, values: Values, env: Surroundings['env'], report: ReporterControl): Context {
+function openContext(
+  name: string,
+  values: Values,
+  call: Call,
+  { env, report }: Pick<Context, 'env' | 'report'>,
+): Context {
   const { directory, state } = values
   const here = currentFolder()
   return {
@@ -111,7 +116,7 @@ function openContext(name: string, values: Values, env: Surroundings['env'], rep
     verbose: values['verbose'] === true,
     env,
     clock: Date.now,
-    interactive: report.mode !== 'json' && isatty(0) && isatty(2),
+    interactive: report.mode !== 'json' && call.isTerminal(0) && call.isTerminal(2),
   }
 }
 

@@ -6,6 +6,14 @@ export type Align = 'left' | 'right'
  * of a terminal: a wide character counts two.
  */
 export function table(rows: readonly (readonly string[])[], align: readonly Align[] = []): string[] {
+  // Ten thousand rows are nearly always ASCII: to look at the whole once is faster than to measure every cell.
+  const lines = layOut(rows, align, (text) => text.length)
+  return PRINTABLE_ASCII.test(lines.join('')) ? lines : layOut(rows, align, Bun.stringWidth)
+}
+
+type Width = (text: string) => number
+
+function layOut(rows: readonly (readonly string[])[], align: readonly Align[], width: Width): string[] {
   const widths: number[] = []
   for (const row of rows) {
     for (let column = 0; column < row.length; column++) {
@@ -14,29 +22,28 @@ export function table(rows: readonly (readonly string[])[], align: readonly Alig
     }
   }
   return rows.map((row) => {
-    const last = row.length - 1
     let line = ''
+    const last = row.length - 1
     for (let column = 0; column < last; column++) {
-      line += pad(row[column] ?? '', widths[column] ?? 0, align[column])
+      line += padBy(row[column] ?? '', widths[column] ?? 0, align[column], width)
       line += '  '
     }
     const end = row[last] ?? ''
     // To look at the end of every line would have each built twice.
     if (end === '' || end.endsWith(' ')) return (line + end).trimEnd()
-    return line + (align[last] === 'right' ? pad(end, widths[last] ?? 0, 'right') : end)
+    return line + (align[last] === 'right' ? padBy(end, widths[last] ?? 0, 'right', width) : end)
   })
 }
 
 /** Pads a text to a width in terminal cells. A longer one stays whole. */
 export function pad(text: string, to: number, align: Align = 'left'): string {
+  return padBy(text, to, align, Bun.stringWidth)
+}
+
+function padBy(text: string, to: number, align: Align | undefined, width: Width): string {
   // The native padding counts UTF-16 units: that is the same only where every character is one cell wide.
   const units = to + text.length - width(text)
   return align === 'right' ? text.padStart(units) : text.padEnd(units)
-}
-
-function width(text: string): number {
-  // Ten thousand cells of a list are nearly all ASCII, and this is twice as fast.
-  return PRINTABLE_ASCII.test(text) ? text.length : Bun.stringWidth(text)
 }
 
 const PRINTABLE_ASCII = /^[ -~]*$/
@@ -53,22 +60,23 @@ export function formatDuration(milliseconds: number): string {
 
 /** @returns local time to the second, `2026-11-22 09:02:25`; what is no timestamp comes back as it is. */
 export function formatTime(timestamp: string): string {
-  const hour = UTC.test(timestamp) ? localHour(timestamp.slice(0, 13)) : undefined
-  if (hour !== undefined) return hour + timestamp.slice(13, 19)
+  if (UTC.test(timestamp)) {
+    if (!timestamp.startsWith(lately.hour)) lately = localHour(timestamp.slice(0, 13))
+    if (lately.local !== undefined) return lately.local + timestamp.slice(13, 19)
+  }
   const time = Date.parse(timestamp)
   return Number.isNaN(time) ? plainLine(timestamp) : localIso(new Date(time), 19)
 }
 
 const UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/
-const hours = new Map<string, string | undefined>()
 
-/** Releases come in bunches, and to ask the time zone is slow. Undefined where it is not whole hours off UTC. */
-function localHour(hour: string): string | undefined {
-  if (!hours.has(hour)) {
-    const date = new Date(`${hour}:00:00Z`)
-    hours.set(hour, date.getTimezoneOffset() % 60 === 0 ? localIso(date, 13) : undefined)
-  }
-  return hours.get(hour)
+/** The hour asked for last: releases come in bunches, and to ask the time zone is slow. */
+let lately: { hour: string; local: string | undefined } = { hour: 'none yet', local: undefined }
+
+/** An hour of UTC in local time. Undefined where that is not whole hours off. */
+function localHour(hour: string): typeof lately {
+  const date = new Date(`${hour}:00:00Z`)
+  return { hour, local: date.getTimezoneOffset() % 60 === 0 ? localIso(date, 13) : undefined }
 }
 
 function localIso(date: Date, length: number): string {

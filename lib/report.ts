@@ -78,7 +78,7 @@ export function createReporter(options: ReporterOptions): ReporterControl {
     },
     result(type, value, text) {
       if (mode === 'json') printJson(type, masked(value))
-      else print(lines(text().map(mask)))
+      else print(lines(secrets.size === 0 ? text() : text().map(mask)))
     },
     addSecrets(values) {
       for (const value of values) secrets.add(value)

@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { writeFileAtomic } from './atomic-write.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import { JsonSyntaxError } from './json-scan.ts'
-import { parseReleases, type Release, StateFormatError } from './state-format.ts'
+import { decodeState, parseReleases, type Release, StateFormatError } from './state-format.ts'
 import { type PhaseChanges, printChanged, printRelease } from './state-print.ts'
 import { StateText } from './state-text.ts'
 
@@ -16,7 +16,7 @@ interface Known {
   readonly stats: BigIntStats | undefined
   readonly releases: Release[]
   /** Undefined: there was no file. */
-  readonly bytes?: Uint8Array
+  readonly source?: string
   /** Where the records stand: found out when the first one changes. */
   text?: StateText
 }
@@ -30,7 +30,7 @@ export class StateFile {
     this.path = path
   }
 
-  /** @returns the releases, oldest first, as the file has them now. Not copies: never to be changed or handed out. */
+  /** @returns the releases, oldest first, as the file has them now. Not copies: never to be changed. */
   read(): readonly Release[] {
     return this.#guard('read', () => this.#current().releases)
   }
@@ -90,7 +90,7 @@ export class StateFile {
 }
 
 function withText(known: Known): Known & { text: StateText } {
-  const text = known.text ?? new StateText(known.bytes)
+  const text = known.text ?? new StateText(known.source === undefined ? undefined : Buffer.from(known.source))
   return { stats: known.stats, releases: known.releases, text }
 }
 
@@ -101,11 +101,17 @@ function load(path: string, stats: BigIntStats): Known {
   const fd = openSync(path, 'r')
   try {
     const opened = fstatSync(fd, { bigint: true })
-    const bytes = readFileSync(fd)
-    return { stats: opened, releases: parseReleases(bytes), bytes }
+    const source = readText(path, fd)
+    return { stats: opened, releases: parseReleases(source), source }
   } finally {
     closeSync(fd)
   }
+}
+
+/** Reading as text takes half as long as decoding bytes strictly, but puts U+FFFD where they are not UTF-8. */
+function readText(path: string, fd: number): string {
+  const text = readFileSync(fd, 'utf8')
+  return text.includes('\uFFFD') ? decodeState(readFileSync(path)) : text
 }
 
 function statIfThere(path: string): BigIntStats | undefined {

@@ -35,14 +35,14 @@ const TEXT_KEYS = ['id', 'environment', 'version', 'commit_sha', 'timestamp'] as
  * @returns its releases as parsed: unknown fields and phases are still in them.
  * @throws StateFormatError
  */
-export function parseReleases(bytes: Uint8Array): Release[] {
-  if (bytes.length === 0) throw new StateFormatError('it is empty')
-  const state = parseJson(bytes)
+export function parseReleases(text: string): Release[] {
+  if (text === '') throw new StateFormatError('it is empty')
+  const state = parseJson(text)
   if (!isObject(state)) throw new StateFormatError(`the top level ${mismatch(state, 'an object')}`)
   const releases: unknown = state['releases']
   if (!Array.isArray(releases)) throw new StateFormatError(`releases ${mismatch(releases, 'a list')}`)
-  for (const [index, release] of releases.entries()) {
-    const problem = problemOf(release)
+  for (let index = 0; index < releases.length; index++) {
+    const problem = problemOf(releases[index])
     if (problem !== undefined) throw new StateFormatError(`releases[${index}]${problem}`)
   }
   refuseDuplicates(releases)
@@ -79,7 +79,7 @@ function firstNotText(object: Record<string, unknown>, keys: readonly string[]):
 
 function refuseDuplicates(releases: readonly Release[]): void {
   // Ids that increase are unique, and they nearly always do.
-  if (releases.every(({ id }, index) => index === 0 || id > (releases[index - 1]?.id ?? ''))) return
+  if (increase(releases)) return
   const indexes = new Map<string, number>()
   for (const [index, { id }] of releases.entries()) {
     const first = indexes.get(id)
@@ -88,6 +88,15 @@ function refuseDuplicates(releases: readonly Release[]): void {
     }
     indexes.set(id, index)
   }
+}
+
+function increase(releases: readonly Release[]): boolean {
+  let before = ''
+  for (const { id } of releases) {
+    if (id <= before) return false
+    before = id
+  }
+  return true
 }
 
 function isText(value: unknown): value is string {
@@ -105,12 +114,11 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function parseJson(bytes: Uint8Array): unknown {
-  const text = decode(bytes)
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw syntaxError(bytes) ?? error
+    throw syntaxError(Buffer.from(text)) ?? error
   }
 }
 
@@ -125,7 +133,8 @@ function syntaxError(bytes: Uint8Array): StateFormatError | undefined {
   }
 }
 
-function decode(bytes: Uint8Array): string {
+/** @returns the text of a whole state file. @throws StateFormatError if it is not UTF-8. */
+export function decodeState(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {

@@ -17,7 +17,7 @@ export interface NewRelease {
 }
 
 /**
- * The releases of a project. What the calls return are copies, and they see what other processes wrote before.
+ * The releases of a project. What the calls return are copies, but for `history`, and they see what other processes wrote before.
  * All throw a `state` error (exit 9) when the file cannot be read or written or is not in the format.
  */
 export interface State {
@@ -27,6 +27,8 @@ export interface State {
   getRelease(id: string): Release | undefined
   /** @returns the newest release of the environment whose six phases are all `completed`. */
   getCurrentRelease(environment: string): Release | undefined
+  /** @returns all releases, newest first. Not copies, which would cost as much as parsing: only to be looked at. */
+  history(): readonly Release[]
   /** @returns the releases, newest first: those of one environment, and no more than `limit`, if given. */
   listReleases(filter?: { readonly environment?: string; readonly limit?: number }): Release[]
   /** @throws `not-found` if there is no such release; `bug` if a second phase of it would run. */
@@ -87,6 +89,10 @@ class FileState implements State {
       .read()
       .findLast((candidate) => candidate.environment === environment && isComplete(candidate))
     return release && copyOf(release)
+  }
+
+  history(): readonly Release[] {
+    return this.#file.read().toReversed()
   }
 
   listReleases({

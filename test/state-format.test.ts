@@ -133,7 +133,7 @@ describe('StateText', () => {
 })
 
 describe('parseReleases()', () => {
-  const parsed = (change: object) => parseReleases(bytes(stateOf(JSON.stringify({ ...RECORD, ...change }))))
+  const parsed = (change: object) => parseReleases(stateOf(JSON.stringify({ ...RECORD, ...change })))
 
   test('reads what it knows and what it does not', () => {
     const change = { id: 'rel-20261122-080225', timestamp: '2026-11-22T09:02:25.123456789+01:00', extra: [1] }
@@ -143,7 +143,7 @@ describe('parseReleases()', () => {
 
   test('reads releases that are not in the order of their ids', () => {
     const later = PRINTED.replace('rel-2026', 'rel-2027')
-    expect(parseReleases(bytes(stateOf(later, PRINTED))).map(({ id }) => id)).toEqual([
+    expect(parseReleases(stateOf(later, PRINTED)).map(({ id }) => id)).toEqual([
       'rel-20271122-080225643',
       'rel-20261122-080225643',
     ])

@@ -310,6 +310,24 @@ describe('releases', () => {
     expect(read(state).slice(0, before.length - 6)).toBe(before.slice(0, -6))
   })
 
+  test('are all in the history, newest first, which a change leaves as it was', () => {
+    const state = openState(newFile(), { clock })
+    const made = [state.createRelease(NEW), state.createRelease(NEW)]
+    const history = state.history()
+    expect(history).toEqual(made.toReversed())
+    state.createRelease(NEW)
+    expect(history).toHaveLength(2)
+  })
+
+  test('may hold the character that stands for what is not UTF-8', () => {
+    const state = openState(newFile(), { clock })
+    const release = state.createRelease({ ...NEW, version: 'v\ufffd' })
+    const other = openState(state.file, { clock })
+    expect(other.listReleases()).toEqual([release])
+    other.updatePhase(release.id, 'build', 'running')
+    expect(read(state)).toContain('"version": "v\ufffd"')
+  })
+
   test('hold any text', () => {
     const state = openState(newFile(), { clock })
     const version = '"\\\n\u0000<!-- \u2028 \ud800 🚀 ../../etc __proto__'

@@ -1,7 +1,7 @@
 import type { Context } from '../cli.ts'
 import { StagecraftError } from '../errors.ts'
 import { currentIds, statusOf } from '../release-status.ts'
-import { openState, type Release, type State, stateFile } from '../state.ts'
+import { openState, PHASES, type Release, type State, stateFile } from '../state.ts'
 
 /** The flag of the commands that look at releases. */
 export const environmentArg = {
@@ -21,13 +21,15 @@ export interface History {
 /** Reads the releases: the state file and nothing else. @throws `state` (9) if it cannot be read. */
 export function openHistory(context: Context): History {
   const state = openState(stateFile(context.directory, context.stateOverride), { clock: context.clock })
-  const releases = state.listReleases()
+  const releases = state.history()
   return { state, releases, currents: currentIds(releases) }
 }
 
 /** A release as `--json` shows it. */
 export function releaseJson(release: Release, currents: ReadonlySet<string>): object {
-  const { id, environment, version, timestamp, commit_sha, phases, previous_id } = release
+  const { id, environment, version, timestamp, commit_sha, previous_id } = release
+  // Other tools may have phases of their own.
+  const phases = Object.fromEntries(PHASES.map((phase) => [phase, release.phases[phase]]))
   const current = currents.has(id)
   const previous = previous_id === undefined ? {} : { previous_id }
   return { id, environment, version, ...statusOf(release), current, timestamp, commit_sha, phases, ...previous }

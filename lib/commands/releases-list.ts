@@ -45,12 +45,11 @@ function parseLimit(text: string): number {
 function listLines(releases: readonly Release[], currents: ReadonlySet<string>): string[] {
   if (releases.length === 0) return [NONE]
   const rows = releases.map((release) => [
-    release.id,
+    `${currents.has(release.id) ? '*' : ' '} ${release.id}`,
     plainLine(release.environment),
     plainLine(release.version),
     statusText(statusOf(release)),
     formatTime(release.timestamp),
   ])
-  const lines = table([['ID', 'ENVIRONMENT', 'VERSION', 'STATUS', 'STARTED'], ...rows])
-  return lines.map((line, at) => `${currents.has(releases[at - 1]?.id ?? '') ? '*' : ' '} ${line}`)
+  return table([['  ID', 'ENVIRONMENT', 'VERSION', 'STATUS', 'STARTED'], ...rows])
 }
