@@ -97,7 +97,7 @@ export async function until(what: string, probe: () => Promise<true | string> | 
     const found = await probe()
     if (found === true) return
     if (Date.now() > end) throw new Error(`Waited 10 s in vain: ${what}; ${found}`)
-    await Bun.sleep(50)
+    await Bun.sleep(100)
   }
 }
 

@@ -82,13 +82,8 @@ beforeAll(async () => {
   writeApp(folder, app)
 })
 
-// The pattern is read from a file: it would otherwise stand in the command line that looks for it.
-const WATCH = `
-while [ ! -e "$1" ]; do
-  for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <"$file"; echo; done 2>/dev/null | grep -F -f "$2"
-  sleep 0.02
-done
-`
+// The patterns are read from a file: they would otherwise stand in the command line that looks for them.
+const WATCH = `while [ ! -e "$1" ]; do grep -aF -f "$2" /proc/[0-9]*/cmdline 2>/dev/null; sleep 0.03; done; true`
 
 describe('secrets', () => {
   test('stand in no output, in no command line, and in no file that others can read', async () => {
@@ -123,9 +118,8 @@ describe('secrets', () => {
       services: { ...app.services, web: { ...app.services['web'], command: ['sh', '-c', script] } },
     })
     const text = await deploy(folder, 'v3', 5)
-    const json = await deploy(folder, 'v3', 5, ['--json'])
     const shown = await folder.stagecraft(['releases', 'show', 'latest', '--json'])
-    for (const ran of [text, json, shown])
+    for (const ran of [text, shown])
       for (const secret of Object.values(SECRETS)) expect(ran.stdout + ran.stderr).not.toContain(secret)
     expect(text.stderr).toContain('token: ••• plain: •••')
     expect(readableSecrets(join(folder.here, '.stagecraft'))).toEqual([])

@@ -7,9 +7,14 @@ import type { Engine } from './engine.ts'
 const SCRIPT = `
 mine() { awk -v p="$0" '$2 == p || index($2, p "-") == 1 || $1 ~ "^(stagecraft-)?" p "([-_:/]|$)" { print $1 }' | sort -u; }
 label='{{.Label "com.docker.compose.project"}}'
-each() { ids=$(cat); [ -z "$ids" ] || "$@" $ids >/dev/null || failed=1; }
+all() { ids=$(cat); [ -z "$ids" ] || "$@" $ids; }
+each() { all "$@" >/dev/null || failed=1; }
 failed=
-docker ps -a --format "{{.ID}} $label" | mine >/tmp/.$0; each docker rm -fv </tmp/.$0
+docker ps -a --format "{{.ID}} $label" | mine >/tmp/.$0
+# A container that Compose recreated names the anonymous volumes it took over, so that rm -v leaves them.
+volumes=$(all docker inspect --format '{{range .Mounts}}{{println .Name}}{{end}}' </tmp/.$0 | grep -xE '[0-9a-f]{64}')
+each docker rm -fv </tmp/.$0
+echo "$volumes" | each docker volume rm -f
 docker network ls --format "{{.Name}} $label" | mine >/tmp/.$0; each docker network rm </tmp/.$0
 docker volume ls --format "{{.Name}} $label" | mine >/tmp/.$0; each docker volume rm -f </tmp/.$0
 docker images --format '{{.Repository}}:{{.Tag}}' | grep -v '<none>' | mine >/tmp/.$0; each docker rmi -f </tmp/.$0
