@@ -82,64 +82,45 @@ test('configs, secrets and relative bind mounts arrive with their content', asyn
   await expectPage(folder, site, 'deep one', '/pages/deep/er/index.txt')
 })
 
-const CHANGES = [
-  [
-    'the file of a config',
-    'config plain',
-    () => folder.write('conf/plain.txt', 'plain two\n'),
-    '/cfg/plain',
-    'plain two',
-  ],
-  ['an inline config', 'config inline', () => changeInline(), '/cfg/inline', 'inline two'],
-  [
-    'the variable of a config',
-    'config variable',
-    () => folder.write('.env', 'CONFIG_VALUE=variable two\nSECRET_VALUE=password one\n'),
-    '/cfg/variable',
-    'variable two',
-  ],
-  [
-    'the file of a secret',
-    'secret token',
-    () => folder.write('conf/token.txt', 'token two\n'),
-    '/run/secrets/token',
-    'token two',
-  ],
-  [
-    'the variable of a secret',
-    'secret password',
-    () => folder.write('.env', 'CONFIG_VALUE=variable two\nSECRET_VALUE=password two\n'),
-    '/run/secrets/pass/word',
-    'password two',
-  ],
-] as const
-
-function changeInline(): void {
-  const compose = {
-    ...app.compose,
-    configs: { ...Object(app.compose?.['configs']), inline: { content: 'inline two' } },
-  }
-  app = { ...app, compose }
-  writeApp(folder, app)
+/** Deploys a change of content, which recreates `service` alone and is named as the reason. */
+async function changes(service: string, reason: string): Promise<void> {
+  const touched = await touchedBy(folder, async () => {
+    const { stderr } = await deploy(folder, next())
+    expect(stderr).toContain(reason)
+  })
+  expect(touched).toEqual([service])
 }
 
-describe('the changed content of', () => {
-  test.each(CHANGES)('%s recreates the service that has it, and no other', async (_, what, change, path, text) => {
-    change()
-    const touched = await touchedBy(folder, async () => {
-      const { stderr } = await deploy(folder, next())
-      expect(stderr).toContain(`content of ${what} changed`)
-    })
-    expect(touched).toEqual(['files'])
-    await expectPage(folder, files, text, path)
+describe('changed content recreates the service that has it, and no other:', () => {
+  test('of configs from a file, inline and from a variable', async () => {
+    folder.write('conf/plain.txt', 'plain two\n')
+    folder.write('.env', 'CONFIG_VALUE=variable two\nSECRET_VALUE=password one\n')
+    const configs = { ...Object(app.compose?.['configs']), inline: { content: 'inline two' } }
+    app = { ...app, compose: { ...app.compose, configs } }
+    writeApp(folder, app)
+    await changes('files', 'content of config inline, config plain, config variable changed')
+    await expectPage(folder, files, 'plain two', '/cfg/plain')
+    await expectPage(folder, files, 'inline two', '/cfg/inline')
+    await expectPage(folder, files, 'variable two', '/cfg/variable')
   })
 
-  test('a read-only bind mount recreates its service, and the new content is served', async () => {
+  test('of a secret from a file', async () => {
+    folder.write('conf/token.txt', 'token two\n')
+    await changes('files', 'content of secret token changed')
+    await expectPage(folder, files, 'token two', '/run/secrets/token')
+  })
+
+  test('of a secret from a variable', async () => {
+    folder.write('.env', 'CONFIG_VALUE=variable two\nSECRET_VALUE=password two\n')
+    await changes('files', 'content of secret password changed')
+    await expectPage(folder, files, 'password two', '/run/secrets/pass/word')
+  })
+
+  test('of a file and a folder that are mounted read-only', async () => {
     folder.write('conf/site.txt', 'site two\n')
-    expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual(['site'])
-    await expectPage(folder, site, 'site two', '/site.txt')
     folder.write('pages/deep/er/index.txt', 'deep two\n')
-    expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual(['site'])
+    await changes('site', 'content of ./conf/site.txt, ./pages changed')
+    await expectPage(folder, site, 'site two', '/site.txt')
     await expectPage(folder, site, 'deep two', '/pages/deep/er/index.txt')
   })
 })
