@@ -30,6 +30,11 @@ export async function buildImages({ project, targets, docker, tell }: BuildInput
 /** Bytes of a build's output that an error shows: its end. */
 const MAX_SAID = 1024 * 1024
 
+/** What a tag of this engine is called in a registry. */
+export function registryTag(registry: string, tag: string): string {
+  return `${registry.replace(/\/+$/, '')}/${tag}`
+}
+
 /** Pushes the version's tags to the registry. @returns `<repository>@sha256:…` by service */
 export async function pushImages(
   { project, targets, docker, tell }: BuildInput,
@@ -37,7 +42,7 @@ export async function pushImages(
 ): Promise<Record<string, string>> {
   const digests: Record<string, string> = {}
   for (const { service, versionTag } of targets) {
-    const remote = `${registry.replace(/\/+$/, '')}/${versionTag}`
+    const remote = registryTag(registry, versionTag)
     await docker.run(`tag ${versionTag} for the registry`, ['tag', versionTag, remote])
     const onLine = tell && ((line: string) => tell('push', line))
     const result = await docker.try(['push', remote], { onLine })

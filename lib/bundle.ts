@@ -1,9 +1,11 @@
-import { readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { writeFileAtomic } from './atomic-write.ts'
 import { type ComposeModel, modelText, unescapeDollars } from './compose.ts'
+import type { ServiceConfig } from './config.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import type { ReleasedImage } from './images.ts'
+import type { Plan } from './plan.ts'
 import type { ContentFile } from './render.ts'
 import type { Topology } from './services.ts'
 import type { PhaseName, Release } from './state.ts'
@@ -22,6 +24,8 @@ export interface Bundle {
   readonly project: string
   readonly phases: Partial<Record<PhaseName, PhaseRecord>>
   readonly images: Readonly<Record<string, ReleasedImage>>
+  /** the tags that its build and push gave, with the ids that they had then */
+  readonly tags?: readonly { readonly tag: string; readonly id: string }[]
   readonly topology: Topology
   readonly content: readonly ContentFile[]
   /** Compose's hash in the label of each service's containers, once they run */
@@ -31,6 +35,24 @@ export interface Bundle {
   /** services of the release before whose containers are still to be removed; the next deploy removes those left */
   readonly retiring?: readonly string[]
   readonly error?: { readonly message: string; readonly hint?: string; readonly detail?: string }
+  /** who made the release, and from where */
+  readonly actor?: Actor
+  /** what stagecraft.yml said of the services when it was made */
+  readonly services?: Readonly<Record<string, ServiceConfig>>
+  /** what was done to each service, and why */
+  readonly plan?: Plan
+  /** the release that served when this one was made */
+  readonly served_before?: string
+  /** a rollback: the release that it put back */
+  readonly rollback_to?: string
+  /** names of the migrations that it ran */
+  readonly migrations?: readonly string[]
+}
+
+export interface Actor {
+  readonly user: string
+  readonly machine: string
+  readonly directory: string
 }
 
 export interface PhaseRecord {
@@ -79,20 +101,38 @@ export function readBundle(stateFile: string, id: string): Bundle | undefined {
   return readJson<Bundle>(join(bundleFolder(stateFile, id), 'release.json'), (value) => value['v'] === 1)
 }
 
-/** @returns the release of the environment that answers now: the newest one with a commit point. */
-export function findServing(stateFile: string, releases: readonly Release[]): ServingRelease | undefined {
+/** @param releases of one environment, newest first @returns the one that answers now: the newest with a commit point */
+export function servingBundle(stateFile: string, releases: readonly Release[]): Bundle | undefined {
   for (const { id } of releases) {
     const bundle = readBundle(stateFile, id)
-    if (bundle?.switched_at === undefined) continue
-    const file = modelFile(stateFile, id)
-    const model = readJson<ComposeModel>(file, (value) => typeof value['services'] === 'object')
-    if (model === undefined)
-      throw new StagecraftError('state', `Cannot read ${file}: it does not exist, and release ${id} serves by it`, {
-        hint: 'Put the file back from a backup, or remove the folder of that release to adopt what runs.',
-      })
-    return { bundle, model: unescapeDollars(model) as ComposeModel, modelFile: file } // the same but for its strings
+    if (bundle?.switched_at !== undefined) return bundle
   }
   return undefined
+}
+
+/** The same with its model. @throws state (9) where that is missing */
+export function findServing(stateFile: string, releases: readonly Release[]): ServingRelease | undefined {
+  const bundle = servingBundle(stateFile, releases)
+  const whole = bundle && withModel(stateFile, bundle)
+  if (bundle === undefined || whole) return whole
+  const file = modelFile(stateFile, bundle.id)
+  throw new StagecraftError('state', `Cannot read ${file}: it does not exist, and release ${bundle.id} serves by it`, {
+    hint: 'Put the file back from a backup, or remove the folder of that release to adopt what runs.',
+  })
+}
+
+/** @returns the bundle with its model, or undefined where that is missing. */
+export function withModel(stateFile: string, bundle: Bundle): ServingRelease | undefined {
+  const file = modelFile(stateFile, bundle.id)
+  const model = readJson<ComposeModel>(file, (value) => typeof value['services'] === 'object')
+  if (model === undefined) return undefined
+  return { bundle, model: unescapeDollars(model) as ComposeModel, modelFile: file } // the same but for its strings
+}
+
+/** Appends what happened, one JSON object a line, with its time. History that cannot be written stops no release. */
+export function appendEvent(stateFile: string, id: string, at: number, event: unknown): void {
+  const line = `${JSON.stringify({ at: new Date(at).toISOString(), event })}\n`
+  appendFileSync(join(bundleFolder(stateFile, id), 'events.jsonl'), line, { mode: 0o600 })
 }
 
 /** The caller's type holds for what we wrote ourselves; `check` looks at what tells it apart from anything else. */

@@ -62,6 +62,14 @@ const environment = v.strictObject(
     env_file: v.exactOptional(paths),
     compose_project: v.exactOptional(name('a Compose project name')),
     data: v.exactOptional(paths),
+    keep: v.exactOptional(
+      v.pipe(
+        v.number('must be a whole number from 0 to 1000'),
+        v.integer('must be a whole number from 0 to 1000'),
+        v.minValue(0, 'must be a whole number from 0 to 1000'),
+        v.maxValue(1000, 'must be a whole number from 0 to 1000'),
+      ),
+    ),
     services: v.exactOptional(
       orEmpty(
         v.record(

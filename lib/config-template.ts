@@ -23,6 +23,7 @@ export function configTemplate({ project, service, database }: TemplateInput): s
     '  # prod:',
     '  #   env_file: .env.prod         # values for ${…} in the Compose file',
     '  #   data: [./uploads]           # folders that are never part of a release',
+    '  #   keep: 5                     # completed releases kept for rollback, besides the current one',
     '  #   services:',
     ...hold,
     `  #     ${yamlKey(service)}:`,

@@ -21,6 +21,8 @@ export interface EnvironmentConfig {
   readonly env_file: readonly string[]
   readonly compose_project?: string
   readonly data: readonly string[]
+  /** completed releases kept besides the current one */
+  readonly keep: number
   readonly services: Readonly<Record<string, ServiceConfig>>
 }
 
@@ -45,7 +47,7 @@ export const CONFIG_FILE = 'stagecraft.yml'
 export const OTHER_NAMES = ['stagecraft.yaml', '.stagecraft.yml', '.stagecraft.yaml']
 const MAX_BYTES = 1024 * 1024
 const SCHEMA_HINT = 'The schema of the file: stagecraft init --schema'
-const EMPTY: EnvironmentConfig = { env_file: [], data: [], services: {} }
+const EMPTY: EnvironmentConfig = { env_file: [], data: [], keep: 5, services: {} }
 
 /**
  * Reads `stagecraft.yml` of a project folder, or gives the default where there is none.

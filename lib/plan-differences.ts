@@ -2,8 +2,11 @@ import { canonical, sameContent } from './canonical.ts'
 import type { Service } from './compose.ts'
 import type { PlanInput } from './plan.ts'
 
+/** What two releases are compared by. */
+export type Compared = Pick<PlanInput, 'images' | 'serving' | 'target'>
+
 /** @returns what differs from the serving release, in words without values. */
-export function differences(service: string, target: Service, before: Service, input: PlanInput): string[] {
+export function differences(service: string, target: Service, before: Service, input: Compared): string[] {
   const now = input.images[service]
   const was = input.serving?.bundle.images[service]
   const reasons = now && was && now.fingerprint !== was.fingerprint ? ['its image changed'] : []
@@ -42,14 +45,14 @@ function octal(mode: number | string | undefined): number | undefined {
   return typeof mode === 'string' ? Number.parseInt(mode, 8) : mode
 }
 
-function describeChange(key: string, before: unknown, now: unknown, input: PlanInput): string {
+function describeChange(key: string, before: unknown, now: unknown, input: Compared): string {
   if (key === 'environment') return `environment changed (${changedKeys(before, now).join(', ')})`
   const changed = ['volumes', 'configs', 'secrets'].includes(key) ? changedContent(now, input) : []
   return changed.length > 0 ? `content of ${changed.join(', ')} changed` : `${key} changed`
 }
 
 /** @returns the files that are mounted there by another hash than before: it is in the path, and in the source's name. */
-function changedContent(mounts: unknown, input: PlanInput): string[] {
+function changedContent(mounts: unknown, input: Compared): string[] {
   const before = new Map(input.serving?.bundle.content.map(({ name, hash }) => [name, hash]))
   const mounted = JSON.stringify(mounts ?? [])
   return input.target.content

@@ -21,6 +21,8 @@ export interface PlanningInput {
   readonly docker: Docker
   /** the engine's images by name, as far as they are final: what is still to be built is left out */
   readonly images: ReadonlyMap<string, Image>
+  /** a rollback: the images of its target, by service */
+  readonly released?: Readonly<Record<string, ReleasedImage>> | undefined
 }
 
 export interface Planning {
@@ -40,13 +42,22 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     version,
     target: rendering,
     topology: project.topology,
-    images: releasedImages(options, adoption?.running ?? new Map(), containers),
+    images: options.released ?? releasedImages(options, adoption?.running ?? new Map(), containers),
     serving,
     containers,
     adoptable: adoption?.adoptable ?? {},
-    phases: describePhases(project, targets),
+    phases: options.released ? ROLLBACK_PHASES : describePhases(project, targets),
   }
   return { plan: makePlan(input), input, containers }
+}
+
+const ROLLBACK_PHASES: Readonly<Record<PhaseName, string>> = {
+  build: 'nothing is built: the images are there',
+  push: 'nothing: the engine has the images',
+  migrate_pre: 'nothing: databases are not rolled back',
+  rollout: 'as follows',
+  migrate_post: 'nothing: databases are not rolled back',
+  finalize: 'check that what runs is what was released, and prune',
 }
 
 /** What each phase will do, in one line. */
@@ -62,7 +73,7 @@ function describePhases(project: Project, targets: readonly BuildTarget[]): Reco
     migrate_pre: 'nothing: no databases are configured',
     rollout: 'as follows',
     migrate_post: 'nothing: no databases are configured',
-    finalize: 'check that what runs is what was released',
+    finalize: 'check that what runs is what was released, and prune',
   }
 }
 

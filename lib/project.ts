@@ -10,12 +10,16 @@ import { secretValues } from './render.ts'
 import { classify, type Topology } from './services.ts'
 import { stateFile } from './state.ts'
 
-/** One Compose application and the environment that a command is about. Paths are absolute. */
-export interface Project {
+/** A project folder and the environment that a command is about, without its Compose file. Paths are absolute. */
+export interface Settings {
   readonly directory: string
   readonly config: Config
   readonly environment: Environment
   readonly stateFile: string
+}
+
+/** One Compose application and the environment that a command is about. */
+export interface Project extends Settings {
   readonly source: ComposeSource
   /** as the Compose file says now */
   readonly model: ComposeModel
@@ -40,14 +44,12 @@ export interface ProjectOptions {
  * @throws config (3), not-found (4) for the environment, unreachable (8) without docker compose
  */
 export async function openProject(exec: Exec, options: ProjectOptions): Promise<Project> {
-  const directory = realpathSync(options.directory)
-  const config = await loadConfig(directory)
-  const environment = selectEnvironment(config, options.environment)
+  const settings = await openSettings(options)
+  const { directory, config, environment, stateFile: state } = settings
   const files = config.compose.map((file) => resolve(directory, file))
   const envFiles = environment.env_file.map((file) => resolve(directory, file))
   const { source, model } = await loadNamed(exec, { directory, files, envFiles }, config, environment, options.warn)
   refuseUnknownServices(environment, model)
-  const state = stateFile(directory, options.stateOverride)
   refuseLeakyContexts(model, [
     { path: dirname(state), holds: [state, bundleFolder(state, 'id'), contentFolder(state)] },
     { path: process.execPath, holds: [process.execPath] },
@@ -55,10 +57,7 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   const variables = await resolveVariables(exec, source, environmentFiles(model))
   const jobs = Object.keys(environment.services).filter((name) => environment.services[name]?.job)
   return {
-    directory,
-    config,
-    environment,
-    stateFile: state,
+    ...settings,
     source,
     model,
     topology: classify(model, jobs),
@@ -66,6 +65,14 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
     data: environment.data.map((path) => resolve(directory, path)),
     secrets: secretValues(model, variables),
   }
+}
+
+/** Reads stagecraft.yml of a project folder. @throws config (3), not-found (4) for the environment */
+export async function openSettings(options: Omit<ProjectOptions, 'warn'>): Promise<Settings> {
+  const directory = realpathSync(options.directory)
+  const config = await loadConfig(directory)
+  const environment = selectEnvironment(config, options.environment)
+  return { directory, config, environment, stateFile: stateFile(directory, options.stateOverride) }
 }
 
 /**

@@ -3,17 +3,22 @@ import type { Docker, Image } from './docker.ts'
 import type { Emit, TellOutput } from './events.ts'
 import type { Exec } from './exec.ts'
 import type { Clock } from './gate.ts'
-import type { BuildTarget } from './images.ts'
+import type { BuildTarget, ReleasedImage } from './images.ts'
 import type { Project } from './project.ts'
 import type { Rendering } from './render.ts'
+import type { State } from './state.ts'
 
 /** What the phases of one release work with, and what they find out for each other. */
 export interface Run {
+  readonly kind: 'deploy' | 'rollback'
   readonly project: Project
   /** what is released; once the build phase has begun its files are kept */
   rendering: Rendering
   readonly keepContent: () => Rendering
   readonly targets: readonly BuildTarget[]
+  /** a rollback: the images of its target, by service */
+  readonly released: Readonly<Record<string, ReleasedImage>> | undefined
+  readonly state: State
   readonly serving: ServingRelease | undefined
   /** nothing has been released yet, but containers of the project run */
   readonly adopting: boolean

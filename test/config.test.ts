@@ -44,7 +44,7 @@ function printed(error: unknown): string {
 }
 
 test('loadConfig() gives one local environment where there is no file', async () => {
-  const local = { env_file: [], data: [], services: {} }
+  const local = { env_file: [], data: [], keep: 5, services: {} }
   expect(await loadConfig(folder({}))).toEqual({ project: {}, compose: [], environments: { local } })
 })
 
@@ -72,11 +72,12 @@ environments:
     project: { name: 'shop', registry: 'ghcr.io/acme' },
     compose: ['compose.yaml', 'compose.prod.yaml'],
     environments: {
-      local: { env_file: [], data: [], services: {} },
+      local: { env_file: [], data: [], keep: 5, services: {} },
       prod: {
         env_file: ['.env.prod'],
         compose_project: 'shop_live',
         data: ['./uploads', '/srv/data'],
+        keep: 5,
         services: {
           migrate: { job: true, rollout: {} },
           web: { rollout: { strategy: 'recreate', health_timeout: 120_000, min_ready: 500 } },
@@ -89,7 +90,7 @@ environments:
 })
 
 test('parseConfig() takes a file that says nothing for no file', () => {
-  const empty = { project: {}, compose: [], environments: { local: { env_file: [], data: [], services: {} } } }
+  const empty = { project: {}, compose: [], environments: { local: { env_file: [], data: [], keep: 5, services: {} } } }
   for (const text of ['', '# nothing yet\n', '---\n', '{}', 'project:\n', '\uFEFFproject: {}\n']) {
     expect(parseConfig(text)).toEqual(empty)
   }
@@ -117,15 +118,15 @@ test('parseConfig() knows no keys but its own, at every level, and names all of 
   ).toEqual([
     '1:1: unknown key "a" (known here: project, compose, environments)',
     '2:1: unknown key "b" (known here: project, compose, environments)',
-    '3:20: unknown key "c" (known here: env_file, compose_project, data, services)',
-    '3:26: unknown key "d" (known here: env_file, compose_project, data, services)',
+    '3:20: unknown key "c" (known here: env_file, compose_project, data, keep, services)',
+    '3:26: unknown key "d" (known here: env_file, compose_project, data, keep, services)',
     '3:49: unknown key "jbo" (did you mean "job"?)',
     '3:70: unknown key "min_raedy" (did you mean "min_ready"?)',
   ])
 })
 
 test('parseConfig() does not accept what is not built yet', () => {
-  for (const key of ['hosts: [a]', 'root: /srv', 'keep: 5', 'proxy: {}', 'hooks: {}']) {
+  for (const key of ['hosts: [a]', 'root: /srv', 'proxy: {}', 'hooks: {}']) {
     expect(problems(`environments: {prod: {${key}}}`)).toHaveLength(1)
   }
   expect(problems('databases: {}')).toHaveLength(1)
@@ -147,6 +148,8 @@ test('parseConfig() says what a value must be and what it is', () => {
     'environments: []': '1:15: must be a mapping, not a list',
     'environments: {"../x": {}}':
       '1:16: must be an environment name (lower-case letters, digits, - and _; at most 63), not "../x"',
+    'environments: {p: {keep: -1}}': '1:26: must be a whole number from 0 to 1000',
+    'environments: {p: {keep: all}}': '1:26: must be a whole number from 0 to 1000, not "all"',
     'environments: {p: {services: {w: {job: yes}}}}': '1:40: must be true or false, not "yes"',
     'environments: {p: {services: {w: {rollout: {min_ready: 5}}}}}':
       '1:56: must be a duration such as 500ms, 60s, 5m or 1h, not 5',
@@ -241,7 +244,7 @@ function selectError(config: Omit<Config, 'file'>, name?: string): StagecraftErr
 }
 
 test('selectEnvironment() takes the one that is named, or the only one', () => {
-  expect(selectEnvironment(three, 'prod')).toEqual({ name: 'prod', env_file: [], data: ['d'], services: {} })
+  expect(selectEnvironment(three, 'prod')).toEqual({ name: 'prod', env_file: [], data: ['d'], keep: 5, services: {} })
   expect(selectEnvironment(one, undefined).name).toBe('live')
 })
 

@@ -124,6 +124,10 @@ describe('a deploy that succeeds', () => {
           project.engine.containersOf('shop').map(({ service, hash }) => [service, hash]),
         ),
         switched_at: new Date(project.engine.clock.now()).toISOString(),
+        actor: { user: expect.any(String), machine: expect.any(String), directory: project.folder },
+        services: {},
+        tags: [{ tag: 'shop-web:v1', id: project.engine.state.tags['shop-web:v1'] ?? '' }],
+        plan: expect.objectContaining({ version: 'v1', serving: null }),
         images: ['cache', 'db', 'job', 'web'],
         phases: [...PHASES],
       },
@@ -148,6 +152,7 @@ describe('a deploy that succeeds', () => {
       .map((name) => [name, statSync(join(folder, name)).mode & 0o777])
     expect(modes).toEqual([
       ['compose.json', 0o600],
+      ['events.jsonl', 0o600],
       ['release.json', 0o600],
     ])
     expect(statSync(folder).mode & 0o777).toBe(0o700)

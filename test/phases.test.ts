@@ -69,9 +69,10 @@ describe('runPhases()', () => {
         await clock.sleep(1500)
         return work[name]?.() ?? `did ${name}`
       }
-      return { name, run }
+      return { name, deploy: run, rollback: run }
     })
     const run = {
+      kind: 'deploy',
       clock,
       emit: (event: Event) => events.push(event),
       docker: { mask: (text: string) => text },

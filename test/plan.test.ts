@@ -45,6 +45,7 @@ function inputOf(situation: Situation): PlanInput {
       name: 'local',
       env_file: [],
       data: [],
+      keep: 5,
       services: Object.fromEntries(
         Object.entries(settings).map(([name, setting]) => [name, { rollout: {}, ...setting }]),
       ),

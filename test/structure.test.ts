@@ -20,7 +20,7 @@ const LAYERS = [
     'lib/{plan,plan-differences,plan-model,plan-networks,plan-ports,plan-service,arguments,config-schema,config-check}.ts',
   ],
   ['pure', 'lib/{release-id,find-release,state-format,state-print,state-text}.ts'],
-  ['use cases', 'lib/{deploy,project}.ts'],
+  ['use cases', 'lib/{deploy,project,release,rollback}.ts'],
   ['use cases', 'lib/phases/**/*.ts'],
   ['commands', 'lib/commands/**/*.ts'],
   ['effects', 'lib/*.ts'],

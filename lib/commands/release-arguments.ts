@@ -1,19 +1,22 @@
 import type { Context } from '../cli.ts'
-import type { World } from '../deploy.ts'
 import { exec } from '../exec.ts'
 import { openProject, type Project } from '../project.ts'
+import type { World } from '../release.ts'
 import { untilSignal } from '../signals.ts'
 import type { PhaseName } from '../state.ts'
 import { resolveVersion, type Version } from '../version.ts'
 
+/** The environment that a command acts on. */
+export const environmentArgument = {
+  type: 'string',
+  valueHint: 'name',
+  description: 'environment (may be left out when there is one)',
+  env: 'STAGECRAFT_ENV',
+} as const
+
 /** The flags of every command that is about what a release would be. */
 export const releaseArgs = {
-  env: {
-    type: 'string',
-    valueHint: 'name',
-    description: 'environment (may be left out when there is one)',
-    env: 'STAGECRAFT_ENV',
-  },
+  env: environmentArgument,
   version: {
     type: 'string',
     valueHint: 'version',
@@ -34,9 +37,17 @@ export async function openRelease(
     stateOverride: context.stateOverride,
     warn: (message) => context.report.emit({ type: 'warning', message }),
   })
-  const { emit } = context.report
   context.report.addSecrets(project.secrets)
+  return { project, version, world: openWorld(context) }
+}
+
+/** Connects the library to the outside world. */
+export function openWorld(context: Context): World {
+  const { emit } = context.report
   const tell = context.verbose ? (phase: PhaseName, line: string) => emit({ type: 'output', phase, line }) : undefined
   const clock = { now: context.clock, sleep: (ms: number) => Bun.sleep(ms) }
-  return { project, version, world: { exec, clock, emit, tell, signal: untilSignal() } }
+  // Bun's os.userInfo() says `unknown` (1.4)
+  const { SUDO_USER, USER, LOGNAME } = context.env
+  const user = SUDO_USER || USER || LOGNAME || `uid ${process.getuid?.()}`
+  return { exec, clock, emit, tell, user, signal: untilSignal() }
 }

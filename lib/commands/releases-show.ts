@@ -1,8 +1,9 @@
-import { type Bundle, readBundle } from '../bundle.ts'
+import { type Bundle, readBundle, servingBundle } from '../bundle.ts'
 import { command } from '../cli.ts'
 import { formatTime, plainLine, table } from '../format.ts'
 import { statusOf, statusText } from '../release-status.ts'
 import { errorLines, phaseLine } from '../report-lines.ts'
+import { whyNoTarget } from '../rollback-target.ts'
 import { PHASES, type Release } from '../state.ts'
 import {
   environmentArg,
@@ -35,10 +36,15 @@ export default command({
     const release = state.findRelease(id, env)
     const bundle = readBundle(state.file, release.id)
     const details = bundle === undefined ? {} : { details: detailsJson(bundle) }
-    context.report.result('release', { release: releaseJson(release, currents), ...details }, () => [
-      ...recordLines(release, currents.has(release.id)),
+    const { environment } = release
+    const serving = servingBundle(state.file, state.listReleases({ environment }))
+    const obstacle = whyNoTarget({ state, environment, serving }, release)
+    const rollback = { rollback: obstacle === undefined ? { possible: true } : { possible: false, why: obstacle } }
+    context.report.result('release', { release: releaseJson(release, currents), ...rollback, ...details }, () => [
+      ...recordLines(release, currents.has(release.id), bundle, obstacle),
       '',
       ...PHASES.map((phase) => historyLine(release, phase, bundle)),
+      ...changeLines(bundle),
       ...imageLines(bundle),
       ...(bundle?.error === undefined
         ? []
@@ -48,11 +54,19 @@ export default command({
 })
 
 /** The part of a bundle that others may rely on. */
-function detailsJson({ project, phases, images, switched_at, error }: Bundle): object {
-  return { project, phases, images, ...(switched_at ? { switched_at } : {}), ...(error ? { error } : {}) }
+function detailsJson(bundle: Bundle): object {
+  const { project, phases, images, switched_at, error, actor, plan, rollback_to } = bundle
+  const optional = { switched_at, error, actor, rollback_to, changes: plan?.services }
+  return { project, phases, images, ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value)) }
 }
 
-function recordLines(release: Release, current: boolean): string[] {
+function recordLines(
+  release: Release,
+  current: boolean,
+  bundle: Bundle | undefined,
+  obstacle: string | undefined,
+): string[] {
+  const actor = bundle?.actor
   return table([
     ['release', release.id],
     ['environment', plainLine(release.environment)],
@@ -60,7 +74,13 @@ function recordLines(release: Release, current: boolean): string[] {
     ...(release.commit_sha === '' ? [] : [['commit', plainLine(release.commit_sha)]]),
     ['status', statusText(statusOf(release)) + (current ? ', current' : '')],
     ['started', formatTime(release.timestamp)],
+    ...(actor === undefined ? [] : [['by', plainLine(`${actor.user}@${actor.machine}, from ${actor.directory}`)]]),
     ...(release.previous_id === undefined ? [] : [['previous', release.previous_id]]),
+    ...(bundle?.rollback_to === undefined ? [] : [['puts back', bundle.rollback_to]]),
+    [
+      'rollback',
+      obstacle === undefined ? `stagecraft rollback --to-release ${release.id}` : `not to this one: ${obstacle}`,
+    ],
   ])
 }
 
@@ -68,6 +88,12 @@ function historyLine(release: Release, phase: (typeof PHASES)[number], bundle: B
   const record = bundle?.phases[phase]
   const duration = record === undefined ? {} : { duration_ms: record.duration_ms }
   return phaseLine({ phase, status: plainLine(release.phases[phase]), ...duration }, plainLine(record?.note ?? ''))
+}
+
+/** What it did to each service, against what served before. */
+function changeLines(bundle: Bundle | undefined): string[] {
+  const changed = bundle?.plan?.services.filter(({ action }) => action !== 'unchanged') ?? []
+  return changed.length === 0 ? [] : ['', ...table(changed.map(({ service, action, why }) => [service, action, why]))]
 }
 
 function imageLines(bundle: Bundle | undefined): string[] {

@@ -3,11 +3,17 @@ import { errorText, StagecraftError, withHint } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { PHASES, type PhaseName, type PhaseStatus, type Release, type State } from '../state.ts'
 
-/** A phase as the loop sees it: it returns one line that says what it did, or why there was nothing to do. */
+/** What a phase does; it returns one line that says what it did, or why there was nothing to do. */
+export type PhaseWork = (run: Run) => Promise<string>
+
+/** A phase, and what it does in a deploy and in a rollback. */
 export interface Phase {
   readonly name: PhaseName
-  readonly run: (run: Run) => Promise<string>
+  readonly deploy: PhaseWork
+  readonly rollback: PhaseWork
 }
+
+export type SixPhases = readonly Phase[]
 
 /**
  * Runs the phases in order: `running`, the work, `completed`. The first failure is written `failed`, and every later
@@ -32,7 +38,7 @@ export async function runPhases(
     run.emit({ type: 'phase', phase: phase.name, status: 'running' })
     try {
       stopIfAsked(run, signalled())
-      const note = await phase.run(run)
+      const note = await phase[run.kind](run)
       run.save({ phases: { ...run.bundle.phases, [phase.name]: record(note) } })
       state.updatePhase(release.id, phase.name, 'completed')
       run.emit({ type: 'phase', phase: phase.name, status: 'completed', duration_ms: record().duration_ms, note })

@@ -2,3 +2,8 @@
 export async function migrate(): Promise<string> {
   return 'no databases are configured'
 }
+
+/** A rollback changes no database: what later releases did to it stays. */
+export async function leaveDatabases(): Promise<string> {
+  return 'databases are not rolled back'
+}

@@ -1,4 +1,4 @@
-import { pullImages, pushImages } from '../builds.ts'
+import { pullImages, pushImages, registryTag } from '../builds.ts'
 import { inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { imageNames, imagesToPull } from '../images.ts'
@@ -12,6 +12,8 @@ export async function push(run: Run): Promise<string> {
   if (registry !== undefined && targets.length > 0) {
     const digests = await pushImages(run, registry)
     run.digests = digests
+    const pushed = (run.bundle.tags ?? []).map(({ tag, id }) => ({ tag: registryTag(registry, tag), id }))
+    run.save({ tags: [...(run.bundle.tags ?? []), ...pushed] })
     notes.push(`pushed ${targets.length} to ${registry}`)
   } else notes.push('nothing to push: the engine that built the images runs them')
   const names = imageNames(project.model, targets)
@@ -27,4 +29,9 @@ export async function push(run: Run): Promise<string> {
         hint: 'Its pull_policy is `never`: build or load the image first.',
       })
   return notes.join('; ')
+}
+
+/** A rollback runs the images where they are. */
+export async function keepPushed(): Promise<string> {
+  return 'nothing to push: the engine has the images'
 }

@@ -49,7 +49,7 @@ async function recordTarget(run: Run, planning: Planning): Promise<Stage> {
     const digest = run.digests[service]
     return [service, digest === undefined ? image : { ...image, digest }] as const
   })
-  run.save({ images: Object.fromEntries(withDigests), topology, content: run.rendering.content })
+  run.save({ images: Object.fromEntries(withDigests), topology, content: run.rendering.content, plan: planning.plan })
   return { model, modelFile: modelFile(stateFile, run.bundle.id), directory }
 }
 

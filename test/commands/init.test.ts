@@ -192,10 +192,11 @@ describe('configTemplate()', () => {
       project: { name: 'shop', registry: 'ghcr.io/acme' },
       compose: ['compose.yaml'],
       environments: {
-        local: { env_file: [], data: [], services: {} },
+        local: { env_file: [], data: [], keep: 5, services: {} },
         prod: {
           env_file: ['.env.prod'],
           data: ['./uploads'],
+          keep: 5,
           services: {
             db: { rollout: { strategy: 'hold' } },
             web: { rollout: { strategy: 'recreate', health_timeout: 60_000 } },

@@ -13,11 +13,12 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Bundle, readBundle } from '../../lib/bundle.ts'
 import { type ComposeModel, unescapeDollars } from '../../lib/compose.ts'
-import { deploy, planDeploy, type World } from '../../lib/deploy.ts'
+import { deploy, planDeploy } from '../../lib/deploy.ts'
 import { StagecraftError } from '../../lib/errors.ts'
 import type { Event, TellOutput } from '../../lib/events.ts'
 import type { Plan } from '../../lib/plan.ts'
 import { openProject, type Project } from '../../lib/project.ts'
+import type { World } from '../../lib/release.ts'
 import { openState, type Release } from '../../lib/state.ts'
 import { FakeEngine } from './fake-engine.ts'
 
@@ -58,7 +59,7 @@ export class FakeProject {
 
   world(emit: (event: Event) => void = () => {}, signal = new AbortController().signal): World {
     const tell: TellOutput = (phase, line) => emit({ type: 'output', phase, line })
-    return { exec: this.engine.exec, clock: this.engine.clock, emit, tell, signal }
+    return { exec: this.engine.exec, clock: this.engine.clock, emit, tell, user: 'tester', signal }
   }
 
   async plan(version = 'next'): Promise<Plan> {

@@ -1,0 +1,118 @@
+import * as fs from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type Bundle, bundleFolder, contentFolder, readBundle } from './bundle.ts'
+import type { Docker } from './docker.ts'
+import { errnoOf, StagecraftError } from './errors.ts'
+import { isComplete } from './find-release.ts'
+import { contentTag } from './images.ts'
+import type { Release, State } from './state.ts'
+
+/** What can go, and what must stay (spec/core/bundle.md). Nothing here is decided by age or by what seems unused. */
+export interface PrunePlan {
+  /** releases whose bundles go, oldest first */
+  readonly bundles: readonly string[]
+  /** tags that no bundle that stays names, with the id that they must still have */
+  readonly tags: readonly { readonly tag: string; readonly id: string }[]
+}
+
+export interface Pruned {
+  readonly bundles: readonly string[]
+  readonly tags: readonly string[]
+  /** content entries that no bundle names any more */
+  readonly content: readonly string[]
+}
+
+/** @param keep completed releases that stay besides the current one @param serving the release that serves, if one does */
+export function planPrune(state: State, environment: string, keep: number, serving: string | undefined): PrunePlan {
+  const releases = state.listReleases({ environment })
+  const kept = keptReleases(releases, keep, serving)
+  const oldest = releases.findLast(({ id }) => kept.has(id))
+  const bundles = new Map(releases.map(({ id }) => [id, readBundle(state.file, id)]))
+  const others = state.listReleases().filter((release) => release.environment !== environment)
+  const staying = [
+    ...releases.filter(({ id }) => kept.has(id)).map(({ id }) => bundles.get(id)),
+    ...others.map(({ id }) => readBundle(state.file, id)),
+  ]
+  const named = new Set(staying.flatMap((bundle) => tagsOf(bundle).map(({ tag }) => tag)))
+  const goes = ({ id }: Release) => !kept.has(id) && (oldest === undefined || id < oldest.id)
+  // A failed attempt is no target: its images can go, but its bundle says what went wrong, as long as its neighbours stay.
+  const loose = releases.filter(({ id }) => !kept.has(id)).flatMap(({ id }) => tagsOf(bundles.get(id)))
+  const tags = new Map(loose.filter(({ tag }) => !named.has(tag)).map((entry) => [entry.tag, entry]))
+  return {
+    bundles: releases
+      .filter((release) => goes(release) && bundles.get(release.id))
+      .map(({ id }) => id)
+      .toReversed(),
+    tags: [...tags.values()].toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
+  }
+}
+
+/** The serving and the current release, the last `keep` completed ones before, and what another run may be working on. */
+function keptReleases(releases: readonly Release[], keep: number, serving: string | undefined): Set<string> {
+  const complete = releases.filter(isComplete).map(({ id }) => id)
+  const busy = releases.filter(({ phases }) => Object.values(phases).includes('running')).map(({ id }) => id)
+  const ofServing = complete.includes(serving ?? '') ? 0 : 1 // while it is in finalize, it is not complete yet
+  return new Set([
+    ...busy,
+    ...(serving === undefined ? [] : [serving]),
+    ...complete.slice(0, keep + 1 - ofServing),
+    ...complete.slice(0, 1),
+  ])
+}
+
+/** The tags that a release gave on this engine: by content, by version, and in a registry's name. */
+function tagsOf(bundle: Bundle | undefined): readonly { readonly tag: string; readonly id: string }[] {
+  if (bundle === undefined) return []
+  const byContent = Object.entries(bundle.images).map(([service, { id }]) => {
+    return { tag: contentTag(bundle.project, service, id), id }
+  })
+  return [...byContent, ...(bundle.tags ?? [])]
+}
+
+/** Does what the plan says. Images go with their last tag; one that a container uses stays. */
+export async function prune(docker: Docker, state: State, plan: PrunePlan): Promise<Pruned> {
+  const tags: string[] = []
+  const present = plan.tags.length === 0 ? new Map() : await listTags(docker)
+  for (const { tag, id } of plan.tags)
+    if (present.get(tag) === id && (await docker.try(['rmi', tag])).code === 0) tags.push(tag)
+  for (const id of plan.bundles) removeTree(bundleFolder(state.file, id))
+  return { bundles: plan.bundles, tags, content: removeContent(state) }
+}
+
+async function listTags(docker: Docker): Promise<Map<string, string>> {
+  const format = '{{.Repository}}:{{.Tag}} {{.ID}}'
+  const list = await docker.run('list images', ['image', 'ls', '--no-trunc', '--format', format], { timeout: 60_000 })
+  return new Map(list.stdout.split('\n').map((line) => line.split(' ') as [string, string])) // two words a line
+}
+
+/** Content is shared by all environments of this state: it goes when no bundle of any of them names it. */
+function removeContent(state: State): string[] {
+  const named = new Set(
+    state.listReleases().flatMap(({ id }) => readBundle(state.file, id)?.content.map(({ hash }) => hash) ?? []),
+  )
+  const folder = contentFolder(state.file)
+  const entries = fs.existsSync(folder) ? fs.readdirSync(folder) : []
+  const loose = entries.filter((name) => /^[0-9a-f]{32}$/.test(name) && !named.has(name))
+  for (const name of loose) removeTree(join(folder, name))
+  return loose.toSorted()
+}
+
+/** Content keeps its modes, and what is in a read-only folder can only be removed once it is not. */
+function removeTree(path: string): void {
+  try {
+    unlock(path)
+    fs.rmSync(path, { recursive: true, force: true })
+  } catch (error) {
+    throw new StagecraftError('state', `Cannot remove ${path}: ${errnoOf(error) ?? String(error)}`, {
+      cause: error,
+      hint: `Make ${dirname(path)} writable, then run \`stagecraft prune\`.`,
+    })
+  }
+}
+
+function unlock(path: string): void {
+  const stat = fs.lstatSync(path, { throwIfNoEntry: false })
+  if (!stat?.isDirectory()) return
+  fs.chmodSync(path, 0o700)
+  for (const name of fs.readdirSync(path)) unlock(join(path, name))
+}

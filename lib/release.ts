@@ -1,0 +1,138 @@
+import { hostname } from 'node:os'
+import { dirname } from 'node:path'
+import { appendEvent, type Bundle, type ServingRelease, writeBundle } from './bundle.ts'
+import { type Docker, enginePlatform, listContainers, openDocker } from './docker.ts'
+import { errnoOf, StagecraftError } from './errors.ts'
+import type { Emit, TellOutput } from './events.ts'
+import type { Exec } from './exec.ts'
+import type { Clock } from './gate.ts'
+import type { BuildTarget } from './images.ts'
+import { createMask, maskJson } from './mask.ts'
+import { SIX_PHASES } from './phases/index.ts'
+import { runPhases } from './phases/loop.ts'
+import type { Project } from './project.ts'
+import type { Rendering } from './render.ts'
+import type { Run } from './run.ts'
+import type { Release, State } from './state.ts'
+import type { Version } from './version.ts'
+
+/** The outside world, as a release needs it. */
+export interface World {
+  readonly exec: Exec
+  readonly clock: Clock
+  readonly emit: Emit
+  readonly tell?: TellOutput | undefined
+  /** who is doing this */
+  readonly user: string
+  /** asks to stop: its reason is the number of a signal */
+  readonly signal: AbortSignal
+}
+
+/** What is to be released, whether it was just read from the Compose file or put together long ago. */
+export interface Order {
+  readonly project: Project
+  readonly version: Version
+  readonly state: State
+  readonly serving: ServingRelease | undefined
+  readonly rendering: Rendering
+  /** keeps the content files as they are now */
+  readonly keepContent: () => Rendering
+  readonly targets: readonly BuildTarget[]
+  /** a rollback: the release to put back */
+  readonly target?: ServingRelease
+}
+
+/** Docker, as the work of a release uses it: a signal ends its commands. @throws unreachable (8) */
+export async function reachDocker(project: Pick<Project, 'secrets'>, world: World): Promise<Docker> {
+  const docker = openDocker(world.exec, createMask(project.secrets), world.signal)
+  await enginePlatform(docker).catch((error: unknown) => {
+    const signal = signalOf(world)
+    throw signal === undefined ? error : endedBeforeRelease(signal)
+  })
+  return docker
+}
+
+/**
+ * Makes a release and takes it through its six phases.
+ * @throws what the first phase that failed threw; the release is recorded either way
+ */
+export async function carryOut(order: Order, docker: Docker, world: World): Promise<Release> {
+  const { project, state, serving } = order
+  const adopting = serving === undefined && (await listContainers(docker, project.model.name)).length > 0
+  const release = state.createRelease({ environment: project.environment.name, ...order.version })
+  const emit = recording(order, release, docker, world)
+  const { id, version, environment } = release
+  const run: Run = {
+    ...order,
+    kind: order.target ? 'rollback' : 'deploy',
+    released: order.target?.bundle.images,
+    adopting,
+    exec: world.exec,
+    docker,
+    restoring: openDocker(world.exec, docker.mask),
+    clock: world.clock,
+    emit,
+    tell: world.tell,
+    images: new Map(),
+    digests: {},
+    bundle: newBundle(order, release, world.user),
+    save(changes) {
+      const next = { ...run.bundle, ...changes }
+      saveBundle(project.stateFile, next)
+      run.bundle = next // what could not be written is not so: the commit point above all
+    },
+  }
+  emit({ type: 'release', id, version, environment, project: project.model.name })
+  await runPhases(SIX_PHASES, run, release, state, () => signalOf(world))
+  return state.getRelease(id) ?? release
+}
+
+export function signalOf({ signal }: World): number | undefined {
+  return signal.aborted ? Number(signal.reason) : undefined
+}
+
+/** Events are told, and written to the release's history once it has a folder. */
+function recording(order: Order, { id }: Release, { mask }: Docker, world: World): Emit {
+  const early: { at: number; event: unknown }[] = []
+  return (event) => {
+    world.emit(event)
+    early.push({ at: world.clock.now(), event: maskJson(event, mask) })
+    try {
+      while (early[0]) {
+        appendEvent(order.project.stateFile, id, early[0].at, early[0].event)
+        early.shift()
+      }
+    } catch {
+      // there is no folder yet, or no room: the record of phases in release.json is what counts
+    }
+  }
+}
+
+function endedBeforeRelease(signal: number): StagecraftError {
+  const hint = 'Nothing has been done, and no release was made.'
+  return new StagecraftError('failed', `Cannot start the release: ended by signal ${signal}`, { signal, hint })
+}
+
+function newBundle({ project, serving, target }: Order, release: Release, user: string): Bundle {
+  const { id, environment, version, commit_sha } = release
+  const { topology, model } = project
+  return {
+    ...{ v: 1, id, environment, version, commit_sha, project: model.name, topology },
+    ...{ phases: {}, images: {}, content: [], config_hashes: {} },
+    actor: { user, machine: hostname(), directory: project.directory },
+    services: project.environment.services,
+    ...(serving ? { served_before: serving.bundle.id } : {}),
+    ...(target ? { rollback_to: target.bundle.id } : {}),
+  }
+}
+
+function saveBundle(stateFile: string, bundle: Bundle): void {
+  try {
+    writeBundle(stateFile, bundle)
+  } catch (error) {
+    throw new StagecraftError('state', `Cannot write release ${bundle.id}: ${errnoOf(error) ?? String(error)}`, {
+      cause: error,
+      hint: `Make ${dirname(stateFile)} writable, with room left, then deploy again.`,
+    })
+  }
+}

@@ -1,0 +1,127 @@
+import { findServing, readBundle, type ServingRelease } from './bundle.ts'
+import { type Docker, inspectImages } from './docker.ts'
+import { StagecraftError } from './errors.ts'
+import type { ReleasedImage } from './images.ts'
+import type { Plan } from './plan.ts'
+import { planRollout } from './planning.ts'
+import type { Project, Settings } from './project.ts'
+import { carryOut, type Order, reachDocker, type World } from './release.ts'
+import { secretValues } from './render.ts'
+import { chooseTarget, type RollbackRequest } from './rollback-target.ts'
+import { openState, type Release } from './state.ts'
+
+/** A rollback that is ready to go: what it puts back, and what it leaves as it is. */
+export interface Rollback {
+  readonly order: Order
+  readonly target: ServingRelease
+  /** migrations that ran in releases after the target; a rollback does not undo them */
+  readonly migrations: readonly { readonly release: string; readonly name: string }[]
+}
+
+/**
+ * Chooses the release to put back. Reads its bundle, and neither the Compose file nor an env file of today.
+ * @throws not-found (4)
+ */
+export function prepareRollback(settings: Settings, request: RollbackRequest, world: World): Rollback {
+  const { environment, stateFile } = settings
+  const state = openState(stateFile, { clock: () => world.clock.now() })
+  const releases = state.listReleases({ environment: environment.name })
+  const serving = findServing(stateFile, releases)
+  const target = chooseTarget({ state, environment: environment.name, serving: serving?.bundle }, request)
+  const { version, commit_sha, content } = target.bundle
+  const rendering = { model: target.model, content, data: [] }
+  const project = projectOf(settings, target, serving)
+  const order = { project, version: { version, commit_sha }, state, serving, target, rendering, targets: [] }
+  return {
+    order: { ...order, keepContent: () => rendering },
+    target,
+    migrations: migrationsSince(stateFile, releases, target.bundle.id),
+  }
+}
+
+/** What the rollback would do. Reads; writes nothing, anywhere. @throws not-found (4) for an image that is gone */
+export async function planRollback({ order, target }: Rollback, world: World): Promise<Plan> {
+  const docker = await reachDocker(order.project, world)
+  for (const [service, image] of await missingImages(docker, target))
+    if (remoteName(image) === undefined) throw imageGone(target, service, image)
+  const { version } = order.version
+  const released = target.bundle.images
+  return (await planRollout({ ...order, released, images: new Map(), docker, exec: world.exec, version })).plan
+}
+
+/**
+ * Makes a release of the target's bundle. An image that the engine lacks is fetched by its digest first.
+ * @throws not-found (4) before a release is made, where an image is nowhere to be had
+ */
+export async function rollback({ order, target }: Rollback, world: World): Promise<Release> {
+  const docker = await reachDocker(order.project, world)
+  for (const [service, image] of await missingImages(docker, target)) await fetchImage(docker, target, service, image)
+  return carryOut(order, docker, world)
+}
+
+/** The project as it was: its model, order and settings come from the bundle. Only a `hold` of today counts as well. */
+function projectOf(settings: Settings, target: ServingRelease, serving: ServingRelease | undefined): Project {
+  const { model, bundle } = target
+  const services = { ...bundle.services, ...settings.environment.services }
+  const secrets = [target, serving].flatMap((release) => (release ? secretValues(release.model, {}) : []))
+  return {
+    ...settings,
+    environment: { ...settings.environment, services },
+    source: { directory: settings.directory, files: [], envFiles: [], project: model.name },
+    model,
+    topology: bundle.topology,
+    variables: {},
+    data: [],
+    secrets,
+  }
+}
+
+function migrationsSince(stateFile: string, releases: readonly Release[], id: string) {
+  const later = releases
+    .slice(
+      0,
+      releases.findIndex((release) => release.id === id),
+    )
+    .toReversed()
+  return later.flatMap((release) =>
+    (readBundle(stateFile, release.id)?.migrations ?? []).map((name) => ({ release: release.id, name })),
+  )
+}
+
+async function missingImages(docker: Docker, { bundle }: ServingRelease): Promise<[string, ReleasedImage][]> {
+  const present = await inspectImages(docker, [...new Set(Object.values(bundle.images).map(({ id }) => id))])
+  return Object.entries(bundle.images).filter(([, { id }]) => !present.has(id))
+}
+
+/** @returns where a registry has exactly this image. */
+function remoteName({ digest, reference }: ReleasedImage): string | undefined {
+  return digest ?? (reference.includes('@sha256:') ? reference : undefined)
+}
+
+async function fetchImage(
+  docker: Docker,
+  target: ServingRelease,
+  service: string,
+  image: ReleasedImage,
+): Promise<void> {
+  const remote = remoteName(image)
+  const pulled = remote === undefined ? undefined : await docker.try(['pull', remote])
+  const found = pulled?.code === 0 ? await inspectImages(docker, [image.id]) : undefined
+  if (!found?.has(image.id)) throw imageGone(target, service, image, pulled?.stderr.trim())
+}
+
+function imageGone(
+  { bundle }: ServingRelease,
+  service: string,
+  image: ReleasedImage,
+  detail?: string | undefined,
+): StagecraftError {
+  const where = remoteName(image)
+  const looked =
+    where === undefined ? 'and no registry had it when it was released' : `and in the registry, as ${where}`
+  return new StagecraftError(
+    'not-found',
+    `Cannot roll back to ${bundle.id} (${bundle.version}): the image of ${service} is gone (${image.name})`,
+    { detail, hint: `Looked on the engine, as ${image.id.slice(0, 19)}, ${looked}. Nothing has been changed.` },
+  )
+}
