@@ -95,13 +95,6 @@ test('a container that ends at once', async () => {
   expect(stderr).toMatch(/last log lines:\n(.|\n)*cannot open \/etc\/app\.conf/)
 })
 
-test('a container that ends at once with 0 was not deployed either', async () => {
-  writeApp(folder, withWeb({ command: shell('echo nothing to do') }))
-  const stderr = await fails('v-zero', 'rollout', ['web'])
-  expect(stderr).toContain('Cannot start web: it ended with exit code 0')
-  expect(stderr).toContain('job: true')
-})
-
 test('a container that crashes again and again', async () => {
   const script = 'echo "attempt"; sleep 0.1; echo "no route to the database" >&2; exit 1'
   writeApp(folder, withWeb({ command: shell(script), restart: 'always' }, { web: { rollout: { min_ready: '3s' } } }))
@@ -118,13 +111,6 @@ test('a container that never gets healthy', async () => {
   expect(stderr).toContain('Cannot start web: it has not become healthy after 3 s')
   expect(stderr).toContain('last health output: still warming up')
   expect(stderr).toMatch(/last log lines:\n(.|\n)*waiting for the cache/)
-})
-
-test('a container whose healthcheck says no is not waited for', async () => {
-  const healthcheck = { test: ['CMD-SHELL', 'echo broken; exit 1'], interval: '1s', retries: 1 }
-  writeApp(folder, withWeb({ healthcheck }))
-  const stderr = await fails('v-unhealthy', 'rollout', ['web'])
-  expect(stderr).toContain('Cannot start web: its healthcheck says unhealthy')
 })
 
 test('a program that is not in the image', async () => {

@@ -133,25 +133,6 @@ test('service names at the edges of what Compose permits are deployed, changed a
   expect((await names.containers()).map(({ service }) => service)).toEqual(['--help'])
 })
 
-test('services whose names differ in case only are built apart', async () => {
-  const cased = h1.folder('cased')
-  try {
-    for (const word of ['upper', 'lower']) cased.write(`${word}/Dockerfile`, `FROM busybox:1\nENV WORD=${word}\n`)
-    const service = (word: string) => ({ build: `./${word}`, command: ['sleep', '1d'], ...QUICK_STOP })
-    writeApp(cased, { services: { Web: service('upper'), web: service('lower') } })
-    await deploy(cased, 'v1')
-    for (const [name, word] of [
-      ['Web', 'upper'],
-      ['web', 'lower'],
-    ] as const) {
-      const { stdout } = await cased.docker(['compose', 'exec', '-T', name, 'sh', '-c', 'echo $WORD'])
-      expect(stdout).toBe(`${word}\n`)
-    }
-  } finally {
-    await cased.cleanUp()
-  }
-})
-
 describe('refused with a clear error, and nothing is written', () => {
   const CASES = [
     ['a service name that Compose refuses', '{"services": {"a b": {"image": "busybox:1"}}}', 3],
