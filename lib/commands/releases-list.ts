@@ -5,6 +5,9 @@ import { statusOf, statusText } from '../release-status.ts'
 import type { Release } from '../state.ts'
 import { environmentArg, openHistory, releaseJson, requireEnvironment } from './release-history.ts'
 
+/** More than anybody reads; a long history would scroll the newest out of sight. */
+const DEFAULT_LIMIT = 100
+
 const NONE = 'No releases yet. The first one: stagecraft deploy'
 
 export default command({
@@ -14,10 +17,10 @@ export default command({
   reads: true,
   args: {
     env: environmentArg,
-    limit: { type: 'string', valueHint: 'n', description: 'only that many, the newest' },
+    limit: { type: 'string', valueHint: 'n', description: 'only that many, the newest (default: 100; --json: all)' },
   },
   examples: [
-    ['stagecraft releases list', 'all of them'],
+    ['stagecraft releases list', 'the newest hundred'],
     ['stagecraft releases list --env prod --limit 10', 'the ten newest of prod'],
   ],
   exits: [
@@ -25,13 +28,17 @@ export default command({
     [9, 'the state cannot be read'],
   ],
   async run({ env, limit }, context) {
-    const most = limit === undefined ? undefined : parseLimit(limit)
+    const json = context.report.mode === 'json'
+    const most = limit === undefined ? (json ? undefined : DEFAULT_LIMIT) : parseLimit(limit)
     const { releases, currents } = openHistory(context)
     if (env !== undefined) await requireEnvironment(env, releases, context.directory)
     const wanted = env === undefined ? releases : releases.filter(({ environment }) => environment === env)
     const listed = wanted.slice(0, most)
-    const value = { releases: context.report.mode === 'json' ? listed.map((one) => releaseJson(one, currents)) : [] }
-    context.report.result('releases', value, () => listLines(listed, currents))
+    const value = { releases: json ? listed.map((one) => releaseJson(one, currents)) : [] }
+    context.report.result('releases', value, () => [
+      ...listLines(listed, currents),
+      ...olderLine(wanted.length - listed.length, wanted.length),
+    ])
   },
 })
 
@@ -52,4 +59,8 @@ function listLines(releases: readonly Release[], currents: ReadonlySet<string>):
     formatTime(release.timestamp),
   ])
   return table([['  ID', 'ENVIRONMENT', 'VERSION', 'STATUS', 'STARTED'], ...rows])
+}
+
+function olderLine(older: number, all: number): string[] {
+  return older === 0 ? [] : [`  ${older} older: stagecraft releases list --limit ${all}`]
 }

@@ -44,6 +44,17 @@ describe('stagecraft releases list', () => {
     expect([exit, stderr]).toEqual([0, ''])
   })
 
+  test('prints the newest hundred, and says how many are older', async () => {
+    project(HISTORY)
+    expectGolden('commands/releases.md', 'older', (await releases('list', '--limit', '1')).stdout)
+    const id = (n: number) => `rel-20261122-${String(100_000_000 + n)}`
+    project(Array.from({ length: 102 }, (_, n) => release(id(n), 'prod', `v${n}`, COMPLETED)))
+    const [text, json] = await Promise.all([releases('list'), releases('list', '--json')])
+    expect(text.stdout.match(/rel-/g)).toHaveLength(100)
+    expect(text.stdout).toEndWith('\n  2 older: stagecraft releases list --limit 102\n')
+    expect(JSON.parse(json.stdout.split('\n')[0] ?? '').releases).toHaveLength(102)
+  })
+
   test('prints one environment, and no more than --limit', async () => {
     project(HISTORY)
     const [prod, one, none] = await Promise.all([
