@@ -1,10 +1,11 @@
 import { contentFolder, findServing } from './bundle.ts'
-import { inspectImages } from './docker.ts'
+import { enginePlatform, inspectImages } from './docker.ts'
 import { buildTargets, imageNames } from './images.ts'
-import type { Plan } from './plan.ts'
+import type { Plan, PlanInput } from './plan.ts'
+import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
 import { planRollout } from './planning.ts'
 import type { Project } from './project.ts'
-import { carryOut, type Order, reachDocker, type World } from './release.ts'
+import { beforeRelease, carryOut, type Order, openReleaseDocker, type World } from './release.ts'
 import { type Rendering, render } from './render.ts'
 import { openState, type Release } from './state.ts'
 import type { Version } from './version.ts'
@@ -12,7 +13,8 @@ import type { Version } from './version.ts'
 /** What a deploy would do now. Reads; writes nothing, anywhere. */
 export async function planDeploy(project: Project, version: Version, world: World): Promise<Plan> {
   const order = orderDeploy(project, version, world)
-  const docker = await reachDocker(project, world)
+  const docker = openReleaseDocker(project, world)
+  await enginePlatform(docker)
   const names = [...new Set(imageNames(project.model, order.targets).values())]
   const final = names.filter((name) => !order.targets.some(({ versionTag }) => versionTag === name))
   const images = await inspectImages(docker, final)
@@ -24,7 +26,8 @@ export async function planDeploy(project: Project, version: Version, world: Worl
  * @throws what the first phase that failed threw; the release is recorded either way
  */
 export async function deploy(project: Project, version: Version, world: World): Promise<Release> {
-  const docker = await reachDocker(project, world)
+  const docker = openReleaseDocker(project, world)
+  await beforeRelease(enginePlatform(docker), world)
   return carryOut(orderDeploy(project, version, world), docker, world)
 }
 
@@ -33,7 +36,14 @@ function orderDeploy(project: Project, version: Version, world: World): Order {
   const serving = findServing(project.stateFile, state.listReleases({ environment: project.environment.name }))
   const targets = buildTargets(project.model, version.version)
   const rendering = renderProject(project, false)
+  refuseImpossible({ target: rendering, serving, environment: project.environment })
   return { project, version, state, serving, targets, rendering, keepContent: () => renderProject(project, true) }
+}
+
+/** What no build can mend is refused before there is a release. @throws config (3) */
+function refuseImpossible(input: Pick<PlanInput, 'target' | 'serving' | 'environment'>): void {
+  refuseChangedVolumes(input)
+  planNetworks(input)
 }
 
 /** @param write keep the content files */

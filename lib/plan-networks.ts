@@ -4,7 +4,7 @@ import { StagecraftError } from './errors.ts'
 import type { NetworkPlan, PlanInput } from './plan.ts'
 
 /** A network cannot be changed in place: it is removed and made anew, and so are the services on it. */
-export function planNetworks(input: PlanInput): NetworkPlan[] {
+export function planNetworks(input: Pick<PlanInput, 'target' | 'serving' | 'environment'>): NetworkPlan[] {
   const now = byName(input.target.model.networks, input.target.model.name)
   const before = byName(input.serving?.model.networks, input.target.model.name)
   return [...before]
@@ -20,7 +20,10 @@ export function planNetworks(input: PlanInput): NetworkPlan[] {
 }
 
 /** @returns a held service that is on a network now, and so keeps it as it is. */
-function heldOn(network: string, { environment, serving, target }: PlanInput): string | undefined {
+function heldOn(
+  network: string,
+  { environment, serving, target }: Pick<PlanInput, 'target' | 'serving' | 'environment'>,
+): string | undefined {
   return Object.entries(serving?.model.services ?? {})
     .filter(([name]) => environment.services[name]?.rollout.strategy === 'hold' && target.model.services[name])
     .find(([, service]) => serving && networksOf(service, serving.model).includes(network))?.[0]
@@ -44,7 +47,7 @@ export function networksOf(service: Service, model: ComposeModel): string[] {
 }
 
 /** Compose with `-y` deletes the data of a volume whose definition changed (tried); only its owner may decide that. */
-export function refuseChangedVolumes(input: PlanInput): void {
+export function refuseChangedVolumes(input: Pick<PlanInput, 'target' | 'serving'>): void {
   const before = byName(input.serving?.model.volumes, input.target.model.name)
   for (const [volume, definition] of byName(input.target.model.volumes, input.target.model.name)) {
     const was = before.get(volume)

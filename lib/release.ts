@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { appendEvent, type Bundle, type ServingRelease, writeBundle } from './bundle.ts'
-import { type Docker, enginePlatform, listContainers, openDocker } from './docker.ts'
+import { type Docker, listContainers, openDocker } from './docker.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import type { Emit, TellOutput } from './events.ts'
 import type { Exec } from './exec.ts'
@@ -42,14 +42,17 @@ export interface Order {
   readonly target?: ServingRelease
 }
 
-/** Docker, as the work of a release uses it: a signal ends its commands. @throws unreachable (8) */
-export async function reachDocker(project: Pick<Project, 'secrets'>, world: World): Promise<Docker> {
-  const docker = openDocker(world.exec, createMask(project.secrets), world.signal)
-  await enginePlatform(docker).catch((error: unknown) => {
+/** Docker, as the work of a release uses it: a signal ends its commands. */
+export function openReleaseDocker(project: Pick<Project, 'secrets'>, world: World): Docker {
+  return openDocker(world.exec, createMask(project.secrets), world.signal)
+}
+
+/** What is asked of the engine before there is a release. @throws what it throws, or that a signal ended it */
+export async function beforeRelease<T>(work: Promise<T>, world: World): Promise<T> {
+  return work.catch((error: unknown) => {
     const signal = signalOf(world)
     throw signal === undefined ? error : endedBeforeRelease(signal)
   })
-  return docker
 }
 
 /**
@@ -87,7 +90,7 @@ export async function carryOut(order: Order, docker: Docker, world: World): Prom
   return state.getRelease(id) ?? release
 }
 
-export function signalOf({ signal }: World): number | undefined {
+function signalOf({ signal }: World): number | undefined {
   return signal.aborted ? Number(signal.reason) : undefined
 }
 

@@ -5,7 +5,7 @@ import type { ReleasedImage } from './images.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
 import type { Project, Settings } from './project.ts'
-import { carryOut, type Order, reachDocker, type World } from './release.ts'
+import { beforeRelease, carryOut, type Order, openReleaseDocker, type World } from './release.ts'
 import { secretValues } from './render.ts'
 import { chooseTarget, type RollbackRequest } from './rollback-target.ts'
 import { openState, type Release } from './state.ts'
@@ -41,7 +41,7 @@ export function prepareRollback(settings: Settings, request: RollbackRequest, wo
 
 /** What the rollback would do. Reads; writes nothing, anywhere. @throws not-found (4) for an image that is gone */
 export async function planRollback({ order, target }: Rollback, world: World): Promise<Plan> {
-  const docker = await reachDocker(order.project, world)
+  const docker = openReleaseDocker(order.project, world)
   for (const [service, image] of await missingImages(docker, target))
     if (remoteName(image) === undefined) throw imageGone(target, service, image)
   const { version } = order.version
@@ -54,8 +54,9 @@ export async function planRollback({ order, target }: Rollback, world: World): P
  * @throws not-found (4) before a release is made, where an image is nowhere to be had
  */
 export async function rollback({ order, target }: Rollback, world: World): Promise<Release> {
-  const docker = await reachDocker(order.project, world)
-  for (const [service, image] of await missingImages(docker, target)) await fetchImage(docker, target, service, image)
+  const docker = openReleaseDocker(order.project, world)
+  const missing = await beforeRelease(missingImages(docker, target), world)
+  for (const [service, image] of missing) await fetchImage(docker, target, service, image)
   return carryOut(order, docker, world)
 }
 

@@ -24,22 +24,27 @@ export interface StepContext {
   readonly project: { readonly environment: Environment; readonly topology: Topology }
 }
 
-/** @param before containers that were there already: those that stay need not prove themselves */
+/**
+ * @param before containers that were there already: those that stay need not prove themselves
+ * @returns the project's containers after the last start, or undefined if nothing was started
+ */
 export async function bringUp(
   context: StepContext,
   stage: Stage,
   members: readonly ServicePlan[],
   changes: Changes,
   before: readonly Container[] = [],
-): Promise<void> {
+): Promise<readonly Container[] | undefined> {
   const { project } = context
   const old = new Set(before.map(({ id }) => id))
   let open: GateTarget[] = []
+  let containers: readonly Container[] | undefined
   for (const wave of toWaves(members, project.topology.needs)) {
     for (const { service } of wave.members) changes.touched.add(service)
     await up(context, stage, wave.members).catch((error) => blame(context, open, error))
-    const containers = await listContainers(context.docker, stage.model.name)
-    const targets = wave.members.map(({ service }) => gateTarget(context, service, containers, old))
+    const now = await listContainers(context.docker, stage.model.name)
+    const targets = wave.members.map(({ service }) => gateTarget(context, service, now, old))
+    containers = now
     await pass(
       context,
       targets.filter(({ service }) => wave.awaited.has(service)),
@@ -47,6 +52,7 @@ export async function bringUp(
     open = [...open, ...targets.filter(({ service }) => !wave.awaited.has(service))]
   }
   await pass(context, open)
+  return containers
 }
 
 /** What could not start may only have missed what it joins, and that one's end is the reason to tell. */

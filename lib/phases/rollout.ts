@@ -1,6 +1,6 @@
 import { modelFile, writeModel } from '../bundle.ts'
 import type { Stage } from '../compose-up.ts'
-import { type Container, listContainers } from '../docker.ts'
+import type { Container } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { keepImages } from '../images.ts'
 import { isNothingToDo, type Plan, type ServicePlan } from '../plan.ts'
@@ -24,9 +24,9 @@ export async function rollout(run: Run): Promise<string> {
   const stage = await recordTarget(run, planning)
   const changes: Changes = { touched: new Set(), replaced: plan.networks.filter(({ action }) => action === 'replace') }
   try {
-    await prepare(run, stage, planning, changes)
-    await switchOver(run, stage, planning, changes)
-    await commit(run, plan)
+    const prepared = await prepare(run, stage, planning, changes)
+    const switched = await switchOver(run, stage, planning, changes)
+    commit(run, plan, switched ?? prepared ?? planning.containers)
   } catch (error) {
     await putBack(run, planning, changes, servedBefore(run, planning), error)
     throw error
@@ -53,13 +53,13 @@ async function recordTarget(run: Run, planning: Planning): Promise<Stage> {
   return { model, modelFile: modelFile(stateFile, run.bundle.id), directory }
 }
 
-async function prepare(run: Run, stage: Stage, { plan }: Planning, changes: Changes): Promise<void> {
+async function prepare(run: Run, stage: Stage, { plan }: Planning, changes: Changes) {
   const late = waitForSwitch(run, stage, plan)
   const members = plan.services.filter((service) => isNew(service) && !late.has(service.service))
-  await bringUp(run, stage, members, changes)
+  return bringUp(run, stage, members, changes)
 }
 
-async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning, changes: Changes): Promise<void> {
+async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning, changes: Changes) {
   const late = waitForSwitch(run, stage, plan)
   const members = plan.services.filter(
     ({ service, action }) => ['recreate', 'scale'].includes(action) || late.has(service),
@@ -68,7 +68,7 @@ async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning
     for (const { service } of members) changes.touched.add(service)
   })
   await freePorts(run, plan, containers, changes)
-  await bringUp(run, stage, members, changes, containers)
+  return bringUp(run, stage, members, changes, containers)
 }
 
 function isNew({ action }: ServicePlan): boolean {
@@ -104,10 +104,8 @@ async function freePorts(
 }
 
 /** The commit point: from here on this release serves. Compose's hashes tell later what was changed by hand. */
-async function commit(run: Run, plan: Plan): Promise<void> {
-  const hashes: Record<string, string> = {}
-  for (const { service, configHash } of await listContainers(run.restoring, run.rendering.model.name))
-    hashes[service] = configHash
+function commit(run: Run, plan: Plan, containers: readonly Container[]): void {
+  const hashes = Object.fromEntries(containers.map(({ service, configHash }) => [service, configHash]))
   const removed = removedServices(plan)
   run.save({
     config_hashes: hashes,

@@ -1,5 +1,4 @@
 // The figures that must hold, as a table. Exit 1 if one does not.
-import { existsSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { RUN } from '../support/folder.ts'
@@ -7,8 +6,10 @@ import { host, isUp } from '../support/lab.ts'
 import { dockerAnswers, Lab, whyNoLab } from '../support/lab-life.ts'
 import { commandStep, endAll } from '../support/steps.ts'
 import { deployRows } from './deploy.ts'
+import { rollbackRows } from './rollback.ts'
 import type { Row } from './row.ts'
 import { startupRows } from './startup.ts'
+import { stateRows } from './state.ts'
 
 process.chdir(join(import.meta.dir, '../..'))
 const lab = whyNoLab() === undefined ? new Lab(['h1']) : undefined
@@ -20,20 +21,13 @@ try {
   const labUp = lab?.up()
   const rows = [...(await startupRows()), ...(await stateRows())]
   await labUp
-  if (isUp('h1') || (await dockerAnswers())) rows.push(...(await deployRows(host('h1'))))
+  if (isUp('h1') || (await dockerAnswers()))
+    rows.push(...(await deployRows(host('h1'))), ...(await rollbackRows(host('h1'))))
   else rows.push({ what: '`deploy`', measured: 'no Docker engine answers', limit: 'an engine', ok: false })
   print(rows)
   process.exitCode = rows.every(({ ok }) => ok) ? 0 : 1
 } finally {
   await lab?.down()
-}
-
-/** The rows of the state file, measured by those who know it: test/bench/state.ts. */
-async function stateRows(): Promise<Row[]> {
-  const path = join(import.meta.dir, 'state.ts')
-  if (!existsSync(path)) return []
-  const { stateRows } = (await import(path)) as { stateRows: () => Promise<Row[]> | Row[] }
-  return await stateRows()
 }
 
 async function stop(): Promise<void> {
