@@ -49,8 +49,9 @@ export function whyNoTarget({ state, environment, serving }: History, release: R
  * t. So two rollbacks in a row go further back.
  */
 export function previousOf(stateFile: string, bundle: Bundle): string | undefined {
-  const target = bundle.rollback_to === undefined ? undefined : readBundle(stateFile, bundle.rollback_to)
-  return target ? previousOf(stateFile, target) : bundle.served_before
+  if (bundle.rollback_to === undefined) return bundle.served_before
+  const target = readBundle(stateFile, bundle.rollback_to)
+  return target && previousOf(stateFile, target) // nobody knows any more: what served before was newer
 }
 
 /** Goes back until there is one that can be put back: a release that served but did not complete is passed over. */

@@ -1,7 +1,8 @@
 import { findServing, readBundle, type ServingRelease } from './bundle.ts'
-import { type Docker, inspectImages } from './docker.ts'
+import type { ServiceConfig } from './config.ts'
+import { type Docker, type Image, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
-import type { ReleasedImage } from './images.ts'
+import { contentTag, type ReleasedImage } from './images.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
 import type { Project, Settings } from './project.ts'
@@ -42,7 +43,7 @@ export function prepareRollback(settings: Settings, request: RollbackRequest, wo
 /** What the rollback would do. Reads; writes nothing, anywhere. @throws not-found (4) for an image that is gone */
 export async function planRollback({ order, target }: Rollback, world: World): Promise<Plan> {
   const docker = openReleaseDocker(order.project, world)
-  for (const [service, image] of await missingImages(docker, target))
+  for (const [service, image] of missingImages(await presentImages(docker, target), target))
     if (remoteName(image) === undefined) throw imageGone(target, service, image)
   const { version } = order.version
   const released = target.bundle.images
@@ -55,15 +56,17 @@ export async function planRollback({ order, target }: Rollback, world: World): P
  */
 export async function rollback({ order, target }: Rollback, world: World): Promise<Release> {
   const docker = openReleaseDocker(order.project, world)
-  const missing = await beforeRelease(missingImages(docker, target), world)
+  let present = await beforeRelease(presentImages(docker, target), world)
+  const missing = missingImages(present, target)
   for (const [service, image] of missing) await fetchImage(docker, target, service, image)
-  return carryOut(order, docker, world)
+  if (missing.length > 0) present = await presentImages(docker, target)
+  return carryOut({ ...order, target: withPresentNames(present, target) }, docker, world)
 }
 
 /** The project as it was: its model, order and settings come from the bundle. Only a `hold` of today counts as well. */
 function projectOf(settings: Settings, target: ServingRelease, serving: ServingRelease | undefined): Project {
   const { model, bundle } = target
-  const services = { ...bundle.services, ...settings.environment.services }
+  const services = withHolds(bundle.services ?? {}, settings.environment.services)
   const secrets = [target, serving].flatMap((release) => (release ? secretValues(release.model, {}) : []))
   return {
     ...settings,
@@ -75,6 +78,18 @@ function projectOf(settings: Settings, target: ServingRelease, serving: ServingR
     data: [],
     secrets,
   }
+}
+
+function withHolds(
+  then: Readonly<Record<string, ServiceConfig>>,
+  now: Readonly<Record<string, ServiceConfig>>,
+): Record<string, ServiceConfig> {
+  const held = Object.entries(now).flatMap(([name, service]) => {
+    if (service.rollout.strategy !== 'hold') return []
+    const { rollout, ...rest } = then[name] ?? service
+    return [[name, { ...rest, rollout: { ...rollout, strategy: 'hold' } }] as const]
+  })
+  return { ...then, ...Object.fromEntries(held) }
 }
 
 function migrationsSince(stateFile: string, releases: readonly Release[], id: string) {
@@ -89,9 +104,26 @@ function migrationsSince(stateFile: string, releases: readonly Release[], id: st
   )
 }
 
-async function missingImages(docker: Docker, { bundle }: ServingRelease): Promise<[string, ReleasedImage][]> {
-  const present = await inspectImages(docker, [...new Set(Object.values(bundle.images).map(({ id }) => id))])
+/** The images of a release, by id and by the name that its model has for them, as far as the engine has them. */
+function presentImages(docker: Docker, { bundle }: ServingRelease): Promise<Map<string, Image>> {
+  const images = Object.values(bundle.images)
+  return inspectImages(docker, [...new Set(images.flatMap(({ id, reference }) => [id, reference]))])
+}
+
+function missingImages(present: ReadonlyMap<string, Image>, { bundle }: ServingRelease): [string, ReleasedImage][] {
   return Object.entries(bundle.images).filter(([, { id }]) => !present.has(id))
+}
+
+/** An engine forgets a digest with the last tag of its repository. The image is there: it gets the name of its content. */
+function withPresentNames(present: ReadonlyMap<string, Image>, target: ServingRelease): ServingRelease {
+  const { bundle } = target
+  const images = Object.entries(bundle.images).map(([service, image]) => {
+    if (present.get(image.reference)?.id === image.id) return [service, image] as const
+    const digest = remoteName(image)
+    const reference = contentTag(bundle.project, service, image.id)
+    return [service, { ...image, reference, ...(digest === undefined ? {} : { digest }) }] as const
+  })
+  return { ...target, bundle: { ...bundle, images: Object.fromEntries(images) } }
 }
 
 /** @returns where a registry has exactly this image. */
