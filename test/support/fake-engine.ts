@@ -138,6 +138,8 @@ export class FakeEngine {
     if (first === 'ps') return this.#ps(args)
     if (first === 'container' && second === 'inspect') return this.#inspectContainers(rest)
     if (first === 'image' && second === 'inspect') return this.#inspectImages(rest)
+    if (first === 'image' && second === 'ls') return this.#listImages(rest)
+    if (first === 'rmi') return this.#untag(second)
     if (first === 'tag') return this.#tag(second, rest[0] ?? '')
     if (first === 'pull') return half ? {} : this.#pull(second)
     if (first === 'push') return this.#push(second)
@@ -448,6 +450,33 @@ export class FakeEngine {
     }
   }
 
+  #listImages(flags: readonly string[]): Answer {
+    const format = '{{.Repository}}:{{.Tag}} {{.ID}}'
+    if (flags.join(' ') !== `--no-trunc --format ${format}`) throw new Error(`unexpected: image ls ${flags.join(' ')}`)
+    const lines = Object.entries(this.state.tags).map(([name, id]) => {
+      return name.includes('@') ? `${name.replace(/@.*/, '')}:<none> ${id}\n` : `${name} ${id}\n`
+    })
+    return { stdout: lines.join('') }
+  }
+
+  /** A repository's digests go with the last tag in it, the image with its last name. */
+  #untag(tag: string): Answer {
+    const { tags, images, containers } = this.state
+    const id = tags[tag]
+    if (id === undefined) return { code: 1, stderr: `Error response from daemon: No such image: ${tag}` }
+    const names = Object.keys(tags).filter((name) => tags[name] === id && name !== tag)
+    const used = containers.some(({ image }) => image === id)
+    if (used && !names.some((name) => !name.includes('@')))
+      return { code: 1, stderr: `Error response from daemon: conflict: unable to remove repository reference "${tag}"` }
+    delete tags[tag]
+    const repository = (name: string) => name.replace(/@.*|:[^/:]*$/, '')
+    const inUse = new Set(names.filter((name) => !name.includes('@')).map(repository))
+    const loose = names.filter((name) => name.includes('@') && !inUse.has(repository(name)))
+    for (const name of loose) delete tags[name]
+    if (names.length === loose.length) delete images[id]
+    return { stdout: `Untagged: ${tag}\n` }
+  }
+
   #tag(from: string, to: string): Answer {
     const id = this.state.tags[from] ?? from
     if (this.state.images[id] === undefined)
@@ -539,7 +568,7 @@ export class FakeEngine {
 
 /** @returns whether a command changes nothing on the engine. */
 export function isQuestion(argv: readonly string[]): boolean {
-  const asking = /^docker (version|ps|container inspect|image inspect|logs|network (inspect|ls)|compose.* config) /
+  const asking = /^docker (version|ps|container inspect|image (inspect|ls)|logs|network (inspect|ls)|compose.* config) /
   return asking.test(`${argv.join(' ')} `)
 }
 

@@ -17,8 +17,10 @@ import { deploy, planDeploy } from '../../lib/deploy.ts'
 import { StagecraftError } from '../../lib/errors.ts'
 import type { Event, TellOutput } from '../../lib/events.ts'
 import type { Plan } from '../../lib/plan.ts'
-import { openProject, type Project } from '../../lib/project.ts'
+import { openProject, openSettings, type Project } from '../../lib/project.ts'
 import type { World } from '../../lib/release.ts'
+import { planRollback, prepareRollback, type Rollback, rollback } from '../../lib/rollback.ts'
+import type { RollbackRequest } from '../../lib/rollback-target.ts'
 import { openState, type Release } from '../../lib/state.ts'
 import { FakeEngine } from './fake-engine.ts'
 
@@ -68,9 +70,15 @@ export class FakeProject {
 
   /** Deploys what the engine's model says now. Never throws for a deploy that fails. */
   async deploy(
-    options: { version?: string; signal?: AbortSignal; onEvent?: (event: Event) => void; mend?: () => void } = {},
+    options: {
+      version?: string
+      environment?: string
+      signal?: AbortSignal
+      onEvent?: (event: Event) => void
+      mend?: () => void
+    } = {},
   ): Promise<Outcome> {
-    const project = await this.open()
+    const project = await this.open(options.environment)
     const events: Event[] = []
     const version = options.version ?? `v${++this.#versions}`
     const emit = (event: Event) => {
@@ -83,6 +91,35 @@ export class FakeProject {
       (thrown: unknown) => thrown,
     )
     options.mend?.() // what the test broke, before anything is looked at
+    if (error !== undefined && !(error instanceof StagecraftError)) throw error
+    const release = this.releases()[0]
+    return { error, events, release, bundle: release && readBundle(this.stateFile, release.id) }
+  }
+
+  /** @throws where there is nothing to roll back to */
+  async prepareRollback(request: RollbackRequest = { to: 'previous' }, environment?: string): Promise<Rollback> {
+    const settings = await openSettings({ directory: this.folder, environment, stateOverride: undefined })
+    return prepareRollback(settings, request, this.world())
+  }
+
+  async planRollback(request?: RollbackRequest): Promise<Plan> {
+    return planRollback(await this.prepareRollback(request), this.world())
+  }
+
+  /** Never throws for a rollback that fails, or cannot begin: then `release` is still the newest one of all. */
+  async rollback(request?: RollbackRequest, environment?: string): Promise<Outcome> {
+    const events: Event[] = []
+    const error = await this.prepareRollback(request, environment)
+      .then((prepared) =>
+        rollback(
+          prepared,
+          this.world((event) => events.push(event)),
+        ),
+      )
+      .then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      )
     if (error !== undefined && !(error instanceof StagecraftError)) throw error
     const release = this.releases()[0]
     return { error, events, release, bundle: release && readBundle(this.stateFile, release.id) }
