@@ -26,7 +26,7 @@ export interface Pruned {
 export function planPrune(state: State, environment: string, keep: number, serving: string | undefined): PrunePlan {
   const releases = state.listReleases({ environment })
   const kept = keptReleases(releases, keep, serving)
-  const oldest = releases.findLast(({ id }) => kept.has(id))
+  const oldest = releases.findLast((release) => kept.has(release.id) && (release.id === serving || !isBusy(release)))
   const bundles = new Map(releases.map(({ id }) => [id, readBundle(state.file, id)]))
   const others = state.listReleases().filter((release) => release.environment !== environment)
   const staying = [
@@ -34,7 +34,7 @@ export function planPrune(state: State, environment: string, keep: number, servi
     ...others.map(({ id }) => readBundle(state.file, id)),
   ]
   const named = new Set(staying.flatMap((bundle) => tagsOf(bundle).map(({ tag }) => tag)))
-  const goes = ({ id }: Release) => !kept.has(id) && (oldest === undefined || id < oldest.id)
+  const goes = ({ id }: Release) => !kept.has(id) && oldest !== undefined && id < oldest.id
   // A failed attempt is no target: its images can go, but its bundle says what went wrong, as long as its neighbours stay.
   const loose = releases.filter(({ id }) => !kept.has(id)).flatMap(({ id }) => tagsOf(bundles.get(id)))
   const tags = new Map(loose.filter(({ tag }) => !named.has(tag)).map((entry) => [entry.tag, entry]))
@@ -50,14 +50,19 @@ export function planPrune(state: State, environment: string, keep: number, servi
 /** The serving and the current release, the last `keep` completed ones before, and what another run may be working on. */
 function keptReleases(releases: readonly Release[], keep: number, serving: string | undefined): Set<string> {
   const complete = releases.filter(isComplete).map(({ id }) => id)
-  const busy = releases.filter(({ phases }) => Object.values(phases).includes('running')).map(({ id }) => id)
-  const ofServing = complete.includes(serving ?? '') ? 0 : 1 // while it is in finalize, it is not complete yet
+  const busy = releases.filter(isBusy).map(({ id }) => id)
+  const finishing = releases.some((release) => release.id === serving && isBusy(release)) // it will be the current one
   return new Set([
     ...busy,
     ...(serving === undefined ? [] : [serving]),
-    ...complete.slice(0, keep + 1 - ofServing),
+    ...complete.slice(0, finishing ? keep : keep + 1),
     ...complete.slice(0, 1),
   ])
+}
+
+/** Another run may be at it, or died: it stays, but keeps no other one. */
+function isBusy({ phases }: Release): boolean {
+  return Object.values(phases).includes('running')
 }
 
 /** The tags that a release gave on this engine: by content, by version, and in a registry's name. */
