@@ -1,5 +1,7 @@
 import type { ServingRelease } from './bundle.ts'
+import type { Service } from './compose.ts'
 import { differences } from './plan-differences.ts'
+import { replicasOf } from './services.ts'
 
 /** What is different in `after`. No values of env variables: only their names. */
 export interface ReleaseDiff {
@@ -22,10 +24,16 @@ export function diffReleases(before: ServingRelease, after: ServingRelease): Rel
       const [old, now] = [was[service], is[service]]
       if (old === undefined) return [{ service, change: 'added', what: [] }]
       if (now === undefined) return [{ service, change: 'removed', what: [] }]
-      const what = differences(service, now, old, compared)
+      const what = [...differences(service, now, old, compared), ...replicaChange(old, now)]
       return what.length === 0 ? [] : [{ service, change: 'changed', what }]
     })
   return { services, content: diffContent(before, after) }
+}
+
+/** The number is nothing that Compose makes another container for, but it is not the same release. */
+function replicaChange(before: Service, after: Service): string[] {
+  const [was, is] = [replicasOf(before), replicasOf(after)]
+  return was === is ? [] : [`replicas changed (${was} to ${is})`]
 }
 
 function diffContent(before: ServingRelease, after: ServingRelease): ReleaseDiff['content'] {
