@@ -28,7 +28,10 @@ beforeAll(() => {
 afterAll(() => project.remove())
 
 const list = (shell?: string, ...flags: string[]) =>
-  stagecraft(['releases', 'list', ...flags], { cwd: project.path, ...(shell === undefined ? {} : { shell }) })
+  stagecraft(['releases', 'list', '--limit=9999', ...flags], {
+    cwd: project.path,
+    ...(shell === undefined ? {} : { shell }),
+  })
 
 describe('stagecraft', () => {
   test('--version is one line', async () => {
@@ -39,7 +42,7 @@ describe('stagecraft', () => {
   test('without a command prints its help on stderr, and exits 2', async () => {
     const { exit, stdout, stderr } = await stagecraft([])
     expect([exit, stdout]).toEqual([2, ''])
-    expect(stderr).toContain('USAGE stagecraft init|plan|build|deploy|releases')
+    expect(stderr).toContain('USAGE stagecraft init|plan|build|deploy|rollback|prune|releases')
   })
 
   test('help is text on stdout: of everything, of a group, of a command', async () => {
@@ -90,7 +93,8 @@ describe('stagecraft', () => {
   test('finds the project and the state by flag, then variable, then default', async () => {
     const other = scratch({ 'other.json': history(1) })
     const lines = async (args: string[], env: Record<string, string>) =>
-      (await stagecraft(['releases', 'list', ...args], { cwd: other.path, env })).stdout.split('\n').length - 2
+      (await stagecraft(['releases', 'list', '--limit=9999', ...args], { cwd: other.path, env })).stdout.split('\n')
+        .length - 2
     const counts = await Promise.all([
       lines([], { STAGECRAFT_DIRECTORY: project.path }),
       lines(['-C', project.path], { STAGECRAFT_DIRECTORY: '/nowhere' }),
@@ -118,7 +122,7 @@ describe('output', () => {
     // sh has no pipefail: the exit code is written where the reader is not.
     const code = await stagecraft([], {
       cwd: project.path,
-      shell: `>/dev/null 2>&1; { "$1" "$2" releases list; echo "exit $?" >&2; } | head -1`,
+      shell: `>/dev/null 2>&1; { "$1" "$2" releases list --limit 9999; echo "exit $?" >&2; } | head -1`,
     })
     expect(code.stderr).toBe('exit 141\n')
   })
