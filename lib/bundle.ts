@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { writeFileAtomic } from './atomic-write.ts'
 import { type ComposeModel, modelText, unescapeDollars } from './compose.ts'
@@ -127,6 +127,26 @@ export function withModel(stateFile: string, bundle: Bundle): ServingRelease | u
   const model = readJson<ComposeModel>(file, (value) => typeof value['services'] === 'object')
   if (model === undefined) return undefined
   return { bundle, model: unescapeDollars(model) as ComposeModel, modelFile: file } // the same but for its strings
+}
+
+/** @returns the releases that have a folder. */
+export function bundleIds(stateFile: string): string[] {
+  const folder = dirname(bundleFolder(stateFile, 'any'))
+  return existsSync(folder) ? readdirSync(folder).toSorted() : []
+}
+
+/**
+ * @returns the hashes of all content of a release: what it recorded, and what its models mount. A held service mounts what
+ * it was made with.
+ */
+export function contentOf(stateFile: string, id: string): Set<string> {
+  const recorded = readBundle(stateFile, id)?.content.map(({ hash }) => hash) ?? []
+  const mounted = [id, `${id}/adopted`].flatMap((folder) => {
+    const file = modelFile(stateFile, folder)
+    const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+    return [...text.matchAll(/\/content\/([0-9a-f]{32})/g)].map(([, hash = '']) => hash)
+  })
+  return new Set([...recorded, ...mounted])
 }
 
 /** Appends what happened, one JSON object a line, with its time. History that cannot be written stops no release. */

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { dirname, join } from 'node:path'
-import { type Bundle, bundleFolder, contentFolder, readBundle } from './bundle.ts'
+import { type Bundle, bundleFolder, bundleIds, contentFolder, contentOf, readBundle } from './bundle.ts'
 import type { Docker } from './docker.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import { isComplete } from './find-release.ts'
@@ -27,11 +27,13 @@ export function planPrune(state: State, environment: string, keep: number, servi
   const releases = state.listReleases({ environment })
   const kept = keptReleases(releases, keep, serving)
   const oldest = releases.findLast((release) => kept.has(release.id) && (release.id === serving || !isBusy(release)))
-  const bundles = new Map(releases.map(({ id }) => [id, readBundle(state.file, id)]))
+  const there = new Set(bundleIds(state.file)) // a long history has few bundles
+  const open = (id: string) => (there.has(id) ? readBundle(state.file, id) : undefined)
+  const bundles = new Map(releases.map(({ id }) => [id, open(id)]))
   const others = state.listReleases().filter((release) => release.environment !== environment)
   const staying = [
     ...releases.filter(({ id }) => kept.has(id)).map(({ id }) => bundles.get(id)),
-    ...others.map(({ id }) => readBundle(state.file, id)),
+    ...others.map(({ id }) => open(id)),
   ]
   const named = new Set(staying.flatMap((bundle) => tagsOf(bundle).map(({ tag }) => tag)))
   const goes = ({ id }: Release) => !kept.has(id) && oldest !== undefined && id < oldest.id
@@ -90,11 +92,9 @@ async function listTags(docker: Docker): Promise<Map<string, string>> {
   return new Map(list.stdout.split('\n').map((line) => line.split(' ') as [string, string])) // two words a line
 }
 
-/** Content is shared by all environments of this state: it goes when no bundle of any of them names it. */
+/** Content is shared by all environments of this state: it goes when no bundle of any of them names or mounts it. */
 function removeContent(state: State): string[] {
-  const named = new Set(
-    state.listReleases().flatMap(({ id }) => readBundle(state.file, id)?.content.map(({ hash }) => hash) ?? []),
-  )
+  const named = new Set(bundleIds(state.file).flatMap((id) => [...contentOf(state.file, id)]))
   const folder = contentFolder(state.file)
   const entries = fs.existsSync(folder) ? fs.readdirSync(folder) : []
   const loose = entries.filter((name) => /^[0-9a-f]{32}$/.test(name) && !named.has(name))

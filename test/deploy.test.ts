@@ -262,6 +262,24 @@ describe('a deploy that succeeds', () => {
     expect(story(second.events).filter((line) => line.endsWith(' recreate'))).toEqual(['  cache recreate'])
   })
 
+  test('keeps the content that a held service mounts, however old it is', async () => {
+    const project = shop()
+    project.write(
+      'stagecraft.yml',
+      'environments: {local: {keep: 0, services: {cache: {rollout: {strategy: hold}}}}}\n',
+    )
+    const file = project.write('cache.conf', 'one\n')
+    const mount = { type: 'bind', source: file, target: '/etc/cache.conf', read_only: true }
+    change(project, { cache: { image: 'redis:7', volumes: [mount] } })
+    const first = await project.deploy()
+    const source = project.model(first.release).services['cache']?.volumes?.[0]?.source ?? ''
+    for (const text of ['two\n', 'three\n']) {
+      project.write('cache.conf', text)
+      expect(told(await project.deploy())).toBe('no error')
+    }
+    expect(await Bun.file(source).text()).toBe('one\n')
+  })
+
   test('makes a sidecar anew after the service whose network it is in', async () => {
     const project = shop({ side: { image: 'redis:7', network_mode: 'service:web' } })
     await project.deploy()
