@@ -1,6 +1,6 @@
 import { pad, table } from './format.ts'
 import { isNothingToDo, type Plan, type ServicePlan } from './plan.ts'
-import { PHASES } from './state.ts'
+import { PHASES } from './state-format.ts'
 
 /** @returns a plan as lines for people: what each phase will do, each service with its reason, and what to know. */
 export function formatPlan(plan: Plan): string[] {

@@ -22,7 +22,7 @@ const PLAN: Plan = {
     migrate_pre: 'nothing: no databases are configured',
     rollout: 'as follows',
     migrate_post: 'nothing: no databases are configured',
-    finalize: 'check that what runs is what was released',
+    finalize: 'check that what runs is what was released, and prune',
   },
   services: [
     line('db', 'hold', 'held; waiting: its image changed'),
