@@ -77,13 +77,16 @@ function isNew({ action }: ServicePlan): boolean {
 
 /**
  * @returns what is new and must wait for the switch: it takes a port that something else still has, or is on a network
- * that is made anew, or needs such a service.
+ * that is made anew, or needs such a service, or is in the namespace of one that is recreated: it would be left in the
+ * old one's.
  */
 function waitForSwitch({ project }: Run, { model }: Stage, { services, handovers, networks }: Plan): Set<string> {
   const replaced = networks.filter(({ action }) => action === 'replace').map(({ network }) => network)
   const late = new Set(handovers.map(({ to }) => to))
+  const recreated = new Set(services.flatMap((plan) => (plan.action === 'recreate' ? [plan.service] : [])))
   for (const { service } of services.filter(isNew)) {
-    const needsLate = (project.topology.needs[service] ?? []).some((need) => late.has(need.service))
+    const needs = project.topology.needs[service] ?? []
+    const needsLate = needs.some((need) => late.has(need.service) || (need.follows && recreated.has(need.service)))
     const onReplaced = networksOf(model.services[service] ?? {}, model).some((name) => replaced.includes(name))
     if (needsLate || onReplaced) late.add(service)
   }
