@@ -65,10 +65,21 @@ async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning
     ({ service, action }) => ['recreate', 'scale'].includes(action) || late.has(service),
   )
   await freeNetworks(run.docker, plan.project, changes.replaced, () => {
-    for (const { service } of members) changes.touched.add(service)
+    for (const service of [...members.map(({ service }) => service), ...unplugged(run, plan, changes)])
+      changes.touched.add(service)
   })
   await freePorts(run, plan, containers, changes)
   return bringUp(run, stage, members, changes, containers)
+}
+
+/** @returns services that are to be removed, and lose a network before that: a put-back must give it back to them. */
+function unplugged({ serving }: Run, plan: Plan, { replaced }: Changes): string[] {
+  if (serving === undefined) return []
+  const lost = new Set(replaced.map(({ network }) => network))
+  const { model } = serving
+  return removedServices(plan).filter((service) =>
+    networksOf(model.services[service] ?? {}, model).some((network) => lost.has(network)),
+  )
 }
 
 function isNew({ action }: ServicePlan): boolean {
