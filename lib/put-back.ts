@@ -54,6 +54,7 @@ async function removeNew(run: Run, { containers: before, plan }: Planning, chang
   await removeContainers(run.docker, fresh)
   const isStopped = ({ id }: Container) => now.find((container) => container.id === id)?.state !== 'running'
   const started: string[] = []
+  if (plan.handovers.length > 0) await stopAll(run, plan.project, lost) // what is started again may want its port back
   for (const service of touched.filter((name) => !lost.includes(name))) {
     const stopped = hadBefore(service).filter((container) => container.state === 'running' && isStopped(container))
     if (stopped.length === 0) continue
