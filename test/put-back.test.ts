@@ -171,4 +171,44 @@ describe('putting back', () => {
     expect(error?.kind).toBe('failed')
     expect(project.view()).toEqual(before)
   })
+
+  test('hands a port back that something has that is put back as well', async () => {
+    const project = await running({})
+    const ports = { ports: [{ target: 80, published: '8080' }] }
+    now(project, { web: { image: 'web:one' }, db: { image: 'db:1', ...ports } })
+    await project.deploy()
+    const before = project.view()
+    now(project, { web: { image: 'web:one', ...ports }, side: { image: 'web:bad', network_mode: 'service:web' } })
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+
+  test('gives a network back to a service that was to be removed', async () => {
+    const project = await running({})
+    const onBack = { networks: { back: null } }
+    project.engine.model = composeModel('shop', {
+      services: { web: { image: 'web:one', ...onBack }, db: { image: 'db:1', ...onBack } },
+      networks: { back: { labels: { kind: 'one' } } },
+    })
+    await project.deploy()
+    const before = project.view()
+    project.engine.model = composeModel('shop', {
+      services: { web: { image: 'web:bad', ...onBack } },
+      networks: { back: { labels: { kind: 'two' } } },
+    })
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+
+  test('is not needed where a new service is made in the network of one that is recreated: it waits for it', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    now(project, { web: { image: 'web:two' }, db: { image: 'db:1', network_mode: 'service:web' } })
+    const { events } = await project.deploy()
+    expect(story(events).filter((line) => /create$/.test(line))).toEqual(['  web recreate', '  db create'])
+    expect(project.view()).toContain('db of db running in web')
+  })
 })
