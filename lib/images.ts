@@ -117,6 +117,30 @@ export async function keepImages(
     if (present.get(tag)?.id !== id) await docker.run(`tag the image of ${tag}`, ['tag', id, tag])
 }
 
+/** @returns where a registry has exactly this image. */
+export function remoteName({ digest, reference }: ReleasedImage): string | undefined {
+  return digest ?? (reference.includes('@sha256:') ? reference : undefined)
+}
+
+/**
+ * An engine forgets a digest with the last tag of its repository (`docker rmi postgres:16`), and keeps the image by its
+ * content tag.
+ * @returns the images by names that the engine has, or will have after `keepImages`
+ */
+export function byPresentNames(
+  project: string,
+  images: Readonly<Record<string, ReleasedImage>>,
+  present: ReadonlyMap<string, Image>,
+): Record<string, ReleasedImage> {
+  const named = Object.entries(images).map(([service, image]) => {
+    if (present.get(image.reference)?.id === image.id) return [service, image] as const
+    const digest = remoteName(image)
+    const reference = contentTag(project, service, image.id)
+    return [service, { ...image, reference, ...(digest === undefined ? {} : { digest }) }] as const
+  })
+  return Object.fromEntries(named)
+}
+
 /** `<compose project>-<service>:sc-<12 of the id>`: says what is in it, so it never moves (design 5). */
 export function contentTag(project: string, service: string, id: string): string {
   return `${imageRepository(project, service)}:sc-${id.replace(/^sha256:/, '').slice(0, 12)}`

@@ -2,7 +2,7 @@ import { findServing, readBundle, type ServingRelease } from './bundle.ts'
 import type { ServiceConfig } from './config.ts'
 import { type Docker, type Image, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
-import { contentTag, type ReleasedImage } from './images.ts'
+import { byPresentNames, type ReleasedImage, remoteName } from './images.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
 import type { Project, Settings } from './project.ts'
@@ -114,21 +114,9 @@ function missingImages(present: ReadonlyMap<string, Image>, { bundle }: ServingR
   return Object.entries(bundle.images).filter(([, { id }]) => !present.has(id))
 }
 
-/** An engine forgets a digest with the last tag of its repository. The image is there: it gets the name of its content. */
 function withPresentNames(present: ReadonlyMap<string, Image>, target: ServingRelease): ServingRelease {
   const { bundle } = target
-  const images = Object.entries(bundle.images).map(([service, image]) => {
-    if (present.get(image.reference)?.id === image.id) return [service, image] as const
-    const digest = remoteName(image)
-    const reference = contentTag(bundle.project, service, image.id)
-    return [service, { ...image, reference, ...(digest === undefined ? {} : { digest }) }] as const
-  })
-  return { ...target, bundle: { ...bundle, images: Object.fromEntries(images) } }
-}
-
-/** @returns where a registry has exactly this image. */
-function remoteName({ digest, reference }: ReleasedImage): string | undefined {
-  return digest ?? (reference.includes('@sha256:') ? reference : undefined)
+  return { ...target, bundle: { ...bundle, images: byPresentNames(bundle.project, bundle.images, present) } }
 }
 
 async function fetchImage(

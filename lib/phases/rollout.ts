@@ -1,8 +1,8 @@
-import { modelFile, writeModel } from '../bundle.ts'
+import { modelFile, type ServingRelease, writeModel } from '../bundle.ts'
 import type { Stage } from '../compose-up.ts'
-import type { Container } from '../docker.ts'
+import { type Container, inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
-import { keepImages } from '../images.ts'
+import { byPresentNames, keepImages } from '../images.ts'
 import { isNothingToDo, type Plan, type ServicePlan } from '../plan.ts'
 import { plannedImages, plannedModel } from '../plan-model.ts'
 import { networksOf } from '../plan-networks.ts'
@@ -28,7 +28,7 @@ export async function rollout(run: Run): Promise<string> {
     const switched = await switchOver(run, stage, planning, changes)
     commit(run, plan, switched ?? prepared ?? planning.containers)
   } catch (error) {
-    await putBack(run, planning, changes, servedBefore(run, planning), error)
+    await putBack(run, planning, changes, await servedBefore(run, planning), error)
     throw error
   }
   await retire(run, planning)
@@ -151,14 +151,35 @@ async function retire(run: Run, { plan, containers }: Planning): Promise<void> {
 }
 
 /** @returns the model that puts back what runs now: the serving release's, or what an adoption knows of it. */
-function servedBefore(run: Run, planning: Planning): Stage | undefined {
+async function servedBefore(run: Run, planning: Planning): Promise<Stage | undefined> {
   const { directory, stateFile } = run.project
-  if (run.serving) return { model: run.serving.model, modelFile: run.serving.modelFile, directory }
+  if (run.serving) return servingStage(run, run.serving)
   const model = adoptedModel(run.project, planning)
   if (model === undefined) return undefined
   const id = `${run.bundle.id}/adopted`
   writeModel(stateFile, id, model)
   return { model, modelFile: modelFile(stateFile, id), directory }
+}
+
+/** Where the engine has forgotten an image's digest meanwhile, a model that names it by content. */
+async function servingStage(run: Run, { bundle, model, modelFile: file }: ServingRelease): Promise<Stage> {
+  const { directory, stateFile } = run.project
+  const asItWas = { model, modelFile: file, directory }
+  try {
+    const references = Object.values(bundle.images).map(({ reference }) => reference)
+    const present = await inspectImages(run.restoring, [...new Set(references)])
+    const images = byPresentNames(bundle.project, bundle.images, present)
+    const renamed = Object.entries(images).filter(([service, image]) => image !== bundle.images[service])
+    if (renamed.length === 0) return asItWas
+    await keepImages(run.restoring, bundle.project, Object.fromEntries(renamed))
+    const services = { ...model.services }
+    for (const [service, { reference }] of renamed) services[service] = { ...services[service], image: reference }
+    const id = `${run.bundle.id}/served`
+    writeModel(stateFile, id, { ...model, services })
+    return { model: { ...model, services }, modelFile: modelFile(stateFile, id), directory }
+  } catch {
+    return asItWas // an engine that does not answer is told of by what is tried next
+  }
 }
 
 function summarize(services: readonly ServicePlan[], nothing: boolean): string {
