@@ -184,6 +184,20 @@ describe('putting back', () => {
     expect(project.view()).toEqual(before)
   })
 
+  test('runs an image by its content where its name was removed and the registry has another one by now', async () => {
+    const project = await running({})
+    const { engine } = project
+    engine.registry = { 'postgres:16': 'postgres' }
+    now(project, { db: { image: 'postgres:16' } })
+    await project.deploy()
+    const before = project.view()
+    await engine.exec(['docker', 'rmi', 'postgres:16'])
+    engine.registry = { 'postgres:16': 'bad' }
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+
   test('gives a network back to a service that was to be removed', async () => {
     const project = await running({})
     const onBack = { networks: { back: null } }

@@ -14,6 +14,7 @@ import {
   page,
   QUICK_STOP,
   releases,
+  startRegistry,
   touchedBy,
   writeApp,
   writePage,
@@ -239,6 +240,47 @@ test('a rollback that fails puts back what ran before it', async () => {
     await folder.docker(['compose', 'exec', '-T', 'web', 'rm', '/kept/new-format'])
     await rollback(folder, ['--to-version', 'v1']) // the one that completed
     await expectPage(folder, port, 'one')
+  } finally {
+    await folder.cleanUp()
+  }
+})
+
+test('an image that the engine has no more is fetched from the registry, by its digest', async () => {
+  const folder = h1.folder('rollback-registry')
+  try {
+    const [web, port] = [await h1.freePort(), await h1.freePort()]
+    await startRegistry(folder, port)
+    const base = `localhost:${port}/${folder.name}-base`
+    expectCode(await folder.docker(['tag', 'busybox:1', `${base}:1`]), 0)
+    expectCode(await folder.docker(['push', `${base}:1`]), 0)
+    expectCode(await folder.docker(['rmi', `${base}:1`]), 0)
+    const project = { registry: `localhost:${port}` }
+    const write = (kind: string) =>
+      writeApp(folder, {
+        services: { web: page(web), base: { ...idle, image: `${base}:1`, environment: { kind } } },
+        project,
+      })
+    write('one')
+    writePage(folder, 'page one')
+    await deploy(folder, 'v1')
+    write('two')
+    writePage(folder, 'page two')
+    await deploy(folder, 'v2')
+    const id = JSON.parse(folder.read(`.stagecraft/releases/${newestOf(folder, 'v1')}/release.json`)).images.web.id
+    expectCode(await folder.docker(['rmi', '-f', id]), 0)
+    // Somebody removes the name of an image: the engine forgets its digest with it.
+    expectCode(await folder.docker(['rmi', `${base}:1`]), 0)
+    await rollback(folder)
+    await expectPage(folder, web, 'page one')
+    const { stdout } = await folder.docker(['compose', 'exec', '-T', 'base', 'sh', '-c', 'echo $kind'])
+    expect(stdout).toBe('one\n')
+
+    await rollback(folder, ['--to-version', 'v2'])
+    expectCode(await folder.docker(['rm', '-f', `${folder.name}-registry`]), 0)
+    expectCode(await folder.docker(['rmi', '-f', id]), 0)
+    const { stderr } = await rollback(folder, ['--to-version', 'v1'], 4)
+    expect(stderr).toContain(`and in the registry, as localhost:${port}/${folder.name}-web@sha256:`)
+    expect(stderr).toContain('Nothing has been changed.')
   } finally {
     await folder.cleanUp()
   }
