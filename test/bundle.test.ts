@@ -3,16 +3,19 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
+  appendEvent,
   type Bundle,
   bundleFolder,
   contentFolder,
   findServing,
   modelFile,
   readBundle,
+  withModel,
   writeBundle,
   writeModel,
 } from '../lib/bundle.ts'
 import { StagecraftError } from '../lib/errors.ts'
+import { previousOf } from '../lib/rollback-target.ts'
 import { openState } from '../lib/state.ts'
 
 let root = ''
@@ -98,6 +101,60 @@ describe('a bundle', () => {
   test('that is a folder is a state error', () => {
     fs.mkdirSync(join(bundleFolder(file, 'rel-1'), 'release.json'), { recursive: true })
     expect(refusal(() => readBundle(file, 'rel-1'))).toEndWith('release.json: EISDIR')
+  })
+})
+
+describe('withModel()', () => {
+  test('is the bundle with its model, and nothing without one', () => {
+    const written = bundle('rel-1')
+    writeBundle(file, written)
+    expect(withModel(file, written)).toBeUndefined()
+    writeModel(file, 'rel-1', MODEL)
+    expect(withModel(file, written)).toEqual({ bundle: written, model: MODEL, modelFile: modelFile(file, 'rel-1') })
+  })
+})
+
+describe('appendEvent()', () => {
+  test('adds a line with the time, for the owner alone', () => {
+    writeBundle(file, bundle('rel-1'))
+    appendEvent(file, 'rel-1', Date.UTC(2026, 10, 22, 8), { type: 'a' })
+    appendEvent(file, 'rel-1', Date.UTC(2026, 10, 22, 9), { type: 'b', text: 'two\nlines' })
+    const path = join(bundleFolder(file, 'rel-1'), 'events.jsonl')
+    expect(fs.readFileSync(path, 'utf8')).toBe(
+      '{"at":"2026-11-22T08:00:00.000Z","event":{"type":"a"}}\n' +
+        '{"at":"2026-11-22T09:00:00.000Z","event":{"type":"b","text":"two\\nlines"}}\n',
+    )
+    expect((fs.statSync(path).mode & 0o777).toString(8)).toBe('600')
+  })
+
+  test('fails where the release has no folder: its caller keeps the event', () => {
+    expect(() => appendEvent(file, 'rel-1', 0, {})).toThrow('ENOENT')
+  })
+})
+
+describe('previousOf()', () => {
+  test.each<[string, Record<string, Partial<Bundle>>, string | undefined]>([
+    ['nothing before the first', { c: {} }, undefined],
+    ['what served before', { b: {}, c: { served_before: 'b' } }, 'b'],
+    ['what served before, although its bundle is gone', { c: { served_before: 'b' } }, 'b'],
+    [
+      'of a rollback what served before its target',
+      { b: { served_before: 'a' }, c: { served_before: 'x', rollback_to: 'b' } },
+      'a',
+    ],
+    [
+      'of a rollback to a rollback the same, once more',
+      {
+        b: { served_before: 'a' },
+        x: { served_before: 'y', rollback_to: 'b' },
+        c: { served_before: 'z', rollback_to: 'x' },
+      },
+      'a',
+    ],
+    ['nothing where the target of the rollback is gone', { c: { served_before: 'x', rollback_to: 'b' } }, undefined],
+  ])('is %s', (_, bundles, previous) => {
+    for (const [id, more] of Object.entries(bundles)) writeBundle(file, bundle(id, more))
+    expect(previousOf(file, bundle('c', bundles['c']))).toBe(previous)
   })
 })
 
