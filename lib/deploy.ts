@@ -1,5 +1,6 @@
 import { contentFolder, findServing } from './bundle.ts'
 import { enginePlatform, inspectImages } from './docker.ts'
+import { StagecraftError } from './errors.ts'
 import { buildTargets, imageNames } from './images.ts'
 import type { Plan, PlanInput } from './plan.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
@@ -42,8 +43,20 @@ function orderDeploy(project: Project, version: Version, world: World): Order {
 
 /** What no build can mend is refused before there is a release. @throws config (3) */
 function refuseImpossible(input: Pick<PlanInput, 'target' | 'serving' | 'environment'>): void {
+  refuseOtherProject(input)
   refuseChangedVolumes(input)
   planNetworks(input)
+}
+
+/** Under another name everything would be created once more, with empty volumes, beside what runs. */
+function refuseOtherProject({ target, serving }: Pick<PlanInput, 'target' | 'serving'>): void {
+  const [is, was] = [target.model.name, serving?.bundle.project]
+  if (was === undefined || was === is) return
+  throw new StagecraftError('config', `Cannot deploy as Compose project ${is}: what serves is ${was}`, {
+    hint:
+      `Set \`compose_project: ${was}\` for the environment in stagecraft.yml to go on with what runs. ` +
+      `To start anew as ${is}, take ${was} down first (docker compose -p ${was} down) and use another environment.`,
+  })
 }
 
 /** @param write keep the content files */

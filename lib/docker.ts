@@ -94,7 +94,7 @@ function engineIsGone(said: string): boolean {
 function noEngine(said: string): StagecraftError {
   const denied = said.includes('permission denied')
   return new StagecraftError('unreachable', 'Cannot reach the Docker engine: it does not answer', {
-    detail: said,
+    detail: [...new Set(said.split('\n'))].join('\n'), // docker says it once for each name it was asked for
     hint: denied
       ? 'Add yourself to the group of the Docker socket (usually docker), log in again, then try again.'
       : 'Start it (sudo systemctl start docker), or point DOCKER_HOST or `docker context use` at one that runs.',

@@ -123,7 +123,7 @@ function judge(
   if (state === 'restarting' || container.restarts > 0)
     return {
       ready: false,
-      failed: `it crashes and is restarted (exit code ${exitCode}, ${container.restarts} restarts)`,
+      failed: `it crashes and is restarted${state === 'restarting' ? ` (exit code ${exitCode})` : ''}`,
     }
   if (health === 'unhealthy') return { ready: false, failed: 'its healthcheck says unhealthy' }
   if (state !== 'running') return { ready: false }
@@ -181,8 +181,8 @@ async function failure(
 /** @returns state, exit code, last health output and last 20 log lines of a container that failed. */
 export async function lastWords(docker: Docker, container: Container): Promise<string> {
   const { name, state, exitCode, oomKilled, health, healthOutput, restarts, error } = container
-  const facts = [`container ${name}: ${state}`, `exit code ${exitCode}`]
-  if (restarts > 0) facts.push(`${restarts} restarts`)
+  const facts = [`container ${name}: ${state}`, ...(state === 'running' ? [] : [`exit code ${exitCode}`])]
+  if (restarts > 0) facts.push(restarts === 1 ? 'restarted once' : `restarted ${restarts} times`)
   if (oomKilled) facts.push('out of memory')
   if (health !== 'none') facts.push(`health ${health}`)
   const logs = await lastLogLines(docker, container.id)

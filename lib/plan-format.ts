@@ -1,5 +1,5 @@
 import { pad, table } from './format.ts'
-import { isNothingToDo, type Plan, type ServicePlan } from './plan.ts'
+import { hasLoose, isNothingToDo, type Plan, type ServicePlan } from './plan.ts'
 import { PHASES } from './state-format.ts'
 
 /** @returns a plan as lines for people: what each phase will do, each service with its reason, and what to know. */
@@ -41,7 +41,8 @@ function actionWord({ action, ifImageChanges }: ServicePlan): string {
 }
 
 function conclusion(plan: Plan): string {
-  if (isNothingToDo(plan)) return 'Nothing to do: everything runs as it should.'
+  if (isNothingToDo(plan))
+    return hasLoose(plan.services) ? 'Nothing to do.' : 'Nothing to do: everything runs as it should.'
   const open = plan.services.filter(({ ifImageChanges }) => ifImageChanges).length
   const changed = plan.services.filter(
     ({ action, ifImageChanges }) => !ifImageChanges && action !== 'unchanged' && action !== 'hold',

@@ -6,6 +6,9 @@ import { differences } from './plan-differences.ts'
 import { networksOf } from './plan-networks.ts'
 import { isHashedWithOthers, replicasOf, usesNamespace } from './services.ts'
 
+/** Why a held service that is as it should be is left alone. */
+export const HELD = 'held: a deploy does not touch it'
+
 /** Decides what to do to one service, looking at it alone. @param replaced networks that are made anew */
 export function planService(service: string, input: PlanInput, replaced: ReadonlySet<string>): ServicePlan {
   const target = input.target.model.services[service] ?? {}
@@ -31,8 +34,11 @@ export function planService(service: string, input: PlanInput, replaced: Readonl
     return replicas === 0
       ? say('unchanged', 'no replicas are wanted')
       : say('create', before ? 'it does not exist any more' : 'new')
+  const down = hold ? containers.find(({ state }) => state !== 'running') : undefined
+  if (down)
+    return say('hold', `held, but ${down.state}: it is not started again by a deploy; docker start ${down.name}`)
   if (hold && reasons.length > 0) return say('hold', `held; waiting: ${reasons.join('; ')}`)
-  if (hold) return say('hold', 'held: a deploy does not touch it')
+  if (hold) return say('hold', HELD)
   if (before === undefined) return planAdoption(service, input, containers, say)
   const drift = driftOf(service, input, containers)
   if (drift) reasons.push(drift)

@@ -5,7 +5,7 @@ import type { Container } from './docker.ts'
 import type { ReleasedImage } from './images.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
 import { type Handover, planHandovers } from './plan-ports.ts'
-import { planService } from './plan-service.ts'
+import { HELD, planService } from './plan-service.ts'
 import type { Rendering } from './render.ts'
 import type { Topology } from './services.ts'
 import type { PhaseName } from './state.ts'
@@ -74,7 +74,7 @@ export function makePlan(input: PlanInput): Plan {
   const plans = new Map<string, ServicePlan>()
   for (const service of input.topology.order) {
     const own = planService(service, input, replaced)
-    plans.set(service, follow(own, input.topology, plans))
+    plans.set(service, follow(own, input, plans))
   }
   const services = [...plans.values(), ...planRemovals(input)]
   return {
@@ -99,9 +99,13 @@ export function isNothingToDo(plan: Plan): boolean {
 }
 
 /** What uses something of a service that is made anew is made anew after it. */
-function follow(own: ServicePlan, topology: Topology, plans: ReadonlyMap<string, ServicePlan>): ServicePlan {
+function follow(
+  own: ServicePlan,
+  { topology, containers }: PlanInput,
+  plans: ReadonlyMap<string, ServicePlan>,
+): ServicePlan {
   if (own.action !== 'unchanged' && own.action !== 'scale' && !own.ifImageChanges) return own
-  if (topology.jobs.includes(own.service)) return own
+  if (topology.jobs.includes(own.service)) return repeat(own, topology, plans, containers)
   const needs = (topology.needs[own.service] ?? []).filter(({ follows, service }) => {
     const plan = plans.get(service)
     return follows && (plan?.action === 'recreate' || plan?.action === 'create')
@@ -111,6 +115,19 @@ function follow(own: ServicePlan, topology: Topology, plans: ReadonlyMap<string,
   if (cause === undefined) return own
   const why = `it ${cause.why}, which is made anew`
   return { ...own, action: 'recreate', why, ifImageChanges: certain === undefined }
+}
+
+/** What a job prepared is gone if what it needs is gone, and the job with it: as after `docker compose down`. */
+function repeat(
+  own: ServicePlan,
+  topology: Topology,
+  plans: ReadonlyMap<string, ServicePlan>,
+  containers: readonly Container[],
+): ServicePlan {
+  if (containers.some(({ service }) => service === own.service)) return own
+  const created = (topology.needs[own.service] ?? []).find(({ service }) => plans.get(service)?.action === 'create')
+  if (created === undefined) return own
+  return { ...own, action: 'job', why: `runs again: ${created.service} is created anew`, ifImageChanges: false }
 }
 
 function planRemovals(input: PlanInput): ServicePlan[] {
@@ -144,4 +161,9 @@ function notesOf(input: PlanInput): string[] {
       ({ name }) => `container ${name} is of this Compose project but not of this release: it is left alone`,
     ),
   ]
+}
+
+/** @returns whether something waits or is not right that a release does not touch. */
+export function hasLoose(services: readonly ServicePlan[]): boolean {
+  return services.some(({ action, why }) => action === 'hold' && why !== HELD)
 }

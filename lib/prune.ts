@@ -76,12 +76,18 @@ function tagsOf(bundle: Bundle | undefined): readonly { readonly tag: string; re
   return [...byContent, ...(bundle.tags ?? [])]
 }
 
+/** @returns the plan with just those tags that the engine has, and that are still what they were. */
+export async function presentOnly(docker: Docker, plan: PrunePlan): Promise<PrunePlan> {
+  if (plan.tags.length === 0) return plan
+  const present = await listTags(docker)
+  return { ...plan, tags: plan.tags.filter(({ tag, id }) => present.get(tag) === id) }
+}
+
 /** Does what the plan says. Images go with their last tag; one that a container uses stays. */
 export async function prune(docker: Docker, state: State, plan: PrunePlan): Promise<Pruned> {
   const tags: string[] = []
-  const present = plan.tags.length === 0 ? new Map() : await listTags(docker)
-  for (const { tag, id } of plan.tags)
-    if (present.get(tag) === id && (await docker.try(['rmi', tag])).code === 0) tags.push(tag)
+  for (const { tag } of (await presentOnly(docker, plan)).tags)
+    if ((await docker.try(['rmi', tag])).code === 0) tags.push(tag)
   for (const id of plan.bundles) removeTree(bundleFolder(state.file, id))
   return { bundles: plan.bundles, tags, content: removeContent(state) }
 }

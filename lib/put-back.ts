@@ -39,6 +39,7 @@ export async function putBack(
  * old definition, and hands their anonymous volumes back.
  */
 async function removeNew(run: Run, { containers: before, plan }: Planning, changes: Changes) {
+  await finishStops(run, before, changes)
   const now = await listContainers(run.docker, plan.project)
   const touched = [...changes.touched].filter((service) => !topologyBefore(run).jobs.includes(service))
   const hadBefore = (service: string) => before.filter((container) => container.service === service)
@@ -65,6 +66,25 @@ async function removeNew(run: Run, { containers: before, plan }: Planning, chang
   const bereft = followersOf([...lost, ...started], topologyBefore(run)).filter((name) => hadBefore(name).length > 0)
   return { lost: [...new Set([...lost, ...bereft])], started }
 }
+
+/**
+ * The engine goes on stopping a container when the client that asked for it is gone: for up to its grace period it looks
+ * as if it ran, and then it is dead (tried). Waits for those that are on their way, so that they can be started again.
+ */
+async function finishStops({ docker, clock }: Run, before: readonly Container[], changes: Changes): Promise<void> {
+  const own = before.filter(({ service, state }) => changes.touched.has(service) && state === 'running')
+  if (own.length === 0) return
+  const seconds = (ms: number) => (ms / 1000).toFixed(3)
+  const span = ['--since', seconds(changes.started - CLOCK_SKEW), '--until', seconds(clock.now())]
+  const filters = ['--filter', 'type=container', '--filter', 'event=kill', '--format', '{{.ID}}']
+  const events = await docker.try(['events', ...span, ...filters], { timeout: 30_000 })
+  const asked = new Set(events.stdout.split('\n'))
+  const stopping = own.flatMap(({ id }) => (asked.has(id) ? [id] : []))
+  if (stopping.length > 0) await docker.try(['stop', ...stopping])
+}
+
+/** Milliseconds that the engine's clock may be behind ours. */
+const CLOCK_SKEW = 60_000
 
 /** What was a job then, and needed what, not what the release that failed says. */
 function topologyBefore(run: Run): Topology {

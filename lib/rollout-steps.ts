@@ -10,6 +10,8 @@ import type { Topology } from './services.ts'
 
 /** What a rollout has begun to change, so that it can be put back. */
 export interface Changes {
+  /** when the rollout began, milliseconds */
+  readonly started: number
   /** services that Compose was asked to do something about */
   readonly touched: Set<string>
   /** networks that are removed so that Compose makes them anew */

@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Service } from '../lib/compose.ts'
 import { exitCodeOf, type StagecraftError } from '../lib/errors.ts'
+import { formatPlan } from '../lib/plan-format.ts'
 import { PHASES, type PhaseName } from '../lib/state.ts'
 import { type Behaviour, composeModel, type Damage, isQuestion } from './support/fake-engine.ts'
 import { FakeProject, type Outcome, story } from './support/fake-project.ts'
@@ -555,8 +556,8 @@ describe('a deploy that fails', () => {
       'crashes again and again',
       { exit: 1, after: 300, restarts: true, logs: 'segfault' },
       [
-        'failed (exit 5): Cannot start web: it crashes and is restarted (exit code 1, 3 restarts)',
-        'container shop-web-1: restarting, exit code 1, 3 restarts',
+        'failed (exit 5): Cannot start web: it crashes and is restarted (exit code 1)',
+        'container shop-web-1: restarting, exit code 1, restarted 3 times',
         'last log lines:',
         '  segfault',
       ],
@@ -574,7 +575,7 @@ describe('a deploy that fails', () => {
       { health: 'unhealthy', after: 3_000, logs: 'starting\nstill starting' },
       [
         'failed (exit 5): Cannot start web: its healthcheck says unhealthy',
-        'container shop-web-1: running, exit code 0, health unhealthy',
+        'container shop-web-1: running, health unhealthy',
         'last health output: the probe says unhealthy',
         'last log lines:',
         '  starting',
@@ -586,7 +587,7 @@ describe('a deploy that fails', () => {
       { health: 'never' },
       [
         'failed (exit 5): Cannot start web: it has not become healthy after 185 s',
-        'container shop-web-1: running, exit code 0, health starting',
+        'container shop-web-1: running, health starting',
         'last health output: the probe says starting',
         'it has logged nothing',
         'hint: Raise services.web.rollout.health_timeout in stagecraft.yml if it needs longer.',
@@ -804,7 +805,7 @@ describe('a deploy that fails', () => {
       container shop-web-1: exited, exit code 1
       last log lines:
         out of luck
-      hint: The release serves. Look at the container; its model is ./.stagecraft/releases/<id>/compose.json.
+      hint: Look at the container (docker logs), or deploy again: that recreates it. Its model is ./.stagecraft/releases/<id>/compose.json.
       v2 serves."
     `)
     expect(project.view()).toContain('web of web bad GREETING=hello exited on shop_default')
@@ -1055,4 +1056,47 @@ describe('whichever command of a deploy fails', () => {
     if (!Bun.deepEquals(serving(project), NEW)) wrong.push(`after the next deploy runs ${serving(project).join('; ')}`)
     return wrong
   }
+})
+
+describe('what a tired operator must not overlook', () => {
+  test('another name of the Compose project is refused: everything would be there twice, with empty volumes', async () => {
+    const project = shop()
+    await project.deploy()
+    const before = project.engine.state.containers.map(({ id }) => id)
+    project.engine.model = composeModel('shop2', {
+      services: project.engine.model?.services ?? {},
+      volumes: { data: {} },
+    })
+    const outcome = await project.deploy()
+    expect(told(outcome)).toContain('config (exit 3): Cannot deploy as Compose project shop2: what serves is shop\n')
+    expect(project.releases()).toHaveLength(1)
+    expect(project.engine.state.containers.map(({ id }) => id)).toEqual(before)
+  })
+
+  test('a job runs again when what it prepared is gone with it', async () => {
+    const needsDb = { db: { condition: 'service_started', required: true } } as const
+    const needsJob = { job: { condition: 'service_completed_successfully', required: true } } as const
+    const project = shop({
+      job: { image: 'redis:7', depends_on: needsDb },
+      cache: { image: 'redis:7', depends_on: needsJob },
+    })
+    project.engine.behave = ({ service }) => (service === 'job' ? { exit: 0 } : undefined)
+    expect(told(await project.deploy())).toBe('no error')
+    expect(formatPlan(await project.plan())).toContain('  job    unchanged  has run, and nothing changed')
+    project.engine.state.containers.splice(0)
+    expect(formatPlan(await project.plan())).toContain('  job    job     runs again: db is created anew')
+  })
+
+  test('a held service that is down is said to be, and is no reason to fail', async () => {
+    const project = shop()
+    project.write('stagecraft.yml', 'environments: {local: {services: {db: {rollout: {strategy: hold}}}}}\n')
+    await project.deploy()
+    for (const container of project.engine.containersOf('shop'))
+      if (container.service === 'db') container.state = 'stopped'
+    const plan = formatPlan(await project.plan())
+    expect(plan.find((line) => line.startsWith('  db'))).toMatch(
+      /^ {2}db +hold +held, but exited: it is not started again by a deploy; docker start shop-db-1$/,
+    )
+    expect(told(await project.deploy())).toBe('no error')
+  })
 })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Plan, ServicePlan } from '../lib/plan.ts'
 import { formatPlan } from '../lib/plan-format.ts'
+import { HELD } from '../lib/plan-service.ts'
 
 const service = (name: string, action: ServicePlan['action'], why: string, ifImageChanges = false): ServicePlan => {
   return { service: name, action, why, replicas: 1, ifImageChanges }
@@ -103,8 +104,10 @@ describe('formatPlan()', () => {
   })
 
   test('says that there is nothing to do', () => {
-    const services = [service('web', 'unchanged', 'nothing changed'), service('db', 'hold', 'held')]
+    const services = [service('web', 'unchanged', 'nothing changed'), service('db', 'hold', HELD)]
     expect(formatPlan(plan({ services })).at(-1)).toBe('Nothing to do: everything runs as it should.')
+    const waiting = [service('db', 'hold', 'held; waiting: its image changed')]
+    expect(formatPlan(plan({ services: waiting })).at(-1)).toBe('Nothing to do.')
   })
 
   test('never ends a line with a space', () => {

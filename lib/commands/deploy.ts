@@ -18,6 +18,7 @@ export default command({
   ],
   exits: [
     [3, 'stagecraft.yml, the Compose file or an env file is invalid; nothing was changed'],
+    [4, 'no such environment'],
     [5, 'a phase failed; what served before serves'],
     [6, 'a phase failed, and what served before could not be put back'],
     [8, 'the engine or a registry cannot be reached'],

@@ -4,7 +4,7 @@ import { openDocker } from '../docker.ts'
 import { exec } from '../exec.ts'
 import { table } from '../format.ts'
 import { openSettings } from '../project.ts'
-import { type PrunePlan, planPrune, prune } from '../prune.ts'
+import { type PrunePlan, planPrune, presentOnly, prune } from '../prune.ts'
 import { openState } from '../state.ts'
 import { environmentArgument } from './release-arguments.ts'
 
@@ -31,15 +31,13 @@ export default command({
     const state = openState(stateFile, { clock: context.clock })
     const serving = servingBundle(stateFile, state.listReleases({ environment: environment.name }))
     const plan = planPrune(state, environment.name, environment.keep, serving?.id)
+    const docker = openDocker(exec, (text) => text)
     if (args['dry-run']) {
-      report.result('prune-plan', plan, () => lines('would remove', plan))
+      const present = await presentOnly(docker, plan)
+      report.result('prune-plan', present, () => lines('would remove', present))
       return 0
     }
-    const pruned = await prune(
-      openDocker(exec, (text) => text),
-      state,
-      plan,
-    )
+    const pruned = await prune(docker, state, plan)
     report.result('pruned', pruned, () =>
       lines('removed', { ...plan, tags: pruned.tags.map((tag) => ({ tag, id: '' })) }),
     )

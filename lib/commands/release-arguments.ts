@@ -41,6 +41,12 @@ export async function openRelease(
   return { project, version, world: openWorld(context) }
 }
 
+/** Undoing takes as long as containers take to stop: without a word that looks like hanging. */
+const INTERRUPTED = {
+  type: 'warning',
+  message: 'interrupted: what was begun is undone; a second signal stops at once and leaves everything as it is',
+} as const
+
 /** Connects the library to the outside world. */
 export function openWorld(context: Context): World {
   const { emit } = context.report
@@ -49,5 +55,5 @@ export function openWorld(context: Context): World {
   // Bun's os.userInfo() says `unknown` (1.4)
   const { SUDO_USER, USER, LOGNAME } = context.env
   const user = SUDO_USER || USER || LOGNAME || `uid ${process.getuid?.()}`
-  return { exec, clock, emit, tell, user, signal: untilSignal() }
+  return { exec, clock, emit, tell, user, signal: untilSignal(() => emit(INTERRUPTED)) }
 }

@@ -74,12 +74,17 @@ function recordLines(
     ...(release.commit_sha === '' ? [] : [['commit', plainLine(release.commit_sha)]]),
     ['status', statusText(statusOf(release)) + (current ? ', current' : '')],
     ['started', formatTime(release.timestamp)],
+    ...(bundle === undefined && !isPending(release)
+      ? [['details', 'gone: its bundle was pruned, or removed by hand']]
+      : []),
     ...(actor === undefined ? [] : [['by', plainLine(`${actor.user}@${actor.machine}, from ${actor.directory}`)]]),
     ...(release.previous_id === undefined ? [] : [['previous', release.previous_id]]),
     ...(bundle?.rollback_to === undefined ? [] : [['puts back', bundle.rollback_to]]),
     [
       'rollback',
-      obstacle === undefined ? `stagecraft rollback --to-release ${release.id}` : `not to this one: ${obstacle}`,
+      obstacle === undefined
+        ? `stagecraft rollback --env ${release.environment} --to-release ${release.id} (if its images are still there)`
+        : `not to this one: ${obstacle}`,
     ],
   ])
 }
@@ -103,3 +108,7 @@ function imageLines(bundle: Bundle | undefined): string[] {
 }
 
 const SHORT_ID = 'sha256:'.length + 12
+
+function isPending(release: Release): boolean {
+  return statusOf(release).status === 'pending'
+}

@@ -1,5 +1,6 @@
 import { command } from '../cli.ts'
 import { StagecraftError } from '../errors.ts'
+import { isComplete } from '../find-release.ts'
 import { quote } from '../format.ts'
 import { formatPlan } from '../plan-format.ts'
 import { openSettings } from '../project.ts'
@@ -25,6 +26,7 @@ export default command({
     ['stagecraft rollback --dry-run', 'what would it do?'],
   ],
   exits: [
+    [3, 'stagecraft.yml is invalid; nothing was changed'],
     [4, 'nothing to roll back to, or an image of it is nowhere to be had; nothing was changed'],
     [5, 'a phase failed; what served before serves'],
     [6, 'a phase failed, and what served before could not be put back'],
@@ -48,15 +50,23 @@ export default command({
       return 0
     }
     await confirmMigrations(prepared, args.yes, context.interactive)
-    const before = prepared.order.serving?.bundle
+    const undo = undoLine(prepared, Object.keys(settings.config.environments).length > 1)
     const release = await rollback(prepared, world)
     context.report.result('rolled-back', { release, target: prepared.target.bundle.id }, () => [
       `${release.version} serves in ${release.environment} (${release.id}), as in ${prepared.target.bundle.id}`,
-      ...(before ? [`To undo: stagecraft rollback --to-release ${before.id}`] : []),
+      ...undo,
     ])
     return 0
   },
 })
+
+/** What served can only be put back if it completed. An id names one environment, but a command needs its name. */
+function undoLine({ order }: Rollback, several: boolean): string[] {
+  const { environment } = order.project
+  const before = order.serving && order.state.getRelease(order.serving.bundle.id)
+  if (!before || !isComplete(before)) return []
+  return [`To undo: stagecraft rollback${several ? ` --env ${environment.name}` : ''} --to-release ${before.id}`]
+}
 
 function requestOf(args: {
   readonly 'to-previous': boolean

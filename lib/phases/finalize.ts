@@ -33,8 +33,8 @@ async function verify(run: Run): Promise<string> {
   const services = Object.keys(bundle.images).filter((service) => !bundle.topology.jobs.includes(service))
   for (const service of services) {
     const own = containers.filter((container) => container.service === service)
-    const hold = project.environment.services[service]?.rollout.strategy === 'hold'
-    const bad = own.find(({ state, image }) => state !== 'running' || (image !== bundle.images[service]?.id && !hold))
+    if (project.environment.services[service]?.rollout.strategy === 'hold') continue // never touched; the plan says how it is
+    const bad = own.find(({ state, image }) => state !== 'running' || image !== bundle.images[service]?.id)
     const wanted = replicasOf(project.model.services[service] ?? {}) > 0
     if (bad === undefined && (own.length > 0 || !wanted)) continue
     throw new StagecraftError(
@@ -42,7 +42,7 @@ async function verify(run: Run): Promise<string> {
       `Cannot confirm that ${service} runs as released: ${bad ? `it is ${bad.state}` : 'it has no container'}`,
       {
         ...(bad ? { detail: await lastWords(run.restoring, bad) } : {}),
-        hint: `The release serves. Look at the container; its model is ${modelFile(project.stateFile, bundle.id)}.`,
+        hint: `Look at the container (docker logs), or deploy again: that recreates it. Its model is ${modelFile(project.stateFile, bundle.id)}.`,
       },
     )
   }

@@ -3,7 +3,7 @@ import type { Stage } from '../compose-up.ts'
 import { type Container, inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { byPresentNames, keepImages } from '../images.ts'
-import { isNothingToDo, type Plan, type ServicePlan } from '../plan.ts'
+import { hasLoose, isNothingToDo, type Plan, type ServicePlan } from '../plan.ts'
 import { plannedImages, plannedModel } from '../plan-model.ts'
 import { networksOf } from '../plan-networks.ts'
 import { adoptedModel, type Planning, planRollout } from '../planning.ts'
@@ -22,7 +22,11 @@ export async function rollout(run: Run): Promise<string> {
   for (const { service, action, why } of plan.services)
     if (action === 'hold') run.emit({ type: 'service', service, step: 'hold', note: why })
   const stage = await recordTarget(run, planning)
-  const changes: Changes = { touched: new Set(), replaced: plan.networks.filter(({ action }) => action === 'replace') }
+  const changes: Changes = {
+    started: run.clock.now(),
+    touched: new Set(),
+    replaced: plan.networks.filter(({ action }) => action === 'replace'),
+  }
   try {
     const prepared = await prepare(run, stage, planning, changes)
     const switched = await switchOver(run, stage, planning, changes)
@@ -183,7 +187,7 @@ async function servingStage(run: Run, { bundle, model, modelFile: file }: Servin
 }
 
 function summarize(services: readonly ServicePlan[], nothing: boolean): string {
-  if (nothing) return 'nothing to do: everything runs as it should'
+  if (nothing) return hasLoose(services) ? 'nothing to do' : 'nothing to do: everything runs as it should'
   const counts = new Map<string, number>()
   for (const { action } of services) counts.set(action, (counts.get(action) ?? 0) + 1)
   const words = {

@@ -193,6 +193,7 @@ describe('stagecraft releases show', () => {
         'version      a1b2c3d-dirty',
         'status       completed, current',
         'started      2026-11-21 07:00:00',
+        'details      gone: its bundle was pruned, or removed by hand',
         'rollback     not to this one: its bundle is gone: it was pruned, or removed by hand',
         '',
         ...['build         ', 'push          ', 'migrate_pre   '].map((phase) => `${phase}completed`),

@@ -100,6 +100,10 @@ describe('while containers are replaced', () => {
     }
     const touched = await interrupted('v-stopping', 'rollout', 'INT', stopping)
     expect(touched.filter((service) => service !== 'web')).toEqual([])
+    // The engine goes on with a stop whose client is gone: nothing may die after Stagecraft has said that it serves.
+    const web = (await folder.containers()).find(({ service }) => service === 'web')
+    expect(await h1.exec(['timeout', '5', 'docker', 'wait', web?.id ?? ''])).toMatchObject({ code: 124 })
+    await expectPage(folder, port, 'version one')
     writeApp(folder, app)
     await deploy(folder, 'v1')
   })

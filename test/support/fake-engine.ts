@@ -143,6 +143,7 @@ export class FakeEngine {
     if (first === 'tag') return this.#tag(second, rest[0] ?? '')
     if (first === 'pull') return half ? {} : this.#pull(second)
     if (first === 'push') return this.#push(second)
+    if (first === 'events') return {} // nothing here is on its way
     if (first === 'logs') return this.#logs(args)
     if (first === 'network') return this.#network(second, rest)
     if (first === 'stop' || first === 'start' || first === 'rm') {
