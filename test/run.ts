@@ -42,6 +42,7 @@ async function runQuick(): Promise<void> {
   const bin = (name: string) => join('node_modules/.bin', name)
   const coverage = join(scratch, 'coverage')
   const args = [
+    '--timeout=60000', // a lab that starts beside them takes both cores
     '--parallel=2',
     '--coverage',
     '--coverage-reporter=lcov',
