@@ -14,17 +14,7 @@ export type Event =
   | { type: 'warning'; message: string; hint?: string }
 
 /** What happens to one service during a rollout, in the order in which it can happen. */
-export type ServiceStep =
-  | 'hold'
-  | 'create'
-  | 'recreate'
-  | 'scale'
-  | 'run'
-  | 'wait'
-  | 'ready'
-  | 'failed'
-  | 'restore'
-  | 'remove'
+export type ServiceStep = 'hold' | 'create' | 'recreate' | 'scale' | 'run' | 'ready' | 'failed' | 'restore' | 'remove'
 
 export type Emit = (event: Event) => void
 

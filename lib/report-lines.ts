@@ -1,7 +1,6 @@
 import { type ErrorReport, errorReport } from './error-report.ts'
 import type { Event } from './events.ts'
 import { formatDuration, pad, plainLine, plainText } from './format.ts'
-import type { Plan } from './plan.ts'
 import { PHASES } from './state-format.ts'
 
 /** What a piece of a line says, for a terminal that has colours. */
@@ -11,7 +10,6 @@ export type Style = (tone: Tone, text: string) => string
 
 export interface LineOptions {
   readonly mask: (text: string) => string
-  readonly formatPlan?: ((plan: Plan) => readonly string[]) | undefined
   /** Of the longest service name, where it is known. */
   readonly nameWidth: number
   readonly style?: Style | undefined
@@ -37,7 +35,7 @@ export function eventLines(event: Event, options: LineOptions): string[] {
     case 'release':
       return [plainLine(`release ${event.id}  ${event.version} → ${event.environment}`)]
     case 'plan':
-      return (options.formatPlan?.(event.plan) ?? []).map(options.mask)
+      return [] // what is done to each service is told when it is done
     case 'phase':
       return event.status === 'running' || event.status === 'pending' ? [] : [phaseLine(event, said(event.note), style)]
     case 'service':

@@ -2,7 +2,6 @@ import type { ErrorReport } from './error-report.ts'
 import type { Emit, Event } from './events.ts'
 import { createMask, maskJson } from './mask.ts'
 import type { Output } from './output.ts'
-import type { Plan } from './plan.ts'
 import { errorLines, eventLines, isProgress, type Style } from './report-lines.ts'
 
 /** Prints everything Stagecraft says (spec/core/cli.md, Output). Results go to stdout; progress and errors to stderr. */
@@ -16,8 +15,6 @@ export interface Reporter {
   result(type: string, value: object, text: () => readonly string[]): void
   /** From now on every occurrence of these values (8 characters or more) is printed as `•••`. */
   addSecrets(values: Iterable<string>): void
-  /** How plan events are written out. Given by the commands that plan, so that others do not load it. */
-  formatPlansWith(format: (plan: Plan) => readonly string[]): void
 }
 
 export type ReportMode = 'terminal' | 'plain' | 'json'
@@ -46,7 +43,6 @@ export function createReporter(options: ReporterOptions): ReporterControl {
   const { mode, stdout, stderr } = options
   const secrets = new Set<string>()
   let mask = createMask([])
-  let formatPlan: ((plan: Plan) => readonly string[]) | undefined
   let nameWidth = 0
   let held = ''
 
@@ -74,7 +70,7 @@ export function createReporter(options: ReporterOptions): ReporterControl {
         const { type, ...value } = event
         // Names are what the reader looks up by, and no secrets; a secret can equal one (NODE_ENV=production).
         printJson(type, { ...masked(value), ...namesOf(event) })
-      } else stderr.write(lines(eventLines(event, { mask, formatPlan, nameWidth, style: options.style })))
+      } else stderr.write(lines(eventLines(event, { mask, nameWidth, style: options.style })))
     },
     result(type, value, text) {
       if (mode === 'json') printJson(type, masked(value))
@@ -83,9 +79,6 @@ export function createReporter(options: ReporterOptions): ReporterControl {
     addSecrets(values) {
       for (const value of values) secrets.add(value)
       mask = createMask(secrets)
-    },
-    formatPlansWith(format) {
-      formatPlan = format
     },
     error(error) {
       stderr.write(lines(errorLines(error, { mask, style: options.style })))

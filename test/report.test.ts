@@ -70,19 +70,12 @@ describe('plain', () => {
 
   test('service lines line up once the plan has named the services', () => {
     const { report, stderr } = recorded()
-    report.formatPlansWith((plan) => plan.services.map(({ service }) => `planned ${service}`))
     // Of a plan the reporter looks at the names only.
     const plan = { services: [{ service: 'database' }, { service: 'web' }] } as unknown as Plan
     report.emit({ type: 'plan', plan })
     report.emit({ type: 'service', service: 'web', step: 'create', note: 'new' })
     report.emit({ type: 'service', service: 'database', step: 'recreate', note: 'its image changed' })
-    expect(stderr().split('\n')).toEqual([
-      'planned database',
-      'planned web',
-      '  web       create    new',
-      '  database  recreate  its image changed',
-      '',
-    ])
+    expect(stderr().split('\n')).toEqual(['  web       create    new', '  database  recreate  its image changed', ''])
   })
 
   test('an error is its message, what the program said, whole, and what to do', () => {

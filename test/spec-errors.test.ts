@@ -4,13 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { refuseLeakyContexts } from '../lib/build-context.ts'
 import { openDocker } from '../lib/docker.ts'
-import { errorReport } from '../lib/error-report.ts'
 import { StagecraftError, withHint } from '../lib/errors.ts'
 import type { Exec } from '../lib/exec.ts'
 import { gate } from '../lib/gate.ts'
 import type { PlanInput } from '../lib/plan.ts'
 import { refuseChangedVolumes } from '../lib/plan-networks.ts'
-import { errorLines } from '../lib/report-lines.ts'
+import { formatError } from '../lib/report-lines.ts'
 import { expectGolden } from './support/golden.ts'
 
 /** What is printed of what `act` throws. */
@@ -18,7 +17,7 @@ async function printed(act: () => unknown): Promise<string> {
   try {
     await act()
   } catch (error) {
-    return errorLines(errorReport(error, { verbose: false }), { mask: (text) => text }).join('\n')
+    return formatError(error).join('\n')
   }
   throw new Error('nothing was thrown')
 }

@@ -1,10 +1,10 @@
 import { buildImages, pushImages } from '../builds.ts'
 import { command } from '../cli.ts'
-import { enginePlatform, inspectImages, openDocker } from '../docker.ts'
+import { enginePlatform, inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { table } from '../format.ts'
 import { buildTargets } from '../images.ts'
-import { createMask } from '../mask.ts'
+import { openReleaseDocker } from '../release.ts'
 import { openRelease, releaseArgs } from './release-arguments.ts'
 
 export default command({
@@ -31,7 +31,7 @@ export default command({
   ],
   async run(args, context) {
     const { project, version, world } = await openRelease(args, context)
-    const docker = openDocker(world.exec, createMask(project.secrets), world.signal)
+    const docker = openReleaseDocker(project, world)
     const targets = chosen(buildTargets(project.model, version.version), args.services)
     const registry = project.config.project.registry
     if (args.push && registry === undefined)

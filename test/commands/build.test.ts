@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { chosen, formatBuilt } from '../../lib/commands/build.ts'
-import { errorReport } from '../../lib/error-report.ts'
 import { StagecraftError } from '../../lib/errors.ts'
-import { errorLines } from '../../lib/report-lines.ts'
+import { formatError } from '../../lib/report-lines.ts'
 import { expectGolden } from '../support/golden.ts'
 
 const TARGETS = [{ service: 'web' }, { service: 'worker' }]
@@ -35,8 +34,7 @@ describe('stagecraft build', () => {
     try {
       chosen(TARGETS, 'wbe')
     } catch (error) {
-      const lines = errorLines(errorReport(error, { verbose: false }), { mask: (text) => text })
-      expectGolden('commands/build.md', 'no-such-service', lines.join('\n'))
+      expectGolden('commands/build.md', 'no-such-service', formatError(error).join('\n'))
     }
   })
 })
