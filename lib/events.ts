@@ -12,9 +12,14 @@ export type Event =
   | { type: 'service'; service: string; step: ServiceStep; note?: string }
   | { type: 'output'; phase: PhaseName; line: string }
   | { type: 'warning'; message: string; hint?: string }
+  | { type: 'waiting'; environment: string; message: string }
+  | { type: 'recovery'; release: string; version: string; outcome: RecoveryOutcome; message: string }
 
 /** What happens to one service during a rollout, in the order in which it can happen. */
 export type ServiceStep = 'hold' | 'create' | 'recreate' | 'scale' | 'run' | 'ready' | 'failed' | 'restore' | 'remove'
+
+/** What became of a release whose run died: what it had changed was undone, or it serves, or it had changed nothing. */
+export type RecoveryOutcome = 'undone' | 'finished' | 'nothing' | 'not-undone'
 
 export type Emit = (event: Event) => void
 

@@ -24,7 +24,7 @@ const plain: Style = (_, text) => text
 
 /** @returns whether an event is progress, which `--quiet` leaves out. */
 export function isProgress(event: Event): boolean {
-  return event.type !== 'warning'
+  return event.type !== 'warning' && event.type !== 'recovery'
 }
 
 /** @returns the lines of an event as text. A phase has one line, when it has ended. */
@@ -44,6 +44,10 @@ export function eventLines(event: Event, options: LineOptions): string[] {
       return [style('quiet', `  | ${options.mask(plainText(event.line))}`)]
     case 'warning':
       return [`${style('notable', 'warning:')} ${said(event.message)}`, ...hintLines(event.hint, options.mask)]
+    case 'waiting':
+      return [`${style('quiet', 'waiting:')} ${said(event.message)}`]
+    case 'recovery':
+      return [`${style('notable', 'recovery:')} ${said(event.message)}`]
   }
 }
 

@@ -104,6 +104,10 @@ function namesOf(event: Event): object {
       return { service: event.service, step: event.step }
     case 'output':
       return { phase: event.phase }
+    case 'waiting':
+      return { environment: event.environment }
+    case 'recovery':
+      return { release: event.release, version: event.version, outcome: event.outcome }
     default:
       return {}
   }
