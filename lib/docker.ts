@@ -10,6 +10,8 @@ export interface Container {
   readonly image: string
   /** the label `com.docker.compose.config-hash` */
   readonly configHash: string
+  /** the label `com.docker.compose.project.config_files`: the model that Compose made it from */
+  readonly configFiles: string
   readonly state: 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead'
   readonly exitCode: number
   readonly oomKilled: boolean
@@ -201,6 +203,7 @@ function parseContainer(json: Json): Container {
     service: /^true$/i.test(label('oneoff')) ? '' : label('service'),
     image: json.at('Image').string(),
     configHash: label('config-hash'),
+    configFiles: label('project.config_files'),
     state: state.at('Status').string() as Container['state'], // the engine's own list (moby container/state.go)
     exitCode: state.at('ExitCode').number(),
     oomKilled: state.record()['OOMKilled'] === true,

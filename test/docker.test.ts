@@ -42,6 +42,7 @@ const CONTAINER = {
     Labels: {
       'com.docker.compose.service': 'web',
       'com.docker.compose.config-hash': 'hash',
+      'com.docker.compose.project.config_files': '/releases/rel-1/compose.json',
       'com.docker.compose.oneoff': 'False',
     },
     Healthcheck: {
@@ -160,6 +161,7 @@ describe('listContainers()', () => {
         service: 'api',
         image: 'sha256:1',
         configHash: '',
+        configFiles: '',
         state: 'exited',
         exitCode: 137,
         oomKilled: true,
@@ -177,6 +179,7 @@ describe('listContainers()', () => {
         service: 'web',
         image: 'sha256:1',
         configHash: 'hash',
+        configFiles: '/releases/rel-1/compose.json',
         state: 'running',
         exitCode: 0,
         oomKilled: false,

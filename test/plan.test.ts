@@ -102,6 +102,7 @@ function container(service: string, number = 1, ended = false): Container {
     service,
     image: 'sha256:old',
     configHash: `hash of ${service}`,
+    configFiles: '',
     state: ended ? 'exited' : 'running',
     exitCode: 0,
     oomKilled: false,

@@ -28,6 +28,8 @@ export interface FakeContainer {
   readonly image: string
   readonly definition: Service
   readonly hash: string
+  /** the file of the model that it was made from */
+  readonly file: string
   readonly behaviour: Behaviour
   /** engine's names of the networks that it is plugged into */
   networks: string[]
@@ -70,6 +72,9 @@ export interface Failure {
   readonly damage: Damage
   readonly result?: Partial<Result>
 }
+
+/** A model, and the file that it was read from. */
+type Source = { readonly model: ComposeModel; readonly file: string }
 
 type Answer = Partial<Result> & { readonly lines?: readonly string[] }
 
@@ -162,7 +167,8 @@ export class FakeEngine {
     if (command === 'config' && rest[0] === '--hash') return hashes(readModel(file, options))
     if (command === 'config') return this.#config(file === '-' ? readModel(file, options) : undefined, project)
     if (command === 'build') return half ? {} : this.#build(readModel(file, options), namesAfterDashes(rest))
-    if (command === 'up') return this.#up(readModel(file, options), project ?? '', rest, half)
+    if (command === 'up')
+      return this.#up({ model: readModel(file, options), file: file ?? '' }, project ?? '', rest, half)
     throw new Error(`the fake engine does not know: docker compose ${args.join(' ')}`)
   }
 
@@ -199,7 +205,7 @@ export class FakeEngine {
     return { lines }
   }
 
-  #up(model: ComposeModel, project: string, words: readonly string[], half: boolean): Answer {
+  #up({ model, file }: Source, project: string, words: readonly string[], half: boolean): Answer {
     const { services, scales, anew } = parseUp(words)
     if (project !== model.name) throw new Error(`-p ${project}, but the model is of ${model.name}`)
     for (const service of half ? services.slice(0, 1) : services) {
@@ -208,7 +214,7 @@ export class FakeEngine {
       const wrong = this.#ensureResources(model, definition)
       if (wrong !== undefined) return { code: 1, stderr: wrong }
       const wanted = scales.get(service) ?? definition.scale ?? definition.deploy?.replicas ?? 1
-      const error = this.#converge(model, service, { definition, wanted, anew, half })
+      const error = this.#converge({ model, file }, service, { definition, wanted, anew, half })
       if (error !== undefined) return { code: 1, stderr: `Error response from daemon: ${error}` }
     }
     return { stderr: ` Container ${project} Started\n` }
@@ -242,7 +248,7 @@ export class FakeEngine {
   }
 
   #converge(
-    model: ComposeModel,
+    { model, file }: Source,
     service: string,
     { definition, wanted, anew, half }: { definition: Service; wanted: number; anew: boolean; half: boolean },
   ): string | undefined {
@@ -257,7 +263,7 @@ export class FakeEngine {
         this.#start(old)
         continue
       }
-      const made = this.#create(model, service, definition, old)
+      const made = this.#create({ model, file }, service, definition, old)
       if (typeof made === 'string') return made
       this.#each('rm', [old.id])
       if (half) return 'stopped halfway'
@@ -265,7 +271,7 @@ export class FakeEngine {
       if (error !== undefined) return error
     }
     for (let number = there.length; number < wanted; number++) {
-      const made = this.#create(model, service, definition, undefined)
+      const made = this.#create({ model, file }, service, definition, undefined)
       if (typeof made === 'string') return made
       if (half) return 'stopped halfway'
       const error = this.#start(made)
@@ -275,7 +281,7 @@ export class FakeEngine {
   }
 
   #create(
-    model: ComposeModel,
+    { model, file }: Source,
     service: string,
     definition: Service,
     old: FakeContainer | undefined,
@@ -299,6 +305,7 @@ export class FakeEngine {
       project: model.name,
       image,
       definition,
+      file,
       // Compose hashes the id of the container that `service:x` comes to.
       hash: configHash(joined ? { ...definition, network_mode: `container:${joined}` } : definition),
       behaviour: this.behave({ service, content: found.content, definition }) ?? commandOf(definition),
@@ -381,6 +388,7 @@ export class FakeEngine {
           'com.docker.compose.project': project,
           'com.docker.compose.service': service,
           'com.docker.compose.config-hash': hash,
+          'com.docker.compose.project.config_files': container.file,
           'com.docker.compose.oneoff': 'False',
         },
         ...(definition.healthcheck ? { Healthcheck: { Test: definition.healthcheck.test } } : {}),
