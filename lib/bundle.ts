@@ -5,6 +5,7 @@ import { type ComposeModel, modelText, unescapeDollars } from './compose.ts'
 import type { ServiceConfig } from './config.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import type { ReleasedImage } from './images.ts'
+import type { Journal } from './journal.ts'
 import type { Plan } from './plan.ts'
 import type { ContentFile } from './render.ts'
 import type { Topology } from './services.ts'
@@ -34,6 +35,8 @@ export interface Bundle {
   readonly switched_at?: string
   /** services of the release before whose containers are still to be removed; the next deploy removes those left */
   readonly retiring?: readonly string[]
+  /** a rollout that has something left to undo or to finish */
+  readonly journal?: Journal | undefined
   readonly error?: { readonly message: string; readonly hint?: string; readonly detail?: string }
   /** who made the release, and from where */
   readonly actor?: Actor
@@ -123,10 +126,14 @@ export function findServing(stateFile: string, releases: readonly Release[]): Se
 
 /** @returns the bundle with its model, or undefined where that is missing. */
 export function withModel(stateFile: string, bundle: Bundle): ServingRelease | undefined {
-  const file = modelFile(stateFile, bundle.id)
-  const model = readJson<ComposeModel>(file, (value) => typeof value['services'] === 'object')
-  if (model === undefined) return undefined
-  return { bundle, model: unescapeDollars(model) as ComposeModel, modelFile: file } // the same but for its strings
+  const model = readModel(stateFile, bundle.id)
+  return model && { bundle, model, modelFile: modelFile(stateFile, bundle.id) }
+}
+
+/** @param id of a release, or of another model that it keeps, as `<id>/adopted` @returns undefined where it is missing */
+export function readModel(stateFile: string, id: string): ComposeModel | undefined {
+  const model = readJson<ComposeModel>(modelFile(stateFile, id), (value) => typeof value['services'] === 'object')
+  return model && (unescapeDollars(model) as ComposeModel) // the same but for its strings
 }
 
 /** @returns the releases that have a folder. */

@@ -3,32 +3,43 @@ import { type Container, listContainers } from './docker.ts'
 import { errorText, StagecraftError } from './errors.ts'
 import { table } from './format.ts'
 import { gate } from './gate.ts'
-import type { Planning } from './planning.ts'
-import { type Changes, freeNetworks, gateTarget, removeContainers, wantedAsBefore } from './rollout-steps.ts'
-import type { Run } from './run.ts'
+import type { Before, Journal } from './journal.ts'
+import { freeNetworks, gateTarget, removeContainers, type StepContext, wantedAsBefore } from './rollout-steps.ts'
 import type { Topology } from './services.ts'
 
+/** A rollout that did not come to its commit point, and what it takes to undo it. Its settings are those of what served. */
+export interface Undo extends StepContext {
+  /** the Compose project's name */
+  readonly name: string
+  readonly journal: Journal
+  /** the file of the release's own model: a container made from it is new */
+  readonly modelFile: string
+  /** undefined: nothing served, or nothing is known about it */
+  readonly served: Stage | undefined
+}
+
+/** What undoing did. */
+export interface PutBack {
+  /** containers that were removed: they never served */
+  readonly removed: number
+  /** services that run again as they did before */
+  readonly restored: readonly string[]
+}
+
 /**
- * Puts back what served before a rollout that failed: removes what is new, by id, before anything is asked of Compose,
- * then brings the former definition of what was replaced up again.
- * @param served undefined: nothing did, or nothing is known about it
+ * Puts back what served before a rollout that failed or whose run died: removes what is new, by id, before anything is
+ * asked of Compose, then brings the former definition of what was replaced up again. May be done twice.
  * @throws not-restored (6), with what runs where
  */
-export async function putBack(
-  run: Run,
-  planning: Planning,
-  changes: Changes,
-  served: Stage | undefined,
-  cause: unknown,
-): Promise<void> {
-  const restoring = { ...run, docker: run.restoring }
+export async function putBack(undo: Undo, cause: unknown): Promise<PutBack> {
   try {
-    const { lost, started } = await removeNew(restoring, planning, changes)
-    if (lost.length > 0) await restore(restoring, planning, changes, served, lost)
-    await proveWell(restoring, planning, [...lost, ...started])
-    if (planning.containers.length === 0) await removeNetworks(restoring, planning.plan.project)
+    const { lost, started, removed } = await removeNew(undo)
+    if (lost.length > 0) await restore(undo, lost)
+    await proveWell(undo, [...lost, ...started])
+    if (undo.journal.before.length === 0) await removeNetworks(undo)
+    return { removed, restored: [...lost, ...started] }
   } catch (error) {
-    throw await notRestored(restoring, planning.plan.project, cause, error)
+    throw await notRestored(undo, cause, error)
   }
 }
 
@@ -38,44 +49,62 @@ export async function putBack(
  * network that was removed, or in the network of one of these. Their new ones stay for now: Compose replaces them by the
  * old definition, and hands their anonymous volumes back.
  */
-async function removeNew(run: Run, { containers: before, plan }: Planning, changes: Changes) {
-  await finishStops(run, before, changes)
-  const now = await listContainers(run.docker, plan.project)
-  const touched = [...changes.touched].filter((service) => !topologyBefore(run).jobs.includes(service))
-  const hadBefore = (service: string) => before.filter((container) => container.service === service)
-  const isGone = ({ id }: Container) => !now.some((container) => container.id === id)
+async function removeNew(undo: Undo) {
+  const { journal, docker, emit } = undo
+  const { jobs } = undo.project.topology
+  await finishStops(undo)
+  const now = await listContainers(docker, undo.name)
+  const touched = journal.touched.filter((service) => !jobs.includes(service))
+  const isGone = ({ id }: Before) => !now.some((container) => container.id === id)
   const lost = touched.filter((service) => {
-    const own = hadBefore(service)
-    return own.some(isGone) || (own.length > 0 && changes.replaced.length > 0)
+    const own = hadBefore(undo, service)
+    const unplugged = own.length > 0 && journal.replaced.length > 0
+    return (own.some(isGone) || unplugged) && !isBack(undo, service, now)
   })
-  const known = new Set(before.map(({ id }) => id))
-  const fresh = now.filter(
-    ({ id, service }) => changes.touched.has(service) && !lost.includes(service) && !known.has(id),
-  )
-  await removeContainers(run.docker, fresh)
-  const isStopped = ({ id }: Container) => now.find((container) => container.id === id)?.state !== 'running'
+  const fresh = now.filter((container) => isNew(undo, container) && !lost.includes(container.service))
+  await removeContainers(docker, fresh)
+  const isStopped = ({ id }: Before) => now.some((container) => container.id === id && container.state !== 'running')
   const started: string[] = []
-  if (plan.handovers.length > 0) await stopAll(run, plan.project, lost) // what is started again may want its port back
+  if (journal.handover) await stopAll(undo, lost) // what is started again may want its port back
   for (const service of touched.filter((name) => !lost.includes(name))) {
-    const stopped = hadBefore(service).filter((container) => container.state === 'running' && isStopped(container))
+    const stopped = hadBefore(undo, service).filter((one) => one.state === 'running' && isStopped(one))
     if (stopped.length === 0) continue
-    run.emit({ type: 'service', service, step: 'restore' })
-    await run.docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
+    emit({ type: 'service', service, step: 'restore' })
+    await docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
     started.push(service)
   }
-  const bereft = followersOf([...lost, ...started], topologyBefore(run)).filter((name) => hadBefore(name).length > 0)
-  return { lost: [...new Set([...lost, ...bereft])], started }
+  const bereft = followersOf([...lost, ...started], undo.project.topology)
+  const followers = bereft.filter((name) => hadBefore(undo, name).length > 0)
+  return { lost: [...new Set([...lost, ...followers])], started, removed: fresh.length }
+}
+
+function hadBefore({ journal }: Undo, service: string): Before[] {
+  return journal.before.filter((container) => container.service === service)
+}
+
+/** Made by this release: it was seen to be, or Compose's label says so. What somebody made by hand meanwhile is not ours. */
+function isNew({ journal, modelFile }: Undo, { id, service, configFiles }: Container): boolean {
+  if (!journal.touched.includes(service) || journal.before.some((one) => one.id === id)) return false
+  return journal.made.includes(id) || configFiles === modelFile
+}
+
+/** An earlier attempt at undoing came as far as this service: it runs, made anew from the model of what served. */
+function isBack(undo: Undo, service: string, now: readonly Container[]): boolean {
+  const own = now.filter((container) => container.service === service)
+  const isAnew = ({ id, state, configFiles }: Container) =>
+    state === 'running' && configFiles === undo.served?.modelFile && !undo.journal.before.some((one) => one.id === id)
+  return own.length === hadBefore(undo, service).length && own.every(isAnew)
 }
 
 /**
  * The engine goes on stopping a container when the client that asked for it is gone: for up to its grace period it looks
  * as if it ran, and then it is dead (tried). Waits for those that are on their way, so that they can be started again.
  */
-async function finishStops({ docker, clock }: Run, before: readonly Container[], changes: Changes): Promise<void> {
-  const own = before.filter(({ service, state }) => changes.touched.has(service) && state === 'running')
+async function finishStops({ docker, clock, journal }: Undo): Promise<void> {
+  const own = journal.before.filter(({ service, state }) => journal.touched.includes(service) && state === 'running')
   if (own.length === 0) return
   const seconds = (ms: number) => (ms / 1000).toFixed(3)
-  const span = ['--since', seconds(changes.started - CLOCK_SKEW), '--until', seconds(clock.now())]
+  const span = ['--since', seconds(Date.parse(journal.began_at) - CLOCK_SKEW), '--until', seconds(clock.now())]
   const filters = ['--filter', 'type=container', '--filter', 'event=kill', '--format', '{{.ID}}']
   const events = await docker.try(['events', ...span, ...filters], { timeout: 30_000 })
   const asked = new Set(events.stdout.split('\n'))
@@ -86,11 +115,6 @@ async function finishStops({ docker, clock }: Run, before: readonly Container[],
 /** Milliseconds that the engine's clock may be behind ours. */
 const CLOCK_SKEW = 60_000
 
-/** What was a job then, and needed what, not what the release that failed says. */
-function topologyBefore(run: Run): Topology {
-  return run.serving?.bundle.topology ?? run.project.topology
-}
-
 /** @returns the services that lose what they use of others (a network, volumes) when those are made anew or stop. */
 function followersOf(services: readonly string[], { order, needs, jobs }: Topology): string[] {
   const all = new Set(services)
@@ -100,59 +124,51 @@ function followersOf(services: readonly string[], { order, needs, jobs }: Topolo
   return [...all].filter((service) => !services.includes(service))
 }
 
-async function restore(
-  run: Run,
-  { containers: before, plan }: Planning,
-  changes: Changes,
-  served: Stage | undefined,
-  lost: readonly string[],
-): Promise<void> {
+async function restore(undo: Undo, lost: readonly string[]): Promise<void> {
+  const { docker, emit, journal, served } = undo
   const unknown = lost.filter((service) => served?.model.services[service] === undefined)
   if (served === undefined || unknown.length > 0)
     throw new StagecraftError(
       'failed',
       `Cannot put back ${unknown.join(', ')}: it was not deployed by Stagecraft before`,
     )
-  await freeNetworks(run.docker, plan.project, changes.replaced)
-  if (plan.handovers.length > 0) await stopAll(run, plan.project, lost) // ports pass back
-  const { needs } = topologyBefore(run)
-  const members = lost.map((service) => wantedAsBefore(service, before))
-  for (const wave of toWaves(members, needs)) {
-    for (const { service } of wave.members) run.emit({ type: 'service', service, step: 'restore' })
+  await freeNetworks(docker, undo.name, journal.replaced)
+  if (journal.handover) await stopAll(undo, lost) // ports pass back
+  const members = lost.map((service) => wantedAsBefore(service, journal.before))
+  for (const wave of toWaves(members, undo.project.topology.needs)) {
+    for (const { service } of wave.members) emit({ type: 'service', service, step: 'restore' })
     const names = wave.members.map(({ service }) => service).join(', ')
-    await run.docker.run(`put back ${names}`, upArgs(served, wave.members, 'anew'), { cwd: served.directory })
+    await docker.run(`put back ${names}`, upArgs(served, wave.members, 'anew'), { cwd: served.directory })
   }
 }
 
 /** What was well before must pass the same gate as what is new. */
-async function proveWell(run: Run, { containers: before, plan }: Planning, services: readonly string[]): Promise<void> {
+async function proveWell(undo: Undo, services: readonly string[]): Promise<void> {
   if (services.length === 0) return
-  const now = await listContainers(run.docker, plan.project)
-  const wereWell = services.filter((service) => isWell(before.filter((container) => container.service === service)))
-  const project = { ...run.project, topology: topologyBefore(run) }
-  const targets = wereWell.map((service) => gateTarget({ project }, service, now, new Set()))
-  await gate(run.docker, targets, run.clock, () => {})
+  const now = await listContainers(undo.docker, undo.name)
+  const wereWell = services.filter((service) => hadBefore(undo, service).every(isWell))
+  const targets = wereWell.map((service) => gateTarget(undo, service, now, new Set()))
+  await gate(undo.docker, targets, undo.clock, () => {})
 }
 
-async function stopAll(run: Run, project: string, services: readonly string[]): Promise<void> {
-  const containers = await listContainers(run.docker, project)
+async function stopAll({ docker, name }: Undo, services: readonly string[]): Promise<void> {
+  const containers = await listContainers(docker, name)
   const ids = containers.filter(({ service }) => services.includes(service)).map(({ id }) => id)
-  if (ids.length > 0) await run.docker.run(`stop ${services.join(', ')}`, ['stop', ...ids])
+  if (ids.length > 0) await docker.run(`stop ${services.join(', ')}`, ['stop', ...ids])
 }
 
-function isWell(containers: readonly Container[]): boolean {
-  return containers.every(({ state, health }) => state === 'running' && health !== 'unhealthy')
+function isWell({ state, health }: Before): boolean {
+  return state === 'running' && health !== 'unhealthy'
 }
 
 /** After a first deploy that failed nothing is left but volumes, which may hold data. */
-async function removeNetworks(run: Run, project: string): Promise<void> {
-  const filter = `label=com.docker.compose.project=${project}`
-  const list = await run.docker.try(['network', 'ls', '-q', '--filter', filter])
-  for (const id of list.stdout.split('\n').filter(Boolean)) await run.docker.try(['network', 'rm', id])
+async function removeNetworks({ docker, name }: Undo): Promise<void> {
+  const list = await docker.try(['network', 'ls', '-q', '--filter', `label=com.docker.compose.project=${name}`])
+  for (const id of list.stdout.split('\n').filter(Boolean)) await docker.try(['network', 'rm', id])
 }
 
-async function notRestored(run: Run, project: string, cause: unknown, error: unknown): Promise<StagecraftError> {
-  const rows = await listContainers(run.docker, project).then(
+async function notRestored({ docker, name: project }: Undo, cause: unknown, error: unknown): Promise<StagecraftError> {
+  const rows = await listContainers(docker, project).then(
     (containers) =>
       containers.map(({ service, name, state, health, image }) => [service, name, state, health, image.slice(7, 19)]),
     () => [['the engine does not say']],

@@ -5,48 +5,39 @@ import { StagecraftError } from './errors.ts'
 import type { Emit, ServiceStep } from './events.ts'
 import type { Result } from './exec.ts'
 import { type Clock, findFailure, type GateTarget, gate, type Tell } from './gate.ts'
-import type { NetworkPlan, ServicePlan } from './plan.ts'
+import type { Before, Recorder } from './journal.ts'
+import type { ServicePlan } from './plan.ts'
 import type { Topology } from './services.ts'
-
-/** What a rollout has begun to change, so that it can be put back. */
-export interface Changes {
-  /** when the rollout began, milliseconds */
-  readonly started: number
-  /** services that Compose was asked to do something about */
-  readonly touched: Set<string>
-  /** networks that are removed so that Compose makes them anew */
-  readonly replaced: readonly NetworkPlan[]
-}
 
 /** What the steps need of a run. */
 export interface StepContext {
   readonly docker: Docker
   readonly clock: Clock
   readonly emit: Emit
-  readonly project: { readonly environment: Environment; readonly topology: Topology }
+  readonly project: { readonly environment: Pick<Environment, 'services'>; readonly topology: Topology }
 }
 
 /**
- * @param before containers that were there already: those that stay need not prove themselves
+ * Starts services, wave by wave, and waits until they are ready. Containers that were there before need not prove themselves.
  * @returns the project's containers after the last start, or undefined if nothing was started
  */
 export async function bringUp(
   context: StepContext,
   stage: Stage,
   members: readonly ServicePlan[],
-  changes: Changes,
-  before: readonly Container[] = [],
+  recorder: Recorder,
 ): Promise<readonly Container[] | undefined> {
   const { project } = context
-  const old = new Set(before.map(({ id }) => id))
+  const old = new Set(recorder.journal.before.map(({ id }) => id))
   let open: GateTarget[] = []
   let containers: readonly Container[] | undefined
   for (const wave of toWaves(members, project.topology.needs)) {
-    for (const { service } of wave.members) changes.touched.add(service)
+    recorder.touch(wave.members.map(({ service }) => service))
     await up(context, stage, wave.members).catch((error) => blame(context, open, error))
     const now = await listContainers(context.docker, stage.model.name)
     const targets = wave.members.map(({ service }) => gateTarget(context, service, now, old))
     containers = now
+    recorder.made(targets.flatMap(({ ids }) => ids))
     await pass(
       context,
       targets.filter(({ service }) => wave.awaited.has(service)),
@@ -116,10 +107,10 @@ export function gateTarget(
 export async function freeNetworks(
   docker: Docker,
   project: string,
-  networks: readonly NetworkPlan[],
+  networks: readonly string[],
   onFirst: () => void = () => {},
 ): Promise<void> {
-  for (const { network } of networks) {
+  for (const network of networks) {
     const args = ['network', 'inspect', '--format', '{{range $id, $c := .Containers}}{{$id}} {{end}}', network]
     const inspect = await docker.try(args)
     if (inspect.code !== 0 && isMissing(inspect)) continue // nothing stands in the way
@@ -157,7 +148,10 @@ export function isMissing({ stderr }: Result): boolean {
 }
 
 /** Stops and removes containers by id, with their anonymous volumes; never by scaling down. */
-export async function removeContainers(docker: Docker, containers: readonly Container[]): Promise<void> {
+export async function removeContainers(
+  docker: Docker,
+  containers: readonly Pick<Container, 'id' | 'name'>[],
+): Promise<void> {
   const ids = containers.map(({ id }) => id)
   if (ids.length === 0) return
   const names = containers.map(({ name }) => name).join(', ')
@@ -172,6 +166,6 @@ export async function removeContainers(docker: Docker, containers: readonly Cont
 }
 
 /** @returns what `compose up` is to bring back to the number there was. */
-export function wantedAsBefore(service: string, before: readonly Container[]): Wanted {
+export function wantedAsBefore(service: string, before: readonly Before[]): Wanted {
   return { service, replicas: before.filter((container) => container.service === service).length }
 }

@@ -31,7 +31,7 @@ describe('freeNetworks()', () => {
       'ps ': 'web\n',
       'container inspect': JSON.stringify([container('web')]),
     })
-    const freeing = freeNetworks(engine, 'shop', [{ network: 'shop_back', action: 'replace' }])
+    const freeing = freeNetworks(engine, 'shop', ['shop_back'])
     expect(freeing).rejects.toThrow(
       'Cannot make network shop_back anew: container stranger0123 is on it, and is no service of shop',
     )

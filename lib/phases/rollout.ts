@@ -1,14 +1,17 @@
 import { modelFile, type ServingRelease, writeModel } from '../bundle.ts'
+import type { ComposeModel } from '../compose.ts'
 import type { Stage } from '../compose-up.ts'
 import { type Container, inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { byPresentNames, keepImages } from '../images.ts'
+import { asBefore, type Journal, openRecorder, type Recorder } from '../journal.ts'
 import { hasLoose, isNothingToDo, type Plan, type ServicePlan } from '../plan.ts'
 import { plannedImages, plannedModel } from '../plan-model.ts'
 import { networksOf } from '../plan-networks.ts'
 import { adoptedModel, type Planning, planRollout } from '../planning.ts'
 import { putBack } from '../put-back.ts'
-import { bringUp, type Changes, freeNetworks, removeContainers } from '../rollout-steps.ts'
+import { retire } from '../retire.ts'
+import { bringUp, freeNetworks } from '../rollout-steps.ts'
 import type { Run } from '../run.ts'
 
 /**
@@ -22,21 +25,54 @@ export async function rollout(run: Run): Promise<string> {
   for (const { service, action, why } of plan.services)
     if (action === 'hold') run.emit({ type: 'service', service, step: 'hold', note: why })
   const stage = await recordTarget(run, planning)
-  const changes: Changes = {
-    started: run.clock.now(),
-    touched: new Set(),
-    replaced: plan.networks.filter(({ action }) => action === 'replace'),
-  }
+  const served = isNothingToDo(plan) ? undefined : await servedBefore(run, planning)
+  const recorder = openRecorder(beginJournal(run, planning, served), (journal) => run.save({ journal }))
   try {
-    const prepared = await prepare(run, stage, planning, changes)
-    const switched = await switchOver(run, stage, planning, changes)
-    commit(run, plan, switched ?? prepared ?? planning.containers)
+    const prepared = await prepare(run, stage, planning, recorder)
+    const switched = await switchOver(run, stage, planning, recorder)
+    commit(run, plan, recorder, switched ?? prepared ?? planning.containers)
   } catch (error) {
-    await putBack(run, planning, changes, await servedBefore(run, planning), error)
+    if (!recorder.untouched) await undo(run, recorder.journal, served, error)
     throw error
   }
-  await retire(run, planning)
+  await retire({ ...run, docker: run.restoring }, run.bundle)
+  if (run.bundle.journal) run.save({ journal: undefined, retiring: [] })
   return summarize(plan.services, isNothingToDo(plan))
+}
+
+function beginJournal(run: Run, { plan, containers }: Planning, served: Served | undefined): Journal {
+  const networks = (wanted: 'replace' | 'remove') =>
+    plan.networks.flatMap(({ network, action }) => (action === wanted ? [network] : []))
+  return {
+    step: 'prepare',
+    began_at: new Date(run.clock.now()).toISOString(),
+    before: containers.map(asBefore),
+    made: [],
+    touched: [],
+    replaced: networks('replace'),
+    unused: networks('remove'),
+    handover: plan.handovers.length > 0,
+    ...(served ? { served: served.id } : {}),
+  }
+}
+
+/** What is true afterwards is what the journal says: where it cannot be closed, the next command undoes once more. */
+async function undo(run: Run, journal: Journal, served: Served | undefined, cause: unknown): Promise<void> {
+  const { environment, topology, model, stateFile } = run.project
+  await putBack(
+    {
+      ...{ journal, served: served?.stage, docker: run.restoring, clock: run.clock, emit: run.emit },
+      name: model.name,
+      modelFile: modelFile(stateFile, run.bundle.id),
+      project: { environment, topology: run.serving?.bundle.topology ?? topology },
+    },
+    cause,
+  )
+  try {
+    run.save({ journal: undefined })
+  } catch {
+    // the failure itself is about to be written, and that error told
+  }
 }
 
 /** Everything needed to put this release back is written before anything is changed. */
@@ -57,32 +93,32 @@ async function recordTarget(run: Run, planning: Planning): Promise<Stage> {
   return { model, modelFile: modelFile(stateFile, run.bundle.id), directory }
 }
 
-async function prepare(run: Run, stage: Stage, { plan }: Planning, changes: Changes) {
+async function prepare(run: Run, stage: Stage, { plan }: Planning, recorder: Recorder) {
   const late = waitForSwitch(run, stage, plan)
   const members = plan.services.filter((service) => isNew(service) && !late.has(service.service))
-  return bringUp(run, stage, members, changes)
+  return bringUp(run, stage, members, recorder)
 }
 
-async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning, changes: Changes) {
+async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning, recorder: Recorder) {
+  recorder.switch()
   const late = waitForSwitch(run, stage, plan)
   const members = plan.services.filter(
     ({ service, action }) => ['recreate', 'scale'].includes(action) || late.has(service),
   )
-  await freeNetworks(run.docker, plan.project, changes.replaced, () => {
-    for (const service of [...members.map(({ service }) => service), ...unplugged(run, plan, changes)])
-      changes.touched.add(service)
-  })
-  await freePorts(run, plan, containers, changes)
-  return bringUp(run, stage, members, changes, containers)
+  const { replaced } = recorder.journal
+  await freeNetworks(run.docker, plan.project, replaced, () =>
+    recorder.touch([...members.map(({ service }) => service), ...unplugged(run, plan, replaced)]),
+  )
+  await freePorts(run, plan, containers, recorder)
+  return bringUp(run, stage, members, recorder)
 }
 
 /** @returns services that are to be removed, and lose a network before that: a put-back must give it back to them. */
-function unplugged({ serving }: Run, plan: Plan, { replaced }: Changes): string[] {
+function unplugged({ serving }: Run, plan: Plan, replaced: readonly string[]): string[] {
   if (serving === undefined) return []
-  const lost = new Set(replaced.map(({ network }) => network))
   const { model } = serving
   return removedServices(plan).filter((service) =>
-    networksOf(model.services[service] ?? {}, model).some((network) => lost.has(network)),
+    networksOf(model.services[service] ?? {}, model).some((network) => replaced.includes(network)),
   )
 }
 
@@ -112,23 +148,28 @@ async function freePorts(
   run: Run,
   { handovers }: Plan,
   containers: readonly Container[],
-  changes: Changes,
+  recorder: Recorder,
 ): Promise<void> {
   for (const service of new Set(handovers.map(({ from }) => from))) {
-    changes.touched.add(service)
+    recorder.touch([service])
     const ids = containers.filter((container) => container.service === service).map(({ id }) => id)
     if (ids.length > 0) await run.docker.run(`stop ${service}`, ['stop', ...ids])
   }
 }
 
-/** The commit point: from here on this release serves. Compose's hashes tell later what was changed by hand. */
-function commit(run: Run, plan: Plan, containers: readonly Container[]): void {
+/**
+ * The commit point, one atomic write: from here on this release serves. Compose's hashes tell later what was changed by
+ * hand.
+ */
+function commit(run: Run, plan: Plan, { journal }: Recorder, containers: readonly Container[]): void {
   const hashes = Object.fromEntries(containers.map(({ service, configHash }) => [service, configHash]))
-  const removed = removedServices(plan)
+  const retiring = removedServices(plan)
+  const isLeft = retiring.length > 0 || journal.unused.length > 0
   run.save({
     config_hashes: hashes,
     switched_at: new Date(run.clock.now()).toISOString(),
-    ...(removed.length > 0 ? { retiring: removed } : {}),
+    journal: isLeft ? { ...journal, step: 'retire' } : undefined,
+    ...(retiring.length > 0 ? { retiring } : {}),
   })
 }
 
@@ -136,54 +177,37 @@ function removedServices({ services }: Plan): string[] {
   return services.flatMap(({ service, action }) => (action === 'remove' ? [service] : []))
 }
 
-async function retire(run: Run, { plan, containers }: Planning): Promise<void> {
-  const removed = removedServices(plan)
-  for (const service of removed) {
-    run.emit({ type: 'service', service, step: 'remove' })
-    await removeContainers(
-      run.restoring,
-      containers.filter((container) => container.service === service),
-    )
-  }
-  if (removed.length > 0) run.save({ retiring: [] })
-  for (const { network, action } of plan.networks)
-    if (action === 'remove') {
-      const result = await run.restoring.try(['network', 'rm', network])
-      if (result.code !== 0 && !/not found|no such network/i.test(result.stderr))
-        run.emit({ type: 'warning', message: `network ${network} is not used any more, but could not be removed` })
-    }
+/** A model that puts back what runs now, and where it is kept: as `<release>`, or as `<release>/<another model of it>`. */
+interface Served {
+  readonly id: string
+  readonly stage: Stage
 }
 
-/** @returns the model that puts back what runs now: the serving release's, or what an adoption knows of it. */
-async function servedBefore(run: Run, planning: Planning): Promise<Stage | undefined> {
-  const { directory, stateFile } = run.project
-  if (run.serving) return servingStage(run, run.serving)
+/** @returns the serving release's model, or what an adoption knows of it. Written before anything is changed. */
+async function servedBefore(run: Run, planning: Planning): Promise<Served | undefined> {
+  if (run.serving) return servingModel(run, run.serving)
   const model = adoptedModel(run.project, planning)
-  if (model === undefined) return undefined
-  const id = `${run.bundle.id}/adopted`
-  writeModel(stateFile, id, model)
-  return { model, modelFile: modelFile(stateFile, id), directory }
+  return model && keepModel(run, `${run.bundle.id}/adopted`, model)
 }
 
 /** Where the engine has forgotten an image's digest meanwhile, a model that names it by content. */
-async function servingStage(run: Run, { bundle, model, modelFile: file }: ServingRelease): Promise<Stage> {
-  const { directory, stateFile } = run.project
-  const asItWas = { model, modelFile: file, directory }
-  try {
-    const references = Object.values(bundle.images).map(({ reference }) => reference)
-    const present = await inspectImages(run.restoring, [...new Set(references)])
-    const images = byPresentNames(bundle.project, bundle.images, present)
-    const renamed = Object.entries(images).filter(([service, image]) => image !== bundle.images[service])
-    if (renamed.length === 0) return asItWas
-    await keepImages(run.restoring, bundle.project, Object.fromEntries(renamed))
-    const services = { ...model.services }
-    for (const [service, { reference }] of renamed) services[service] = { ...services[service], image: reference }
-    const id = `${run.bundle.id}/served`
-    writeModel(stateFile, id, { ...model, services })
-    return { model: { ...model, services }, modelFile: modelFile(stateFile, id), directory }
-  } catch {
-    return asItWas // an engine that does not answer is told of by what is tried next
-  }
+async function servingModel(run: Run, { bundle, model, modelFile: file }: ServingRelease): Promise<Served> {
+  const references = Object.values(bundle.images).map(({ reference }) => reference)
+  const present = await inspectImages(run.docker, [...new Set(references)])
+  const images = byPresentNames(bundle.project, bundle.images, present)
+  const renamed = Object.entries(images).filter(([service, image]) => image !== bundle.images[service])
+  if (renamed.length === 0)
+    return { id: bundle.id, stage: { model, modelFile: file, directory: run.project.directory } }
+  await keepImages(run.docker, bundle.project, Object.fromEntries(renamed))
+  const services = { ...model.services }
+  for (const [service, { reference }] of renamed) services[service] = { ...services[service], image: reference }
+  return keepModel(run, `${run.bundle.id}/served`, { ...model, services })
+}
+
+function keepModel({ project }: Run, id: string, model: ComposeModel): Served {
+  const { directory, stateFile } = project
+  writeModel(stateFile, id, model)
+  return { id, stage: { model, modelFile: modelFile(stateFile, id), directory } }
 }
 
 function summarize(services: readonly ServicePlan[], nothing: boolean): string {
