@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'bun:test'
 import type { Service } from '../lib/compose.ts'
+import { dice } from './support/dice.ts'
 import { composeModel } from './support/fake-engine.ts'
 import { FakeProject } from './support/fake-project.ts'
 
@@ -7,17 +8,6 @@ const projects: FakeProject[] = []
 afterEach(() => {
   for (const project of projects.splice(0)) project.remove()
 })
-
-/** Numbers that look random and are the same in every run (mulberry32). */
-function dice(seed: number): (sides: number) => number {
-  let state = seed
-  return (sides) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % sides
-  }
-}
 
 /** An application that somebody might have: services that come and go, with other images, variables and networks. */
 function writeApplication(project: FakeProject, roll: (sides: number) => number): void {

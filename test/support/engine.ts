@@ -13,6 +13,8 @@ export type RunOptions = { cwd?: string; env?: Record<string, string>; timeout?:
 
 /** A process that runs while the test goes on. */
 export type Running = {
+  /** The process that leads to the program, as seen here. */
+  pid: number
   done: Promise<Ran>
   /** What it printed so far, both streams. */
   output: () => string
@@ -109,7 +111,7 @@ function start(place: Place, argv: readonly string[], options: RunOptions): Runn
     rmSync(place.seenHere(pidFile), { force: true })
     return { code, stdout, stderr }
   })
-  return { done, output: () => printed, signal }
+  return { pid: child.pid, done, output: () => printed, signal }
 }
 
 async function readAll(stream: ReadableStream<Uint8Array>, note: (text: string) => void): Promise<string> {

@@ -14,6 +14,8 @@ export const HOSTS = {
   h1: { engine: '26.1', up: 'h1' },
   h2: { engine: '20.10', up: 'h2=bookworm' },
   h3: { engine: '28.5, Compose 2.40', up: 'h3=sid' },
+  /** the campaign's own: its engine is stopped and hung */
+  h4: { engine: '26.1', up: 'h4' },
 } as const
 
 export type HostName = keyof typeof HOSTS
