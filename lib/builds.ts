@@ -23,6 +23,7 @@ export async function buildImages({ project, targets, docker, tell }: BuildInput
     merge: true, // steps print on the one stream, the verdict is on the other: both are needed, in their order
     limit: MAX_SAID,
     onLine: tell && ((line) => tell('build', line)),
+    outlive: 0,
   })
   if (result.code !== 0) throw childError(`build ${targets.map(({ service }) => service).join(', ')}`, result)
 }
@@ -45,7 +46,7 @@ export async function pushImages(
     const remote = registryTag(registry, versionTag)
     await docker.run(`tag ${versionTag} for the registry`, ['tag', versionTag, remote])
     const onLine = tell && ((line: string) => tell('push', line))
-    const result = await docker.try(['push', remote], { onLine })
+    const result = await docker.try(['push', remote], { onLine, outlive: 0 })
     if (result.code !== 0)
       throw registryError(`push ${remote}`, result.stderr.trim(), childError(`push ${remote}`, result))
     const digest = /digest: (sha256:[0-9a-f]{64})/.exec(result.stdout)?.[1]
@@ -61,7 +62,7 @@ export async function pullImages(
   images: readonly string[],
 ): Promise<void> {
   for (const image of images) {
-    const result = await docker.try(['pull', image], { onLine: tell && ((line) => tell('push', line)) })
+    const result = await docker.try(['pull', image], { onLine: tell && ((line) => tell('push', line)), outlive: 0 })
     if (result.code !== 0)
       throw registryError(`pull ${image}`, result.stderr.trim(), childError(`pull ${image}`, result))
   }

@@ -1,3 +1,4 @@
+import { parseArray, parseContainer, parseImage, parseWhatThereIs } from './docker-json.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, ExecOptions, Result } from './exec.ts'
 
@@ -57,12 +58,23 @@ const ENVIRONMENT = {
   COMPOSE_STATUS_STDOUT: 'false',
 }
 
+/** Milliseconds that a change may go on after our death: half a recreate is worse than a whole one. */
+const OUTLIVE = 120_000
+
+export interface DockerOptions {
+  /** ends what runs, and what is started after it */
+  readonly signal?: AbortSignal | undefined
+  /** a descriptor that commands without a time limit of their own have too: they change something, and keep its lock */
+  readonly keep?: number | undefined
+}
+
 /** @param mask hides env values in what docker prints */
-export function openDocker(exec: Exec, mask: (text: string) => string, signal?: AbortSignal): Docker {
+export function openDocker(exec: Exec, mask: (text: string) => string, { signal, keep }: DockerOptions = {}): Docker {
   const attempt = async (args: readonly string[], options: ExecOptions = {}) => {
     const { onLine } = options
     const result = await exec(['docker', ...args], {
       signal,
+      ...(options.timeout === undefined ? { keep, outlive: OUTLIVE } : {}),
       ...options,
       ...(onLine ? { onLine: (line: string) => onLine(mask(line)) } : {}),
       env: { ...ENVIRONMENT, ...options.env },
@@ -159,83 +171,4 @@ export async function lastLogLines(docker: Docker, id: string, lines = 20): Prom
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
-}
-
-function parseArray(text: string): Json[] {
-  const value: unknown = JSON.parse(text.trim() || '[]')
-  return Array.isArray(value) ? value.map((entry) => new Json(entry)) : []
-}
-
-/** The answer of a command that failed may end anywhere. */
-function parseWhatThereIs(text: string): Json[] {
-  try {
-    return parseArray(text)
-  } catch {
-    return []
-  }
-}
-
-/** Reads JSON of the engine without trusting its shape. */
-class Json {
-  constructor(private readonly value: unknown) {}
-  at(...keys: string[]): Json {
-    let value = this.value
-    for (const key of keys)
-      value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined // checked: an object
-    return new Json(value)
-  }
-  string = (): string => (typeof this.value === 'string' ? this.value : '')
-  number = (): number => (typeof this.value === 'number' ? this.value : 0)
-  list = (): Json[] => (Array.isArray(this.value) ? this.value.map((entry) => new Json(entry)) : [])
-  strings = (): string[] => this.list().map((entry) => entry.string())
-  record = (): Record<string, unknown> =>
-    typeof this.value === 'object' && this.value !== null ? { ...this.value } : {}
-}
-
-function parseContainer(json: Json): Container {
-  const labels = json.at('Config', 'Labels')
-  const label = (name: string) => labels.at(`com.docker.compose.${name}`).string()
-  const state = json.at('State')
-  const probes = state.at('Health', 'Log').list()
-  return {
-    id: json.at('Id').string(),
-    name: json.at('Name').string().replace(/^\//, ''),
-    service: /^true$/i.test(label('oneoff')) ? '' : label('service'),
-    image: json.at('Image').string(),
-    configHash: label('config-hash'),
-    configFiles: label('project.config_files'),
-    state: state.at('Status').string() as Container['state'], // the engine's own list (moby container/state.go)
-    exitCode: state.at('ExitCode').number(),
-    oomKilled: state.record()['OOMKilled'] === true,
-    health: (state.at('Health', 'Status').string() || 'none') as Container['health'], // likewise (container/health.go)
-    healthTime: healthTime(json.at('Config', 'Healthcheck')),
-    healthOutput: probes.at(-1)?.at('Output').string().trimEnd() ?? '',
-    restarts: json.at('RestartCount').number(),
-    startedAt: state.at('StartedAt').string(),
-    error: state.at('Error').string(),
-    shares: ['NetworkMode', 'IpcMode', 'PidMode'].flatMap(
-      (mode) => /^container:(.+)$/.exec(json.at('HostConfig', mode).string())?.[1] ?? [],
-    ),
-  }
-}
-
-/** Nanoseconds there; what is left out is the engine's default (moby daemon/health.go): 30 s, 30 s, none, 3 times. */
-function healthTime(check: Json): number {
-  const [kind] = check.at('Test').strings()
-  if (kind === undefined || kind === 'NONE') return 0
-  const [interval, timeout] = [check.at('Interval').number() || 30e9, check.at('Timeout').number() || 30e9]
-  return (check.at('StartPeriod').number() + (check.at('Retries').number() || 3) * (interval + timeout)) / 1e6
-}
-
-function parseImage(json: Json): Image {
-  return {
-    id: json.at('Id').string(),
-    tags: json.at('RepoTags').strings(),
-    digests: json.at('RepoDigests').strings(),
-    layers: json.at('RootFS', 'Layers').strings(),
-    platform: [json.at('Os').string(), json.at('Architecture').string(), json.at('Variant').string()]
-      .filter(Boolean)
-      .join('/'),
-    config: json.at('Config').record(),
-  }
 }

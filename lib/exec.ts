@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import { delimiter } from 'node:path'
+import { Writable } from 'node:stream'
 import { $ as zx } from 'zx/core'
 import { StagecraftError } from './errors.ts'
 
@@ -23,7 +24,7 @@ export interface ExecOptions {
   timeout?: number
   /** ends the child, and its process group, when aborted */
   signal?: AbortSignal | undefined
-  /** milliseconds that a child has to end after SIGTERM, before SIGKILL. Default 10 s, as docker stop has. */
+  /** milliseconds that a child has to end after SIGTERM, before SIGKILL. Default 10 s. */
   grace?: number
   /** called with every line that the child prints, on either stream */
   onLine?: ((line: string) => void) | undefined
@@ -31,10 +32,20 @@ export interface ExecOptions {
   merge?: boolean
   /** bytes kept of each stream: the last ones. Default 16 MiB. */
   limit?: number
+  /** a file descriptor of ours that the child has too, as 3: a lock on it is held until both of us have let go */
+  keep?: number | undefined
+  /**
+   * milliseconds that the child may go on when this process has died, however it died (kill -9 too); then its process
+   * group gets TERM, and after `grace` KILL. Without it, it goes on for as long as it likes.
+   */
+  outlive?: number | undefined
 }
 
 /** Runs a program and waits for its end; never throws for a program that fails. */
 export type Exec = (argv: readonly string[], options?: ExecOptions) => Promise<Result>
+
+/** Milliseconds from TERM to KILL, as docker stop has them. */
+const GRACE = 10_000
 
 /** The only place that starts a process. zx runs it in /bin/sh: Alpine has no bash. */
 export const exec: Exec = async (argv, options = {}) => {
@@ -48,7 +59,7 @@ export const exec: Exec = async (argv, options = {}) => {
   let lastResort: Timer | undefined
   const end = () => {
     killGroup(child.pid, 'SIGTERM')
-    lastResort ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), options.grace ?? 10_000)
+    lastResort ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), options.grace ?? GRACE)
   }
   const timer = options.timeout
     ? setTimeout(() => {
@@ -67,7 +78,7 @@ export const exec: Exec = async (argv, options = {}) => {
     })
   if (options.signal?.aborted) end()
   options.signal?.addEventListener('abort', end)
-  const output = await child
+  const output = await ended(child)
   for (const each of lines) each.end()
   clearTimeout(timer)
   clearTimeout(lastResort)
@@ -89,12 +100,38 @@ function start(argv: readonly string[], options: ExecOptions) {
     log: () => {},
     // zx keeps all output by default, 106 MB for 50 MB: keep what `lastOf` keeps, once
     store: { stdout: sink(), stderr: sink(), stdall: sink() },
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...moreDescriptors(options)],
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { ...process.env, ...options.env },
   })
-  return shell`exec ${argv}`
+  if (options.outlive === undefined) return shell`exec ${argv}`
+  const [outlive, grace] = [options.outlive, options.grace ?? GRACE].map((ms) => String(Math.ceil(ms / 1000)))
+  return shell`/bin/sh -c ${WATCHER} watcher ${outlive} ${grace} $$ </dev/null >/dev/null 2>&1 3>&- & exec ${argv} 4<&-`
+}
+
+/**
+ * Sits in the child's process group, with the other end of a pipe of ours as descriptor 4: a line means that the child
+ * has ended, and the end of file that we have died. `$3` is the child, and no other process while its group has members.
+ */
+const WATCHER = `trap "" TERM; read -r line <&4 && exit
+lives() { i=0; while [ $i -lt $1 ]; do kill -0 $2 || return 1; sleep 1; i=$((i + 1)); done; kill -0 $2; }
+lives $1 $3 || exit; kill -TERM 0; lives $2 $3; kill -KILL 0`
+
+/** The descriptors from 3 on: what is kept, and the watcher's. */
+function moreDescriptors({ keep, outlive }: ExecOptions): ('ignore' | 'pipe' | number)[] {
+  if (outlive !== undefined) return [keep ?? 'ignore', 'pipe']
+  return keep === undefined ? [] : [keep]
+}
+
+/** Waits for the end. The watcher has to be told of it: with its pipe open the child never counts as closed. */
+async function ended(child: ReturnType<typeof start>) {
+  const watcher = child.child?.stdio[4]
+  if (watcher instanceof Writable) {
+    watcher.on('error', () => {}) // it was killed with its group
+    child.child?.once('exit', () => watcher.end('ended\n'))
+  }
+  return child
 }
 
 /** An array that forgets what is pushed into it. */

@@ -7,6 +7,7 @@ import type { Emit, TellOutput } from './events.ts'
 import type { Exec } from './exec.ts'
 import type { Clock } from './gate.ts'
 import type { BuildTarget } from './images.ts'
+import type { Held } from './lock.ts'
 import { createMask, maskJson } from './mask.ts'
 import { SIX_PHASES } from './phases/index.ts'
 import { runPhases } from './phases/loop.ts'
@@ -28,6 +29,11 @@ export interface World {
   readonly signal: AbortSignal
 }
 
+/** The same, for who holds the lock of the environment: only then anything is changed. */
+export interface Locked extends World {
+  readonly held: Held
+}
+
 /** What is to be released, whether it was just read from the Compose file or put together long ago. */
 export interface Order {
   readonly project: Project
@@ -42,9 +48,10 @@ export interface Order {
   readonly target?: ServingRelease
 }
 
-/** Docker, as the work of a release uses it: a signal ends its commands. */
-export function openReleaseDocker(project: Pick<Project, 'secrets'>, world: World): Docker {
-  return openDocker(world.exec, createMask(project.secrets), world.signal)
+/** Docker, as the work of a release uses it: a signal ends its commands, and what changes something has the lock too. */
+export function openReleaseDocker(project: Pick<Project, 'secrets'>, world: World | Locked): Docker {
+  const keep = 'held' in world ? world.held.fd : undefined
+  return openDocker(world.exec, createMask(project.secrets), { signal: world.signal, keep })
 }
 
 /** What is asked of the engine before there is a release. @throws what it throws, or that a signal ended it */
@@ -59,11 +66,13 @@ export async function beforeRelease<T>(work: Promise<T>, world: World): Promise<
  * Makes a release and takes it through its six phases.
  * @throws what the first phase that failed threw; the release is recorded either way
  */
-export async function carryOut(order: Order, docker: Docker, world: World): Promise<Release> {
+export async function carryOut(order: Order, docker: Docker, world: Locked): Promise<Release> {
   const { project, state, serving } = order
   const adopting = serving === undefined && (await listContainers(docker, project.model.name)).length > 0
   const release = state.createRelease({ environment: project.environment.name, ...order.version })
-  const emit = recording(order, release, docker, world)
+  world.held.nameRelease(release)
+  const history = openHistory(order, release, docker, world)
+  const { emit } = history
   const { id, version, environment } = release
   const run: Run = {
     ...order,
@@ -72,7 +81,7 @@ export async function carryOut(order: Order, docker: Docker, world: World): Prom
     adopting,
     exec: world.exec,
     docker,
-    restoring: openDocker(world.exec, docker.mask),
+    restoring: openDocker(world.exec, docker.mask, { keep: world.held.fd }),
     clock: world.clock,
     emit,
     tell: world.tell,
@@ -81,12 +90,18 @@ export async function carryOut(order: Order, docker: Docker, world: World): Prom
     bundle: newBundle(order, release, world.user),
     save(changes) {
       const next = { ...run.bundle, ...changes }
-      saveBundle(project.stateFile, next)
-      run.bundle = next // what could not be written is not so: the commit point above all
+      saved(next.id, project.stateFile, () => {
+        writeBundle(project.stateFile, next)
+        run.bundle = next // what could not be written is not so: the commit point above all
+        history.write()
+      })
     },
   }
   emit({ type: 'release', id, version, environment, project: project.model.name })
-  await runPhases(SIX_PHASES, run, release, state, () => signalOf(world))
+  await runPhases(SIX_PHASES, run, release, state, {
+    signalled: () => signalOf(world),
+    checkLock: () => world.held.check(),
+  })
   return state.getRelease(id) ?? release
 }
 
@@ -94,21 +109,25 @@ function signalOf({ signal }: World): number | undefined {
   return signal.aborted ? Number(signal.reason) : undefined
 }
 
-/** Events are told, and written to the release's history once it has a folder. */
-function recording(order: Order, { id }: Release, { mask }: Docker, world: World): Emit {
+/** Events are told, and written to the release's history: when they come, if that can be, and at the latest with the bundle. */
+function openHistory(order: Order, { id }: Release, { mask }: Docker, world: World) {
   const early: { at: number; event: unknown }[] = []
-  return (event) => {
+  const write = () => {
+    for (let first = early[0]; first; first = early[0]) {
+      appendEvent(order.project.stateFile, id, first.at, first.event)
+      early.shift()
+    }
+  }
+  const emit: Emit = (event) => {
     world.emit(event)
     early.push({ at: world.clock.now(), event: maskJson(event, mask) })
     try {
-      while (early[0]) {
-        appendEvent(order.project.stateFile, id, early[0].at, early[0].event)
-        early.shift()
-      }
+      write()
     } catch {
-      // there is no folder yet, or no room: the record of phases in release.json is what counts
+      // There is no folder yet, or no room: that stops the release where it is next written, not in the midst of a change.
     }
   }
+  return { emit, write }
 }
 
 function endedBeforeRelease(signal: number): StagecraftError {
@@ -129,11 +148,11 @@ function newBundle({ project, serving, target }: Order, release: Release, user: 
   }
 }
 
-function saveBundle(stateFile: string, bundle: Bundle): void {
+function saved(id: string, stateFile: string, write: () => void): void {
   try {
-    writeBundle(stateFile, bundle)
+    write()
   } catch (error) {
-    throw new StagecraftError('state', `Cannot write release ${bundle.id}: ${errnoOf(error) ?? String(error)}`, {
+    throw new StagecraftError('state', `Cannot write release ${id}: ${errnoOf(error) ?? String(error)}`, {
       cause: error,
       hint: `Make ${dirname(stateFile)} writable, with room left, then deploy again.`,
     })

@@ -78,8 +78,25 @@ describe('openDocker()', () => {
       return { argv, code: 0, stdout: '', stderr: '', timedOut: false }
     }
     const { signal } = new AbortController()
-    await openDocker(exec, (text) => text, signal).try(['ps'])
+    await openDocker(exec, (text) => text, { signal }).try(['ps'])
     expect(calls[0]?.signal).toBe(signal)
+  })
+
+  test('hands its lock to what changes something, which may outlive us; what only asks has a time limit', async () => {
+    const calls: (ExecOptions | undefined)[] = []
+    const exec: Exec = async (argv, options) => {
+      calls.push(options)
+      return { argv, code: 0, stdout: '', stderr: '', timedOut: false }
+    }
+    const docker = openDocker(exec, (text) => text, { keep: 7 })
+    await docker.try(['stop', 'web'])
+    await docker.try(['ps'], { timeout: 1000 })
+    await docker.try(['compose', 'build'], { outlive: 0 })
+    expect(calls.map((options) => [options?.keep, options?.outlive])).toEqual([
+      [7, 120_000],
+      [undefined, undefined],
+      [7, 0],
+    ])
   })
 
   test('masks lines as they come, and what a command says that fails', async () => {

@@ -19,7 +19,7 @@ const LAYERS = [
     'pure',
     'lib/{plan,plan-differences,plan-format,plan-model,plan-networks,plan-ports,plan-service,arguments,config-schema,config-check}.ts',
   ],
-  ['pure', 'lib/{release-id,find-release,state-format,state-print,state-text}.ts'],
+  ['pure', 'lib/{docker-json,release-id,find-release,state-format,state-print,state-text}.ts'],
   ['use cases', 'lib/{deploy,project,release,rollback}.ts'],
   ['use cases', 'lib/phases/**/*.ts'],
   ['commands', 'lib/commands/**/*.ts'],

@@ -1,0 +1,81 @@
+import type { Container, Image } from './docker.ts'
+
+/** @returns the entries of an answer of `docker inspect`. */
+export function parseArray(text: string): Json[] {
+  const value: unknown = JSON.parse(text.trim() || '[]')
+  return Array.isArray(value) ? value.map((entry) => new Json(entry)) : []
+}
+
+/** The answer of a command that failed may end anywhere. */
+export function parseWhatThereIs(text: string): Json[] {
+  try {
+    return parseArray(text)
+  } catch {
+    return []
+  }
+}
+
+/** Reads JSON of the engine without trusting its shape. */
+class Json {
+  constructor(private readonly value: unknown) {}
+  at(...keys: string[]): Json {
+    let value = this.value
+    for (const key of keys)
+      value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined // checked: an object
+    return new Json(value)
+  }
+  string = (): string => (typeof this.value === 'string' ? this.value : '')
+  number = (): number => (typeof this.value === 'number' ? this.value : 0)
+  list = (): Json[] => (Array.isArray(this.value) ? this.value.map((entry) => new Json(entry)) : [])
+  strings = (): string[] => this.list().map((entry) => entry.string())
+  record = (): Record<string, unknown> =>
+    typeof this.value === 'object' && this.value !== null ? { ...this.value } : {}
+}
+
+export function parseContainer(json: Json): Container {
+  const labels = json.at('Config', 'Labels')
+  const label = (name: string) => labels.at(`com.docker.compose.${name}`).string()
+  const state = json.at('State')
+  const probes = state.at('Health', 'Log').list()
+  return {
+    id: json.at('Id').string(),
+    name: json.at('Name').string().replace(/^\//, ''),
+    service: /^true$/i.test(label('oneoff')) ? '' : label('service'),
+    image: json.at('Image').string(),
+    configHash: label('config-hash'),
+    configFiles: label('project.config_files'),
+    state: state.at('Status').string() as Container['state'], // the engine's own list (moby container/state.go)
+    exitCode: state.at('ExitCode').number(),
+    oomKilled: state.record()['OOMKilled'] === true,
+    health: (state.at('Health', 'Status').string() || 'none') as Container['health'], // likewise (container/health.go)
+    healthTime: healthTime(json.at('Config', 'Healthcheck')),
+    healthOutput: probes.at(-1)?.at('Output').string().trimEnd() ?? '',
+    restarts: json.at('RestartCount').number(),
+    startedAt: state.at('StartedAt').string(),
+    error: state.at('Error').string(),
+    shares: ['NetworkMode', 'IpcMode', 'PidMode'].flatMap(
+      (mode) => /^container:(.+)$/.exec(json.at('HostConfig', mode).string())?.[1] ?? [],
+    ),
+  }
+}
+
+/** Nanoseconds there; what is left out is the engine's default (moby daemon/health.go): 30 s, 30 s, none, 3 times. */
+function healthTime(check: Json): number {
+  const [kind] = check.at('Test').strings()
+  if (kind === undefined || kind === 'NONE') return 0
+  const [interval, timeout] = [check.at('Interval').number() || 30e9, check.at('Timeout').number() || 30e9]
+  return (check.at('StartPeriod').number() + (check.at('Retries').number() || 3) * (interval + timeout)) / 1e6
+}
+
+export function parseImage(json: Json): Image {
+  return {
+    id: json.at('Id').string(),
+    tags: json.at('RepoTags').strings(),
+    digests: json.at('RepoDigests').strings(),
+    layers: json.at('RootFS', 'Layers').strings(),
+    platform: [json.at('Os').string(), json.at('Architecture').string(), json.at('Variant').string()]
+      .filter(Boolean)
+      .join('/'),
+    config: json.at('Config').record(),
+  }
+}
