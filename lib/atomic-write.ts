@@ -57,7 +57,7 @@ export function writeFileAtomic(file: string, text: string | Uint8Array, options
 }
 
 /** @returns where a chain of symlinks ends; the end need not exist. */
-function linkTarget(file: string): string {
+export function linkTarget(file: string): string {
   let target = file
   for (let links = 0; links <= MAX_LINKS; links++) {
     const link = readLink(target)
@@ -78,7 +78,8 @@ function readLink(file: string): string | undefined {
   }
 }
 
-function createFolder(folder: string, mode: number): void {
+/** Makes a folder and those above it that are missing, so that no crash takes them away again. Others are left alone. */
+export function createFolder(folder: string, mode: number): void {
   const first = mkdirSync(folder, { recursive: true, mode })
   if (first === undefined) return
   for (let created = folder; ; created = dirname(created)) {
@@ -91,14 +92,20 @@ function createFolder(folder: string, mode: number): void {
 
 /** Hygiene only: what cannot be listed or removed must not stop the write. */
 function removeDeadTemporaries(folder: string, stem: string): void {
-  for (const name of listQuietly(folder)) {
-    if (!name.startsWith(`.${stem}-`)) continue
-    const pid = /^(\d+)-\d+\.tmp$/.exec(name.slice(stem.length + 2))?.[1]
-    if (pid !== undefined && isDead(Number(pid))) removeQuietly(join(folder, name))
-  }
+  for (const path of deadTemporaries(folder, stem)) removeQuietly(path)
 }
 
-function isDead(pid: number): boolean {
+/** @returns what processes that are dead now left half-written in a folder: of one stem, or of any. */
+export function deadTemporaries(folder: string, stem?: string): string[] {
+  return listQuietly(folder).flatMap((name) => {
+    const [, of, pid] = /^\.(.+)-(\d+)-\d+\.tmp$/.exec(name) ?? []
+    const isWanted = pid !== undefined && (stem === undefined || of === stem)
+    return isWanted && isDead(Number(pid)) ? [join(folder, name)] : []
+  })
+}
+
+/** @returns whether there is no such process on this machine. */
+export function isDead(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return false

@@ -3,9 +3,11 @@ import { basename, dirname, join } from 'node:path'
 import { writeFileAtomic } from './atomic-write.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import { JsonSyntaxError } from './json-scan.ts'
+import { withStateLock } from './lock-files.ts'
 import { decodeState, parseReleases, type Release, StateFormatError } from './state-format.ts'
 import { type PhaseChanges, printChanged, printRelease } from './state-print.ts'
 import { StateText } from './state-text.ts'
+import { systemError } from './system-error.ts'
 
 /** The modes of spec/core/state.md, whatever the umask. */
 const MODES = { mode: 0o600, folderMode: 0o750 }
@@ -37,26 +39,35 @@ export class StateFile {
 
   /** Writes one more release, made in view of those that are there. @returns it, not a copy. */
   append(make: (releases: readonly Release[]) => Release): Release {
-    const known = this.#guard('read', () => withText(this.#current()))
-    const release = make(known.releases)
-    this.#save(known, () => {
-      known.text.append(Buffer.from(printRelease(release)))
-      known.releases.push(release)
+    return this.#alone(() => {
+      const known = this.#guard('read', () => withText(this.#current()))
+      const release = make(known.releases)
+      this.#save(known, () => {
+        known.text.append(Buffer.from(printRelease(release)))
+        known.releases.push(release)
+      })
+      return release
     })
-    return release
   }
 
   /** Writes new statuses of some phases of one release. @returns it as parsed, not a copy. */
   change(choose: (releases: readonly Release[]) => { index: number; changes: PhaseChanges }): Release {
-    const known = this.#guard('read', () => withText(this.#current()))
-    const { index, changes } = choose(known.releases)
-    const record = this.#guard('read', () => printChanged(known.text.record(index), changes, `releases[${index}]`))
-    const release: Release = JSON.parse(record)
-    this.#save(known, () => {
-      known.text.replace(index, Buffer.from(record))
-      known.releases[index] = release
+    return this.#alone(() => {
+      const known = this.#guard('read', () => withText(this.#current()))
+      const { index, changes } = choose(known.releases)
+      const record = this.#guard('read', () => printChanged(known.text.record(index), changes, `releases[${index}]`))
+      const release: Release = JSON.parse(record)
+      this.#save(known, () => {
+        known.text.replace(index, Buffer.from(record))
+        known.releases[index] = release
+      })
+      return release
     })
-    return release
+  }
+
+  /** From reading to writing nobody else may write: whoever came between would be lost. */
+  #alone<T>(act: () => T): T {
+    return this.#guard('write', () => withStateLock(this.path, act))
   }
 
   #current(): Known {
@@ -129,7 +140,7 @@ function isSameFile(a: BigIntStats | undefined, b: BigIntStats | undefined): boo
 }
 
 /** State and bundles hold values of env files. Only a folder that is ours by name: others may hold a whole repository. */
-function protectFromGit(folder: string): void {
+export function protectFromGit(folder: string): void {
   if (basename(folder) !== '.stagecraft') return
   const file = join(folder, '.gitignore')
   try {
@@ -140,28 +151,10 @@ function protectFromGit(folder: string): void {
   }
 }
 
-const ELSEWHERE = 'Name a file with --state or STAGECRAFT_STATE_FILE.'
-
-const SYSTEM_ERRORS: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
-  EACCES: ['permission denied', 'Run as the user who owns the file and its folder, or give this user access to them.'],
-  EPERM: ['operation not permitted', 'Look at the owner and the attributes of the file and its folder (lsattr).'],
-  ENOSPC: ['no space left on the device', 'Free some space, then run the command again.'],
-  EDQUOT: ['the disk quota is used up', 'Free some space, then run the command again.'],
-  EROFS: ['the file system is read-only', 'Make it writable, then run the command again.'],
-  EIO: ['input/output error', 'The disk may be failing: look at the kernel log (dmesg).'],
-  EISDIR: ['it is a directory', ELSEWHERE],
-  ENOTDIR: ['a part of its path is not a folder', ELSEWHERE],
-  EEXIST: ['a part of its path is not a folder', ELSEWHERE],
-  ELOOP: ['its symlinks go round in circles', ELSEWHERE],
-}
-
 function stateError(attempt: string, error: unknown): unknown {
   if (error instanceof StateFormatError || error instanceof JsonSyntaxError) {
     const hint = 'The file was left as it is. Mend it there, or put a whole copy of it back.'
     return new StagecraftError('state', `${attempt}: ${error.message}`, { hint, cause: error })
   }
-  const code = errnoOf(error)
-  if (code === undefined) return error
-  const [reason, hint] = SYSTEM_ERRORS[code] ?? [code, ELSEWHERE]
-  return new StagecraftError('state', `${attempt}: ${reason}`, { hint, cause: error })
+  return systemError(attempt, error)
 }

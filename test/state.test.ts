@@ -92,12 +92,13 @@ describe('the file', () => {
     const state = openState(newFile(), { clock })
     const found = [state.listReleases(), state.getRelease('x'), state.getCurrentRelease('prod')]
     expect(found).toEqual([[], undefined, undefined])
+    expect(existsSync(dirname(dirname(state.file)))).toBe(false)
     expect(errorOf(() => state.updatePhase('rel-x', 'build', 'running'))).toMatchObject({
       kind: 'not-found',
       message: `Cannot find release "rel-x": it is not in ${state.file}`,
       hint: '"stagecraft releases list" shows the releases.',
     })
-    expect(existsSync(dirname(dirname(state.file)))).toBe(false)
+    expect(existsSync(state.file)).toBe(false)
   })
 
   test('and its folder are not readable by others, and git does not see them', () => {
@@ -109,8 +110,9 @@ describe('the file', () => {
       process.umask(umask)
     }
     const folder = dirname(state.file)
-    expect(readdirSync(folder).toSorted()).toEqual(['.gitignore', 'releases.json'])
+    expect(readdirSync(folder).toSorted()).toEqual(['.gitignore', 'locks', 'releases.json'])
     expect([modeOf(folder), modeOf(state.file)]).toEqual(['750', '600'])
+    expect([modeOf(join(folder, 'locks')), modeOf(join(folder, 'locks/state'))]).toEqual(['700', '600'])
     expect(readFileSync(join(folder, '.gitignore'), 'utf8')).toBe('*\n')
   })
 
@@ -132,7 +134,7 @@ describe('the file', () => {
 
     const elsewhere = openState(join(root, String(++projects), 'shop.json'), { clock })
     elsewhere.createRelease(NEW)
-    expect(readdirSync(dirname(elsewhere.file))).toEqual(['shop.json'])
+    expect(readdirSync(dirname(elsewhere.file)).toSorted()).toEqual(['locks', 'shop.json'])
   })
 
   test('stays a symlink, and its temporary files stand beside its target', () => {
@@ -147,7 +149,7 @@ describe('the file', () => {
     const { id } = state.createRelease(NEW)
     state.updatePhase(id, 'build', 'running')
     expect([readlinkSync(state.file), modeOf(target)]).toEqual([target, '600'])
-    expect(readdirSync(dirname(target))).toEqual(['shared.json'])
+    expect(readdirSync(dirname(target)).toSorted()).toEqual(['locks', 'shared.json'])
     expect(openState(target, { clock }).getRelease(id)?.phases.build).toBe('running')
   })
 
@@ -159,9 +161,9 @@ describe('the file', () => {
     const alive = `.releases-${process.ppid}-1.tmp`
     for (const name of [dead, alive]) writeFileSync(join(folder, name), '')
     state.listReleases()
-    expect(readdirSync(folder).toSorted()).toEqual(['.gitignore', dead, alive, 'releases.json'].toSorted())
+    expect(readdirSync(folder).toSorted()).toEqual(['.gitignore', dead, alive, 'locks', 'releases.json'].toSorted())
     state.createRelease(NEW)
-    expect(readdirSync(folder).toSorted()).toEqual(['.gitignore', alive, 'releases.json'].toSorted())
+    expect(readdirSync(folder).toSorted()).toEqual(['.gitignore', alive, 'locks', 'releases.json'].toSorted())
   })
 })
 
@@ -433,7 +435,7 @@ describe('a file that is not in the format', () => {
         expect(errorOf(call).message).toBe(error.message)
       }
       expect(readFileSync(state.file)).toEqual(Buffer.from(content))
-      expect(readdirSync(dirname(state.file))).toEqual(['releases.json'])
+      expect(readdirSync(dirname(state.file)).toSorted()).toEqual(['locks', 'releases.json'])
       return error.message.replace(dirname(dirname(state.file)), '').replace('/.stage', '.stage')
     })
     expectGolden('core/state.md', 'state-read-errors', messages.join('\n'))
@@ -484,7 +486,7 @@ describe('a path that is not a readable file', () => {
     chmodSync(dirname(state.file), 0o750)
     expect([read(state), readdirSync(dirname(state.file)).toSorted()]).toEqual([
       before,
-      ['.gitignore', 'releases.json'],
+      ['.gitignore', 'locks', 'releases.json'],
     ])
   })
 })

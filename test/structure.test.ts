@@ -13,14 +13,17 @@ const LAYERS = [
   // Pure: the same result for the same arguments. No files, processes, clock or environment.
   [
     'pure',
-    'lib/{errors,error-report,events,duration,canonical,nearest,mask,json-scan,format,services,report-lines,usage}.ts',
+    'lib/{errors,error-report,events,duration,canonical,nearest,mask,json-scan,format,services,report-lines,usage,lock-text,system-error}.ts',
   ],
   [
     'pure',
     'lib/{plan,plan-differences,plan-format,plan-model,plan-networks,plan-ports,plan-service,arguments,config-schema,config-check}.ts',
   ],
-  ['pure', 'lib/{docker-json,release-id,find-release,state-format,state-print,state-text}.ts'],
-  ['use cases', 'lib/{deploy,project,release,rollback}.ts'],
+  [
+    'pure',
+    'lib/{docker-json,release-id,release-status,status-services,status-format,find-release,state-format,state-print,state-text}.ts',
+  ],
+  ['use cases', 'lib/{deploy,project,release,rollback,status,status-engine}.ts'],
   ['use cases', 'lib/phases/**/*.ts'],
   ['commands', 'lib/commands/**/*.ts'],
   ['effects', 'lib/*.ts'],

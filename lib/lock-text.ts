@@ -1,0 +1,107 @@
+import { StagecraftError } from './errors.ts'
+import { formatDuration, formatTime, plainLine, quote } from './format.ts'
+import type { Hold, Holder, LockRequest } from './lock.ts'
+
+/** Why the lock is not to be had. A run that died keeps it for as long as a docker command of it works. */
+export type Obstacle =
+  | { readonly kind: 'run'; readonly holder: Holder | undefined }
+  | { readonly kind: 'dead'; readonly holder: Holder; readonly lockFile: string }
+  | { readonly kind: 'hold'; readonly hold: Hold }
+
+/** `deploy of v2 (rel-20261122-080225643)` */
+export function workOf({ command, version, release }: Holder): string {
+  const of = version === undefined ? '' : ` of ${plainLine(version)}`
+  return `${plainLine(command)}${of}${release === undefined ? '' : ` (${plainLine(release)})`}`
+}
+
+/** `ana on web-1` */
+export function whoOf({ user, machine }: Holder | Hold): string {
+  return `${plainLine(user)} on ${plainLine(machine)}`
+}
+
+/** `since 2026-11-22 03:12:07 (4m05s)`; @param now epoch milliseconds */
+export function sinceOf({ since }: Holder | Hold, now: number): string {
+  const begun = Date.parse(since)
+  return Number.isNaN(begun) ? 'since when is unknown' : `since ${formatTime(since)} (${formatDuration(now - begun)})`
+}
+
+/** The error of who does not get the lock, or does not want to wait any longer. */
+export function refusal(obstacle: Obstacle, request: LockRequest, now: number): StagecraftError {
+  const { reason, hint } = explain(obstacle, request, now)
+  const waited = request.wait > 0 && obstacle.kind !== 'dead' ? ` (waited ${shortDuration(request.wait)})` : ''
+  return new StagecraftError('locked', `${attempt(request)}: ${reason}${waited}`, { hint })
+}
+
+/** The error of who is told to stop while waiting. */
+export function waitEnded(obstacle: Obstacle, request: LockRequest, signal: number): StagecraftError {
+  const message = `${attempt(request)}: ended by signal ${signal} while waiting ${forWhom(obstacle)}`
+  return new StagecraftError('locked', message, { signal, hint: 'Nothing was done.' })
+}
+
+/** `for ana on web-1 (deploy of v2 (rel-…), pid 4242, since …), for at most 5m` */
+export function waitingText(obstacle: Obstacle, limit: number): string {
+  return `${forWhom(obstacle)}, for at most ${shortDuration(limit)}`
+}
+
+/** Tells whom we wait for: told again when it changes. */
+export function forWhom(obstacle: Obstacle): string {
+  switch (obstacle.kind) {
+    case 'hold':
+      return `for ${whoOf(obstacle.hold)} to release the hold of ${formatTime(obstacle.hold.since)}: ${said(obstacle.hold)}`
+    case 'dead':
+      return `for the last docker command of a run that died to end (${details(obstacle.holder)}, by ${whoOf(obstacle.holder)})`
+    case 'run':
+      if (!obstacle.holder) return 'for another run'
+      return `for ${whoOf(obstacle.holder)} (${details(obstacle.holder)}, since ${formatTime(obstacle.holder.since)})`
+  }
+}
+
+function explain(obstacle: Obstacle, { environment }: LockRequest, now: number): { reason: string; hint: string } {
+  switch (obstacle.kind) {
+    case 'hold':
+      return {
+        reason: `${whoOf(obstacle.hold)} holds it ${sinceOf(obstacle.hold, now)}: ${said(obstacle.hold)}`,
+        hint: `Once that is done: stagecraft lock release --env ${environment}`,
+      }
+    case 'dead':
+      return {
+        reason: `the last docker command of a run that died has not ended: ${full(obstacle.holder, now)}`,
+        hint: `"fuser -v ${obstacle.lockFile}" shows the process. End it, then run the command again.`,
+      }
+    case 'run':
+      return {
+        reason: `another run is under way${obstacle.holder ? `: ${full(obstacle.holder, now)}` : ''}`,
+        hint: `Wait for it with --wait 10m, or look again with: stagecraft lock status --env ${environment}`,
+      }
+  }
+}
+
+function full(holder: Holder, now: number): string {
+  return `${workOf(holder)} by ${whoOf(holder)}, pid ${holder.pid}, ${sinceOf(holder, now)}`
+}
+
+function details(holder: Holder): string {
+  return `${workOf(holder)}, pid ${holder.pid}`
+}
+
+function said({ message }: Hold): string {
+  return quote(message)
+}
+
+const ATTEMPTS: Readonly<Record<string, string>> = { deploy: 'deploy to', rollback: 'roll back' }
+
+/** `Cannot deploy to prod` */
+function attempt({ command, environment }: Pick<LockRequest, 'command' | 'environment'>): string {
+  return `Cannot ${ATTEMPTS[command] ?? command} ${environment}`
+}
+
+/** As it is typed: `5m`, `90s`. */
+function shortDuration(milliseconds: number): string {
+  for (const [unit, name] of [
+    [3_600_000, 'h'],
+    [60_000, 'm'],
+    [1000, 's'],
+  ] as const)
+    if (milliseconds >= unit && milliseconds % unit === 0) return `${milliseconds / unit}${name}`
+  return `${milliseconds}ms`
+}

@@ -1,0 +1,249 @@
+import { hostname } from 'node:os'
+import { dirname } from 'node:path'
+import { StagecraftError } from './errors.ts'
+import type { Emit } from './events.ts'
+import { type FileLock, isLocked, tryLock } from './flock.ts'
+import type { Clock } from './gate.ts'
+import { lockFiles, readHold, readHolder, removeDescription, withStateLock, writeDescription } from './lock-files.ts'
+import { forWhom, type Obstacle, refusal, waitEnded, waitingText } from './lock-text.ts'
+import { hasDied, startOf } from './process-start.ts'
+import { protectFromGit } from './state-file.ts'
+import { systemError } from './system-error.ts'
+
+/** What the run that holds an environment's lock says of itself. */
+export interface Holder {
+  readonly user: string
+  readonly machine: string
+  readonly pid: number
+  /** `deploy`, `rollback`, `prune` … */
+  readonly command: string
+  readonly release?: string
+  readonly version?: string
+  /** ISO 8601 */
+  readonly since: string
+  /** when the process began, as its system counts: another process may have its number by now */
+  readonly started?: string
+}
+
+/** What somebody said who froze an environment. */
+export interface Hold {
+  readonly user: string
+  readonly machine: string
+  /** ISO 8601 */
+  readonly since: string
+  readonly message: string
+}
+
+export interface LockState {
+  /** a run holds it now */
+  readonly locked: boolean
+  /** what it says of itself; for an instant that may be unknown */
+  readonly holder?: Holder
+  /** frozen by `lock hold` */
+  readonly hold?: Hold
+}
+
+/** The lock of an environment, as the run has it that holds it. */
+export interface Held {
+  /** to be given to the commands that change something: the lock is kept until they have ended too */
+  readonly fd: number
+  /** it was not to be had at once: what was read before may be yesterday's */
+  readonly waited: boolean
+  /** Says whose release it is, before its first phase is written. */
+  nameRelease(release: { id: string; version: string }): void
+  /** @throws state (9) if the lock was lost: nothing more may be changed then */
+  check(): void
+}
+
+export interface LockRequest {
+  readonly stateFile: string
+  readonly environment: string
+  /** what for: a verb such as `deploy` */
+  readonly command: string
+  /** milliseconds; 0: refuse at once */
+  readonly wait: number
+}
+
+/** The outside world, as a lock needs it. */
+export interface LockWorld {
+  readonly user: string
+  readonly clock: Clock
+  readonly emit: Emit
+  /** ends the waiting: its reason is the number of a signal */
+  readonly signal: AbortSignal
+}
+
+/** Milliseconds between two looks. */
+const POLL = 200
+
+/** Milliseconds that the docker commands of a run that died have to end. */
+const DEAD_LIMIT = 60_000
+
+/** Between taking the lock and saying so passes an instant: a text is believed when it is found this often. */
+const LOOKS = 3
+
+/**
+ * Does work on an environment that nobody else may change meanwhile.
+ * @throws locked (7) when it is not to be had in time; the signal's code when one came while waiting; state (9) if the
+ * lock cannot be made; what `work` throws
+ */
+export async function withLock<T>(
+  request: LockRequest,
+  world: LockWorld,
+  work: (held: Held) => Promise<T>,
+): Promise<T> {
+  const asked = world.clock.now()
+  const lock = await acquire(request, world)
+  const waited = world.clock.now() - asked > POLL
+  const { holder: file } = lockFiles(request.stateFile, request.environment)
+  let holder = describeSelf(request, world)
+  const describe = () => asState(request, () => writeDescription(file, holder))
+  try {
+    describe()
+    return await work({
+      fd: lock.fd,
+      waited,
+      nameRelease({ id, version }) {
+        holder = { ...holder, release: id, version }
+        describe()
+      },
+      check: () => requireWhole(lock, request),
+    })
+  } finally {
+    letGo(lock, file)
+  }
+}
+
+/** @returns who holds the lock of an environment now. Reads, and never waits. @throws state (9) if it cannot be read */
+export function readLock(stateFile: string, environment: string): LockState {
+  return asState({ environment }, () => {
+    const files = lockFiles(stateFile, environment)
+    const locked = isLocked(files.lock)
+    const holder = locked ? readHolder(files.holder) : undefined
+    const hold = readHold(files.hold)
+    return { locked, ...(holder && { holder }), ...(hold && { hold }) }
+  })
+}
+
+/** Whom a hold is for, and what it says. */
+export interface HoldRequest {
+  readonly stateFile: string
+  readonly environment: string
+  readonly message: string
+}
+
+/**
+ * Freezes an environment until `releaseHold`. A run that is under way goes on. The same user may say something else.
+ * @returns how things are now
+ * @throws locked (7) if somebody else holds it
+ */
+export function holdLock(request: HoldRequest, world: Pick<LockWorld, 'user' | 'clock'>): LockState {
+  const { stateFile, environment, message } = request
+  return asState(request, () => {
+    const { hold: file } = lockFiles(stateFile, environment)
+    const now = world.clock.now()
+    withStateLock(stateFile, () => {
+      const hold = readHold(file)
+      if (hold && hold.user !== world.user)
+        throw refusal({ kind: 'hold', hold }, { stateFile, environment, command: 'hold', wait: 0 }, now)
+      writeDescription(file, { user: world.user, machine: hostname(), since: new Date(now).toISOString(), message })
+    })
+    protectFromGit(dirname(dirname(file)))
+    // Only now: a run that has not seen the hold has the lock already.
+    return readLock(stateFile, environment)
+  })
+}
+
+/** Ends a hold. @returns it, if there was one */
+export function releaseHold(stateFile: string, environment: string): Hold | undefined {
+  return asState({ environment }, () => {
+    const { hold: file } = lockFiles(stateFile, environment)
+    if (readHold(file) === undefined) return undefined
+    return withStateLock(stateFile, () => {
+      const hold = readHold(file)
+      removeDescription(file)
+      return hold
+    })
+  })
+}
+
+async function acquire(request: LockRequest, { clock, emit, signal }: LockWorld): Promise<FileLock> {
+  const began = clock.now()
+  let told = ''
+  let looks = 0
+  for (;;) {
+    const taken = asState(request, () => take(request))
+    if ('fd' in taken) return taken
+    const whom = forWhom(taken)
+    const limit = taken.kind === 'dead' ? Math.max(request.wait, DEAD_LIMIT) : request.wait
+    looks = taken.kind === 'hold' ? LOOKS : looks + 1
+    const left = began + limit - clock.now()
+    if (looks >= LOOKS) {
+      if (left <= 0) throw refusal(taken, request, clock.now())
+      if (whom !== told) emit({ type: 'waiting', environment: request.environment, message: waitingText(taken, limit) })
+      told = whom
+    }
+    await clock.sleep(looks < LOOKS ? POLL / 10 : Math.min(POLL, left))
+    if (signal.aborted) throw waitEnded(taken, request, Number(signal.reason))
+  }
+}
+
+/** @returns the lock, or why it is not to be had */
+function take({ stateFile, environment }: LockRequest): FileLock | Obstacle {
+  const files = lockFiles(stateFile, environment)
+  const lock = tryLock(files.lock)
+  if (!lock) {
+    const holder = readHolder(files.holder)
+    if (holder && hasDied(holder)) return { kind: 'dead', holder, lockFile: files.lock }
+    return { kind: 'run', holder }
+  }
+  try {
+    // With the lock: `lock hold` looks for a run after it has written.
+    const hold = readHold(files.hold)
+    if (!hold) {
+      protectFromGit(dirname(dirname(files.lock)))
+      return lock
+    }
+    lock.release()
+    return { kind: 'hold', hold }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+function describeSelf({ command }: LockRequest, { user, clock }: LockWorld): Holder {
+  const started = startOf(process.pid)
+  const since = new Date(clock.now()).toISOString()
+  return { user, machine: hostname(), pid: process.pid, command, since, ...(started !== undefined && { started }) }
+}
+
+function requireWhole(lock: FileLock, { environment }: LockRequest): void {
+  if (asState({ environment }, () => lock.isWhole())) return
+  throw new StagecraftError(
+    'state',
+    `Cannot go on with ${environment}: its lock ${lock.file} was removed or replaced`,
+    {
+      hint: 'Another run may be at work there by now, so nothing more was changed. Look with "stagecraft status".',
+    },
+  )
+}
+
+/** The description goes first: what stands there later is the next one's. Of a lock that was lost it may be that now. */
+function letGo(lock: FileLock, holderFile: string): void {
+  try {
+    if (lock.isWhole()) removeDescription(holderFile)
+  } catch {
+    // It only describes, and the next run replaces it.
+  } finally {
+    lock.release()
+  }
+}
+
+function asState<T>({ environment }: { readonly environment: string }, act: () => T): T {
+  try {
+    return act()
+  } catch (error) {
+    throw systemError(`Cannot use the lock of ${environment}`, error)
+  }
+}
