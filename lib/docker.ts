@@ -1,4 +1,6 @@
+import { constants } from 'node:os'
 import { parseArray, parseContainer, parseImage, parseWhatThereIs } from './docker-json.ts'
+import { engineIsGone, engineTimeout, hungEngine, noEngine, whileEngineAnswers } from './engine.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, ExecOptions, Result } from './exec.ts'
 
@@ -39,10 +41,10 @@ export interface Image {
   readonly config: Readonly<Record<string, unknown>>
 }
 
-/** The docker CLI against one engine. `run` throws for a program that fails, `try` does not. */
+/** The docker CLI against one engine. `run` throws for a program that fails, `try` only where the engine hangs. */
 export interface Docker {
-  try(args: readonly string[], options?: ExecOptions): Promise<Result>
-  run(what: string, args: readonly string[], options?: ExecOptions): Promise<Result>
+  try(args: readonly string[], options?: DockerCommand): Promise<Result>
+  run(what: string, args: readonly string[], options?: DockerCommand): Promise<Result>
   /** hides env values in what containers print */
   readonly mask: (text: string) => string
 }
@@ -61,24 +63,43 @@ const ENVIRONMENT = {
 /** Milliseconds that a change may go on after our death: half a recreate is worse than a whole one. */
 const OUTLIVE = 120_000
 
+export interface DockerCommand extends Omit<ExecOptions, 'signal'> {
+  /** it only asks: it has the time that an engine may take to answer, and no lock */
+  readonly asks?: boolean
+}
+
 export interface DockerOptions {
   /** ends what runs, and what is started after it */
   readonly signal?: AbortSignal | undefined
-  /** a descriptor that commands without a time limit of their own have too: they change something, and keep its lock */
+  /** a descriptor that commands without a time limit of their own have too: they change something, and keep the lock */
   readonly keep?: number | undefined
+  /** milliseconds that the engine may take to answer; default: STAGECRAFT_ENGINE_TIMEOUT */
+  readonly timeout?: number
 }
 
-/** @param mask hides env values in what docker prints */
-export function openDocker(exec: Exec, mask: (text: string) => string, { signal, keep }: DockerOptions = {}): Docker {
-  const attempt = async (args: readonly string[], options: ExecOptions = {}) => {
-    const { onLine } = options
-    const result = await exec(['docker', ...args], {
-      signal,
-      ...(options.timeout === undefined ? { keep, outlive: OUTLIVE } : {}),
+/**
+ * @param mask hides env values in what docker prints
+ * @throws usage (2) for a STAGECRAFT_ENGINE_TIMEOUT that is none
+ */
+export function openDocker(exec: Exec, mask: (text: string) => string, settings: DockerOptions = {}): Docker {
+  const { signal, keep, timeout = engineTimeout(process.env) } = settings
+  const start = async (args: readonly string[], { asks, onLine, ...options }: DockerCommand) => {
+    const all = {
       ...options,
       ...(onLine ? { onLine: (line: string) => onLine(mask(line)) } : {}),
       env: { ...ENVIRONMENT, ...options.env },
-    })
+    }
+    const limit = options.timeout ?? (asks ? timeout : undefined)
+    if (limit === undefined)
+      return whileEngineAnswers({ exec, timeout, signal }, (either) =>
+        exec(['docker', ...args], { keep, outlive: OUTLIVE, ...all, signal: either }),
+      )
+    const result = await exec(['docker', ...args], { ...all, signal, timeout: limit })
+    if (result.timedOut && !signal?.aborted) throw hungEngine(limit)
+    return result
+  }
+  const attempt = async (args: readonly string[], options: DockerCommand = {}) => {
+    const result = await start(args, options)
     return result.code === 0 ? result : { ...result, stdout: mask(result.stdout), stderr: mask(result.stderr) }
   }
   return {
@@ -92,27 +113,19 @@ export function openDocker(exec: Exec, mask: (text: string) => string, { signal,
   }
 }
 
-/** @returns the error for a docker command that failed: `Cannot <what>: docker <command> exited with <code>`. */
+/** @returns the error for a docker command that failed: `Cannot <what>: docker <command> exited with <code>`, or was ended by a signal. */
 export function childError(what: string, result: Result): StagecraftError {
   const said = result.stderr.trim() || result.stdout.trim()
   if (engineIsGone(said)) return noEngine(said)
-  const why = result.timedOut ? 'took too long and was ended' : `exited with ${result.code}`
-  return new StagecraftError('failed', `Cannot ${what}: docker ${subcommand(result.argv)} ${why}`, { detail: said })
-}
-
-/** The CLI has no code of its own for this; both sentences are the client library's (docker/docker client/errors.go). */
-function engineIsGone(said: string): boolean {
-  return /Cannot connect to the Docker daemon|error during connect|permission denied while trying to connect/.test(said)
-}
-
-function noEngine(said: string): StagecraftError {
-  const denied = said.includes('permission denied')
-  return new StagecraftError('unreachable', 'Cannot reach the Docker engine: it does not answer', {
-    detail: [...new Set(said.split('\n'))].join('\n'), // docker says it once for each name it was asked for
-    hint: denied
-      ? 'Add yourself to the group of the Docker socket (usually docker), log in again, then try again.'
-      : 'Start it (sudo systemctl start docker), or point DOCKER_HOST or `docker context use` at one that runs.',
+  return new StagecraftError('failed', `Cannot ${what}: docker ${subcommand(result.argv)} ${howItEnded(result.code)}`, {
+    detail: said,
   })
+}
+
+/** A shell's and Docker's own convention: 128 and the number of a signal. */
+function howItEnded(code: number): string {
+  const [signal] = Object.entries(constants.signals).find(([, number]) => number === code - 128) ?? []
+  return signal ? `was ended by signal ${code - 128} (${signal.slice('SIG'.length)})` : `exited with ${code}`
 }
 
 /** @returns `compose build` of `docker compose --progress plain -p shop build web`. */
@@ -125,7 +138,7 @@ function subcommand(argv: readonly string[]): string {
 
 /** @throws unreachable (8) when no engine answers. @returns its `os/arch`. */
 export async function enginePlatform(docker: Docker): Promise<string> {
-  const result = await docker.try(['version', '--format', '{{.Server.Os}}/{{.Server.Arch}}'], { timeout: 30_000 })
+  const result = await docker.try(['version', '--format', '{{.Server.Os}}/{{.Server.Arch}}'], { asks: true })
   if (result.code === 0) return result.stdout.trim()
   throw noEngine(result.stderr.trim())
 }
@@ -133,7 +146,7 @@ export async function enginePlatform(docker: Docker): Promise<string> {
 /** @returns the containers of a Compose project in any state, by service, then name; one-off ones left out. */
 export async function listContainers(docker: Docker, project: string): Promise<Container[]> {
   const filters = ['--filter', `label=com.docker.compose.project=${project}`]
-  const list = await docker.run('list containers', ['ps', '-aq', '--no-trunc', ...filters], { timeout: 60_000 })
+  const list = await docker.run('list containers', ['ps', '-aq', '--no-trunc', ...filters], { asks: true })
   const containers = await inspectContainers(docker, list.stdout.split('\n').filter(Boolean))
   return containers.filter((container) => container.service !== '')
 }
@@ -141,7 +154,7 @@ export async function listContainers(docker: Docker, project: string): Promise<C
 /** @returns those of `ids` that still exist. */
 export async function inspectContainers(docker: Docker, ids: readonly string[]): Promise<Container[]> {
   if (ids.length === 0) return []
-  const result = await docker.try(['container', 'inspect', ...ids], { timeout: 60_000 })
+  const result = await docker.try(['container', 'inspect', ...ids], { asks: true })
   const found = result.code === 0 ? parseArray(result.stdout) : parseWhatThereIs(result.stdout)
   if (result.code !== 0 && found.length === 0 && !/no such container/i.test(result.stderr))
     throw childError('inspect containers', result)
@@ -152,7 +165,7 @@ export async function inspectContainers(docker: Docker, ids: readonly string[]):
 export async function inspectImages(docker: Docker, names: readonly string[]): Promise<Map<string, Image>> {
   const images = new Map<string, Image>()
   if (names.length === 0) return images
-  const all = await docker.try(['image', 'inspect', ...names], { timeout: 60_000 })
+  const all = await docker.try(['image', 'inspect', ...names], { asks: true })
   if (all.code === 0) {
     for (const [index, entry] of parseArray(all.stdout).entries()) images.set(names[index] ?? '', parseImage(entry))
     return images
@@ -163,10 +176,12 @@ export async function inspectImages(docker: Docker, names: readonly string[]): P
   return images
 }
 
-/** @returns what a container printed last, `lines` lines of both streams. */
+/** @returns what a container printed last, `lines` lines of both streams; nothing where the engine hangs. */
 export async function lastLogLines(docker: Docker, id: string, lines = 20): Promise<string> {
-  const result = await docker.try(['logs', '--tail', String(lines), id], { timeout: 30_000, limit: 64 * 1024 })
-  return docker.mask(result.stdout + result.stderr).trimEnd()
+  const result = await docker
+    .try(['logs', '--tail', String(lines), id], { asks: true, limit: 64 * 1024 })
+    .catch(() => undefined)
+  return result ? docker.mask(result.stdout + result.stderr).trimEnd() : ''
 }
 
 function compare(a: string, b: string): number {

@@ -77,9 +77,12 @@ describe('openDocker()', () => {
       calls.push(options)
       return { argv, code: 0, stdout: '', stderr: '', timedOut: false }
     }
-    const { signal } = new AbortController()
-    await openDocker(exec, (text) => text, { signal }).try(['ps'])
-    expect(calls[0]?.signal).toBe(signal)
+    const stop = new AbortController()
+    const docker = openDocker(exec, (text) => text, { signal: stop.signal })
+    await docker.try(['ps'], { asks: true })
+    await docker.try(['stop', 'web'])
+    stop.abort()
+    expect(calls.map((options) => options?.signal?.aborted)).toEqual([true, true])
   })
 
   test('hands its lock to what changes something, which may outlive us; what only asks has a time limit', async () => {
@@ -90,12 +93,14 @@ describe('openDocker()', () => {
     }
     const docker = openDocker(exec, (text) => text, { keep: 7 })
     await docker.try(['stop', 'web'])
-    await docker.try(['ps'], { timeout: 1000 })
+    await docker.try(['ps'], { asks: true })
+    await docker.try(['events'], { timeout: 1000 })
     await docker.try(['compose', 'build'], { outlive: 0 })
-    expect(calls.map((options) => [options?.keep, options?.outlive])).toEqual([
-      [7, 120_000],
-      [undefined, undefined],
-      [7, 0],
+    expect(calls.map((options) => [options?.timeout, options?.keep, options?.outlive])).toEqual([
+      [undefined, 7, 120_000],
+      [60_000, undefined, undefined],
+      [1000, undefined, undefined],
+      [undefined, 7, 0],
     ])
   })
 
@@ -126,12 +131,19 @@ describe('childError()', () => {
     expect(childError('go on', result(argv)).message).toBe(`Cannot go on: ${command} exited with 1`)
   })
 
-  test('shows what was said, and says when time was up', () => {
+  test.each([
+    [143, 'was ended by signal 15 (TERM)'],
+    [137, 'was ended by signal 9 (KILL)'],
+    [128, 'exited with 128'],
+    [255, 'exited with 255'],
+  ])('of exit code %i says that it %s', (code, words) => {
+    const { message } = childError('start web', result('docker compose -p shop up -d', { code }))
+    expect(message).toBe(`Cannot start web: docker compose up ${words}`)
+  })
+
+  test('shows what was said', () => {
     expect(childError('go on', result('docker ps')).detail).toBe('out')
     expect(childError('go on', result('docker ps', { stderr: 'err\n' })).detail).toBe('err')
-    expect(childError('go on', result('docker ps', { timedOut: true })).message).toEndWith(
-      'took too long and was ended',
-    )
   })
 
   test.each([
@@ -300,6 +312,10 @@ describe('inspectImages()', () => {
 })
 
 describe('lastLogLines()', () => {
+  test('is nothing where the engine hangs: the failure that it belongs to is told', async () => {
+    expect(await lastLogLines(answering({ logs: { code: 143, timedOut: true } }).docker, 'c1')).toBe('')
+  })
+
   test('is both streams, masked', async () => {
     const { docker, calls } = answering({ logs: { stdout: 'one hunter22\n', stderr: 'two\n\n' } })
     expect(await lastLogLines(docker, 'c1', 5)).toBe('one •••\ntwo')

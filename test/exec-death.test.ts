@@ -74,7 +74,7 @@ describe('a child that may not outlive us', () => {
     expect(membersOf(group)).toEqual(['sleep 2'])
   })
 
-  test('is ended with its group by a time limit, as any other', async () => {
+  test('is ended with its group by a time limit, like every child', async () => {
     const said: string[] = []
     const options = { outlive: 0, timeout: 300, onLine: (line: string) => said.push(line) }
     expect(await exec(['sh', '-c', 'echo $$; sleep 60 & wait'], options)).toMatchObject({ code: 143, timedOut: true })
