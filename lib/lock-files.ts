@@ -79,6 +79,15 @@ export function removeDescription(file: string): void {
   }
 }
 
+/** @returns what `act` does. @throws state (9) for an error of the system */
+export function asState<T>({ environment }: { readonly environment: string }, act: () => T): T {
+  try {
+    return act()
+  } catch (error) {
+    throw systemError(`Cannot use the lock of ${environment}`, error)
+  }
+}
+
 /** @returns undefined if there is no such file, null if it is not JSON */
 function readJson(file: string): unknown {
   try {

@@ -1,6 +1,6 @@
 import { StagecraftError } from './errors.ts'
-import { formatDuration, formatTime, plainLine, quote } from './format.ts'
-import type { Hold, Holder, LockRequest } from './lock.ts'
+import { formatDuration, formatTime, plainLine } from './format.ts'
+import type { Hold, Holder, LockRequest, LockState } from './lock.ts'
 
 /** Why the lock is not to be had. A run that died keeps it for as long as a docker command of it works. */
 export type Obstacle =
@@ -12,6 +12,30 @@ export type Obstacle =
 export function workOf({ command, version, release }: Holder): string {
   const of = version === undefined ? '' : ` of ${plainLine(version)}`
   return `${plainLine(command)}${of}${release === undefined ? '' : ` (${plainLine(release)})`}`
+}
+
+/** What `lock status` says: who is at work there, and who froze it. */
+export function lockLines(environment: string, { locked, holder, holderDied, hold }: LockState, now: number): string[] {
+  const lines: string[] = []
+  if (locked && holderDied && holder)
+    lines.push(`${environment} is locked by the last docker command of a run that died: ${full(holder, now)}`)
+  else if (locked) lines.push(`${environment} is locked${holder ? `: ${full(holder, now)}` : ' by another run'}`)
+  if (hold) lines.push(`${environment} is held by ${heldBy(hold, now)}`)
+  return lines.length === 0 ? [`${environment} is free`] : lines
+}
+
+/** `ana on web-1 since 2026-11-22 03:12:07 (4m05s): "moving the database"` */
+export function heldBy(hold: Hold, now: number): string {
+  return `${whoOf(hold)} ${sinceOf(hold, now)}: ${said(hold)}`
+}
+
+/** The error of who wants to end a hold, and there is only a run. */
+export function onlyRun(environment: string, holder: Holder | undefined, now: number): StagecraftError {
+  const who = holder ? `: ${full(holder, now)}` : ''
+  const end = holder ? ` To end it: kill -INT ${holder.pid} (on ${plainLine(holder.machine)})` : ''
+  return new StagecraftError('locked', `Cannot release ${environment}: nobody holds it, but a run is under way${who}`, {
+    hint: `A run lets go by itself when it ends.${end}`,
+  })
 }
 
 /** `ana on web-1` */
@@ -60,7 +84,7 @@ function explain(obstacle: Obstacle, { environment }: LockRequest, now: number):
   switch (obstacle.kind) {
     case 'hold':
       return {
-        reason: `${whoOf(obstacle.hold)} holds it ${sinceOf(obstacle.hold, now)}: ${said(obstacle.hold)}`,
+        reason: `it is held by ${heldBy(obstacle.hold, now)}`,
         hint: `Once that is done: stagecraft lock release --env ${environment}`,
       }
     case 'dead':
@@ -85,7 +109,7 @@ function details(holder: Holder): string {
 }
 
 function said({ message }: Hold): string {
-  return quote(message)
+  return `"${plainLine(message)}"`
 }
 
 const ATTEMPTS: Readonly<Record<string, string>> = { deploy: 'deploy to', rollback: 'roll back' }

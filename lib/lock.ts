@@ -4,11 +4,10 @@ import { StagecraftError } from './errors.ts'
 import type { Emit } from './events.ts'
 import { type FileLock, isLocked, tryLock } from './flock.ts'
 import type { Clock } from './gate.ts'
-import { lockFiles, readHold, readHolder, removeDescription, withStateLock, writeDescription } from './lock-files.ts'
+import { asState, lockFiles, readHold, readHolder, removeDescription, writeDescription } from './lock-files.ts'
 import { forWhom, type Obstacle, refusal, waitEnded, waitingText } from './lock-text.ts'
 import { hasDied, startOf } from './process-start.ts'
 import { protectFromGit } from './state-file.ts'
-import { systemError } from './system-error.ts'
 
 /** What the run that holds an environment's lock says of itself. */
 export interface Holder {
@@ -39,6 +38,8 @@ export interface LockState {
   readonly locked: boolean
   /** what it says of itself; for an instant that may be unknown */
   readonly holder?: Holder
+  /** that run has died, and its last docker command has not ended */
+  readonly holderDied?: true
   /** frozen by `lock hold` */
   readonly hold?: Hold
 }
@@ -121,49 +122,8 @@ export function readLock(stateFile: string, environment: string): LockState {
     const locked = isLocked(files.lock)
     const holder = locked ? readHolder(files.holder) : undefined
     const hold = readHold(files.hold)
-    return { locked, ...(holder && { holder }), ...(hold && { hold }) }
-  })
-}
-
-/** Whom a hold is for, and what it says. */
-export interface HoldRequest {
-  readonly stateFile: string
-  readonly environment: string
-  readonly message: string
-}
-
-/**
- * Freezes an environment until `releaseHold`. A run that is under way goes on. The same user may say something else.
- * @returns how things are now
- * @throws locked (7) if somebody else holds it
- */
-export function holdLock(request: HoldRequest, world: Pick<LockWorld, 'user' | 'clock'>): LockState {
-  const { stateFile, environment, message } = request
-  return asState(request, () => {
-    const { hold: file } = lockFiles(stateFile, environment)
-    const now = world.clock.now()
-    withStateLock(stateFile, () => {
-      const hold = readHold(file)
-      if (hold && hold.user !== world.user)
-        throw refusal({ kind: 'hold', hold }, { stateFile, environment, command: 'hold', wait: 0 }, now)
-      writeDescription(file, { user: world.user, machine: hostname(), since: new Date(now).toISOString(), message })
-    })
-    protectFromGit(dirname(dirname(file)))
-    // Only now: a run that has not seen the hold has the lock already.
-    return readLock(stateFile, environment)
-  })
-}
-
-/** Ends a hold. @returns it, if there was one */
-export function releaseHold(stateFile: string, environment: string): Hold | undefined {
-  return asState({ environment }, () => {
-    const { hold: file } = lockFiles(stateFile, environment)
-    if (readHold(file) === undefined) return undefined
-    return withStateLock(stateFile, () => {
-      const hold = readHold(file)
-      removeDescription(file)
-      return hold
-    })
+    const dead = holder && hasDied(holder) && { holderDied: true as const }
+    return { locked, ...(holder && { holder, ...dead }), ...(hold && { hold }) }
   })
 }
 
@@ -237,13 +197,5 @@ function letGo(lock: FileLock, holderFile: string): void {
     // It only describes, and the next run replaces it.
   } finally {
     lock.release()
-  }
-}
-
-function asState<T>({ environment }: { readonly environment: string }, act: () => T): T {
-  try {
-    return act()
-  } catch (error) {
-    throw systemError(`Cannot use the lock of ${environment}`, error)
   }
 }

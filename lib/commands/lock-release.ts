@@ -1,0 +1,30 @@
+import { command } from '../cli.ts'
+import { releaseHold } from '../hold.ts'
+import { readLock } from '../lock.ts'
+import { heldBy, onlyRun } from '../lock-text.ts'
+import { environmentArgument, openSettingsOf } from './release-arguments.ts'
+
+export default command({
+  name: 'lock release',
+  description: 'End the hold of an environment, whoever put it there. A run that is under way is not ended.',
+  args: { env: environmentArgument },
+  examples: [['stagecraft lock release --env prod', 'deploys may go on']],
+  exits: [
+    [0, 'it is released, or nobody held it'],
+    [4, 'no such environment'],
+    [7, 'nobody holds it, but a run is under way'],
+    [9, 'the hold cannot be removed'],
+  ],
+  async run(args, context) {
+    const { environment, stateFile } = await openSettingsOf(args, context)
+    const { name } = environment
+    const hold = releaseHold(stateFile, name)
+    const now = context.clock()
+    const lock = readLock(stateFile, name)
+    if (!hold && lock.locked) throw onlyRun(name, lock.holder, now)
+    context.report.result('lock-released', { environment: name, ...(hold && { hold }) }, () => [
+      hold ? `${name} is released. It was held by ${heldBy(hold, now)}` : `${name} was not held.`,
+    ])
+    return 0
+  },
+})
