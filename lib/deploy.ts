@@ -6,7 +6,7 @@ import type { Plan, PlanInput } from './plan.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
 import { planRollout } from './planning.ts'
 import type { Project } from './project.ts'
-import { beforeRelease, carryOut, type Order, openReleaseDocker, type World } from './release.ts'
+import { beforeRelease, carryOut, type Locked, type Order, openReleaseDocker, type World } from './release.ts'
 import { type Rendering, render } from './render.ts'
 import { openState, type Release } from './state.ts'
 import type { Version } from './version.ts'
@@ -26,7 +26,7 @@ export async function planDeploy(project: Project, version: Version, world: Worl
  * Makes a release of what the Compose file says now.
  * @throws what the first phase that failed threw; the release is recorded either way
  */
-export async function deploy(project: Project, version: Version, world: World): Promise<Release> {
+export async function deploy(project: Project, version: Version, world: Locked): Promise<Release> {
   const docker = openReleaseDocker(project, world)
   await beforeRelease(enginePlatform(docker), world)
   return carryOut(orderDeploy(project, version, world), docker, world)

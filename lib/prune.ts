@@ -1,10 +1,10 @@
 import * as fs from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { type Bundle, bundleFolder, bundleIds, contentFolder, contentOf, readBundle } from './bundle.ts'
 import type { Docker } from './docker.ts'
-import { errnoOf, StagecraftError } from './errors.ts'
 import { isComplete } from './find-release.ts'
 import { contentTag } from './images.ts'
+import { removeTree } from './remove-tree.ts'
 import type { Release, State } from './state.ts'
 
 /** What can go, and what must stay (spec/core/bundle.md). Nothing here is decided by age or by what seems unused. */
@@ -106,24 +106,4 @@ function removeContent(state: State): string[] {
   const loose = entries.filter((name) => /^[0-9a-f]{32}$/.test(name) && !named.has(name))
   for (const name of loose) removeTree(join(folder, name))
   return loose.toSorted()
-}
-
-/** Content keeps its modes, and what is in a read-only folder can only be removed once it is not. */
-function removeTree(path: string): void {
-  try {
-    unlock(path)
-    fs.rmSync(path, { recursive: true, force: true })
-  } catch (error) {
-    throw new StagecraftError('state', `Cannot remove ${path}: ${errnoOf(error) ?? String(error)}`, {
-      cause: error,
-      hint: `Make ${dirname(path)} writable, then run \`stagecraft prune\`.`,
-    })
-  }
-}
-
-function unlock(path: string): void {
-  const stat = fs.lstatSync(path, { throwIfNoEntry: false })
-  if (!stat?.isDirectory()) return
-  fs.chmodSync(path, 0o700)
-  for (const name of fs.readdirSync(path)) unlock(join(path, name))
 }

@@ -93,6 +93,7 @@ function isBack(undo: Undo, service: string, now: readonly Container[]): boolean
   const own = now.filter((container) => container.service === service)
   const isAnew = ({ id, state, configFiles }: Container) =>
     state === 'running' && configFiles === undo.served?.modelFile && !undo.journal.before.some((one) => one.id === id)
+  if (undo.journal.replaced.length > 0) return false // the networks are made once more, and what is on them with them
   return own.length === hadBefore(undo, service).length && own.every(isAnew)
 }
 

@@ -6,7 +6,7 @@ import { byPresentNames, type ReleasedImage, remoteName } from './images.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
 import type { Project, Settings } from './project.ts'
-import { beforeRelease, carryOut, type Order, openReleaseDocker, type World } from './release.ts'
+import { beforeRelease, carryOut, type Locked, type Order, openReleaseDocker, type World } from './release.ts'
 import { secretValues } from './render.ts'
 import { chooseTarget, type RollbackRequest } from './rollback-target.ts'
 import { openState, type Release } from './state.ts'
@@ -54,7 +54,7 @@ export async function planRollback({ order, target }: Rollback, world: World): P
  * Makes a release of the target's bundle. An image that the engine lacks is fetched by its digest first.
  * @throws not-found (4) before a release is made, where an image is nowhere to be had
  */
-export async function rollback({ order, target }: Rollback, world: World): Promise<Release> {
+export async function rollback({ order, target }: Rollback, world: Locked): Promise<Release> {
   const docker = openReleaseDocker(order.project, world)
   let present = await beforeRelease(presentImages(docker, target), world)
   const missing = missingImages(present, target)

@@ -2,44 +2,22 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Service } from '../lib/compose.ts'
-import { exitCodeOf, type StagecraftError } from '../lib/errors.ts'
+import { exitCodeOf } from '../lib/errors.ts'
 import { formatPlan } from '../lib/plan-format.ts'
 import { PHASES, type PhaseName } from '../lib/state.ts'
-import { type Behaviour, composeModel, type Damage, isQuestion } from './support/fake-engine.ts'
-import { FakeProject, type Outcome, story } from './support/fake-project.ts'
+import { type Behaviour, composeModel } from './support/fake-engine.ts'
+import { type FakeProject, type Outcome, story } from './support/fake-project.ts'
+import { change, newShop, told } from './support/shop.ts'
 
 const projects: FakeProject[] = []
 afterEach(() => {
   for (const project of projects.splice(0)) project.remove()
 })
 
-/** An application of three services, of which `web` is built. Nothing has been deployed. */
-function shop(services: Record<string, Service> = {}, without: readonly string[] = []): FakeProject {
-  const project = new FakeProject('deploy')
+const shop = (services?: Record<string, Service>, without?: readonly string[]) => {
+  const project = newShop('deploy', services, without)
   projects.push(project)
-  project.write('.dockerignore', '.stagecraft\n')
-  project.engine.registry = { 'postgres:16': 'postgres', 'redis:7': 'redis' }
-  project.engine.sources = { web: 'web one' }
-  change(project, services, without)
   return project
-}
-
-/** Writes the Compose file anew: the application of `shop`, with these services besides or instead. */
-function change(project: FakeProject, services: Record<string, Service>, without: readonly string[] = []): void {
-  const own: Record<string, Service> = {
-    web: { build: { context: project.folder, dockerfile: 'Dockerfile' }, environment: { GREETING: 'hello' } },
-    cache: { image: 'redis:7' },
-    db: { image: 'postgres:16', volumes: [{ type: 'volume', source: 'data', target: '/var/lib/postgresql/data' }] },
-  }
-  const all = Object.entries({ ...own, ...services }).filter(([name]) => !without.includes(name))
-  project.engine.model = composeModel('shop', { services: Object.fromEntries(all), volumes: { data: {} } })
-}
-
-/** The error as a user sees it. */
-function told({ error }: Pick<Outcome, 'error'>): string {
-  if (error === undefined) return 'no error'
-  const { kind, message, detail, hint } = error
-  return [`${kind} (exit ${exitCodeOf(error)}): ${message}`, detail, hint && `hint: ${hint}`].filter(Boolean).join('\n')
 }
 
 function phasesOf({ release }: Outcome): string {
@@ -924,138 +902,6 @@ describe('a signal', () => {
     expect(exitCodeOf(outcome.error)).toBe(129)
     expect(project.view()).toEqual(before)
   })
-})
-
-describe('whichever command of a deploy fails', () => {
-  /** Recreate web and its sidecar, create api, run job, replace the network back (with worker), remove cache. */
-  function before(project: FakeProject): void {
-    model(project, { label: 'one', step: '1' }, { cache: { image: 'redis:7' } })
-  }
-  function after(project: FakeProject): void {
-    project.engine.sources = { web: 'web two' }
-    model(project, { label: 'two', step: '2' }, { api: { image: 'redis:7', networks: { default: null, back: null } } })
-  }
-  function model(
-    project: FakeProject,
-    { label, step }: { label: string; step: string },
-    more: Record<string, Service>,
-  ): void {
-    const services: Record<string, Service> = {
-      ...more,
-      web: { build: { context: '/x' }, depends_on: { job: { condition: 'service_completed_successfully' } } },
-      side: { image: 'redis:7', network_mode: 'service:web' },
-      job: { image: 'redis:7', command: ['exit', '0'], environment: { STEP: step } },
-      worker: { image: 'redis:7', networks: { back: null } },
-      db: { image: 'postgres:16' },
-    }
-    project.engine.model = composeModel('shop', {
-      services,
-      networks: { back: { labels: { label } } },
-    })
-  }
-
-  const OLD = [
-    'cache of redis running on shop_default',
-    'db of postgres running on shop_default',
-    'side of redis running in web',
-    'web of web one running on shop_default',
-    'worker of redis running on shop_back',
-  ]
-  const NEW = [
-    'api of redis running on shop_default+shop_back',
-    'db of postgres running on shop_default',
-    'side of redis running in web',
-    'web of web two running on shop_default',
-    'worker of redis running on shop_back',
-  ]
-  /** A job has no say in what serves: the container of one that has ended may be gone. */
-  const serving = (project: FakeProject) => project.view().filter((line) => !line.startsWith('job '))
-
-  const NO_DAMAGE: Damage[] = ['none']
-  const DAMAGES: Damage[] = ['none', 'half', 'all']
-
-  /** The first version serves. `start` comes back to it, with the change in the files; `commands` are all of the change's. */
-  async function prepared() {
-    const project = shop()
-    // Each look at the containers is a command: a short wait keeps their number down.
-    const settings = (...names: string[]) => {
-      const services = names.map((name) => `${name}: {rollout: {min_ready: 200ms}}`).join(', ')
-      project.write('stagecraft.yml', `environments: {local: {services: {${services}}}}\n`)
-    }
-    settings('web', 'side', 'worker', 'db', 'cache')
-    before(project)
-    expect(told(await project.deploy())).toBe('no error')
-    expect(serving(project)).toEqual(OLD)
-    const state = structuredClone(project.engine.state)
-    project.keep()
-    settings('web', 'side', 'worker', 'db', 'api')
-    const start = () => {
-      project.engine.restore(state)
-      project.comeBack()
-      after(project)
-      return project
-    }
-    start()
-    expect(told(await project.deploy())).toBe('no error')
-    expect(serving(project)).toEqual(NEW)
-    const calls = project.engine.calls
-    expect(calls.length).toBeGreaterThan(30)
-    const words = (argv: readonly string[]) => argv.filter((word) => !/^[/]|[0-9a-f]{64}/.test(word)).join(' ')
-    return { start, calls, commands: calls.map((argv, index) => `${index + 1}. ${words(argv)}`) }
-  }
-
-  test('what serves is all old or all new, and the next deploy mends it', async () => {
-    const { start, calls, commands } = await prepared()
-    const wrong = new Map<string, string>()
-    for (const [index, argv] of calls.entries())
-      for (const damage of isQuestion(argv) ? NO_DAMAGE : DAMAGES) {
-        const project = start()
-        project.engine.intercept = (_, count) => (count === index + 1 ? { damage } : undefined)
-        for (const what of await tryOut(project)) wrong.set(what, `${commands[index]} (${damage})`)
-      }
-    expect(wrong).toEqual(new Map())
-  }, 60_000)
-
-  test('or is interrupted by a signal, the same holds', async () => {
-    const { start, commands } = await prepared()
-    const wrong = new Map<string, string>()
-    for (const [index, line] of commands.entries()) {
-      const project = start()
-      const controller = new AbortController()
-      project.engine.intercept = (_, count) => {
-        if (count === index + 1) controller.abort(15)
-        return undefined
-      }
-      for (const what of await tryOut(project, controller.signal)) wrong.set(what, line)
-    }
-    expect(wrong).toEqual(new Map())
-  }, 60_000)
-
-  /** @returns what is not as it has to be, after a deploy that may fail and one that must not. */
-  async function tryOut(project: FakeProject, signal?: AbortSignal): Promise<string[]> {
-    const releases = project.releases().length
-    const outcome = await project
-      .deploy(signal ? { signal } : {})
-      .catch((error: StagecraftError) => ({ error, bundle: undefined }))
-    const made = project.releases().length > releases
-    const kind = outcome.error?.kind
-    const [now, switched] = [serving(project), made && outcome.bundle?.switched_at !== undefined]
-    const wrong: string[] = []
-    const expected = switched ? NEW : OLD
-    const atLeast = expected.every((line) => now.includes(line)) // after the commit point old ones may be left
-    if (switched ? !atLeast : !Bun.deepEquals(now, expected)) wrong.push(`${kind}: runs ${now.join('; ')}`)
-    const kinds = switched ? [undefined, 'after-commit'] : ['failed', 'unreachable', 'config']
-    if (!kinds.includes(kind)) wrong.push(`${switched ? 'new' : 'old'} serves, but the error is ${told(outcome)}`)
-    if (project.engine.state.networks['shop_back']?.definition.includes(switched ? 'two' : 'one') !== true)
-      wrong.push(`network: ${JSON.stringify(project.engine.state.networks)}`)
-    if (signal && !switched && ![143, 3].includes(exitCodeOf(outcome.error)))
-      wrong.push(`exit ${exitCodeOf(outcome.error)}`)
-    project.engine.intercept = () => undefined
-    const next = await project.deploy()
-    if (next.error) wrong.push(`next deploy: ${told(next)}`)
-    if (!Bun.deepEquals(serving(project), NEW)) wrong.push(`after the next deploy runs ${serving(project).join('; ')}`)
-    return wrong
-  }
 })
 
 describe('what a tired operator must not overlook', () => {

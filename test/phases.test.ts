@@ -81,7 +81,10 @@ describe('runPhases()', () => {
         this.bundle = { ...this.bundle, ...changes }
       },
     }
-    const error = await runPhases(phases, run as unknown as Run, release, state, signalled).then(
+    const error = await runPhases(phases, run as unknown as Run, release, state, {
+      signalled,
+      checkLock: () => {},
+    }).then(
       () => undefined,
       (thrown: unknown) => thrown,
     ) // the loop needs no more of a run than this

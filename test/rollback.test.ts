@@ -559,7 +559,7 @@ describe('stagecraft rollback', () => {
     expectGolden('commands/rollback.md', 'serves', serves.stderr)
     const before = await command(project, id)
     expectGolden('commands/rollback.md', 'nothing-before', before.stderr)
-    project.engine.behave = () => ({ exit: 1 })
+    project.engine.behave = ({ content }) => (content === 'bad' ? { exit: 1 } : undefined)
     project.engine.sources = { web: 'bad' }
     await project.deploy()
     const never = await command(project, id, '--to-version', 'v2')

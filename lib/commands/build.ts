@@ -5,7 +5,7 @@ import { StagecraftError } from '../errors.ts'
 import { table } from '../format.ts'
 import { buildTargets } from '../images.ts'
 import { openReleaseDocker } from '../release.ts'
-import { openRelease, releaseArgs } from './release-arguments.ts'
+import { openRelease, openWorld, releaseArgs } from './release-arguments.ts'
 
 export default command({
   name: 'build',
@@ -30,7 +30,8 @@ export default command({
     [8, 'the engine or the registry cannot be reached'],
   ],
   async run(args, context) {
-    const { project, version, world } = await openRelease(args, context)
+    const { project, version } = await openRelease(args, context)
+    const world = openWorld(context)
     const docker = openReleaseDocker(project, world)
     const targets = chosen(buildTargets(project.model, version.version), args.services)
     const registry = project.config.project.registry

@@ -1,7 +1,8 @@
 import { command } from '../cli.ts'
 import { deploy, planDeploy } from '../deploy.ts'
+import { exclusively } from '../exclusive.ts'
 import { formatPlan } from '../plan-format.ts'
-import { openRelease, releaseArgs } from './release-arguments.ts'
+import { openRelease, openWorld, parseWait, releaseArgs, waitArgument } from './release-arguments.ts'
 
 export default command({
   name: 'deploy',
@@ -9,11 +10,13 @@ export default command({
     'Make a release of what is here and take it through the six phases; on failure what served before serves.',
   args: {
     ...releaseArgs,
+    wait: waitArgument,
     'dry-run': { type: 'boolean', description: 'show the plan, and write nothing, anywhere' },
   },
   examples: [
     ['stagecraft deploy', 'deploy to the only environment, as the git commit'],
     ['stagecraft deploy --env prod --version v1.4.2', 'deploy to prod, as v1.4.2'],
+    ['stagecraft deploy --wait 10m', 'wait for a deploy that is under way, for at most ten minutes'],
     ['stagecraft deploy --dry-run', 'what would it do?'],
   ],
   exits: [
@@ -21,18 +24,25 @@ export default command({
     [4, 'no such environment'],
     [5, 'a phase failed; what served before serves'],
     [6, 'a phase failed, and what served before could not be put back'],
+    [7, 'another run is at it, or somebody holds the environment (stagecraft lock status)'],
     [8, 'the engine or a registry cannot be reached'],
     [9, 'the state cannot be read or written'],
     [10, 'a phase after the switch failed; the new release serves'],
   ],
   async run(args, context) {
-    const { project, version, world } = await openRelease(args, context)
+    const wait = parseWait(args.wait)
+    const world = openWorld(context)
+    const opened = await openRelease(args, context)
     if (args['dry-run']) {
-      const plan = await planDeploy(project, version, world)
+      const plan = await planDeploy(opened.project, opened.version, world)
       context.report.result('plan', { plan }, () => formatPlan(plan))
       return 0
     }
-    const release = await deploy(project, version, world)
+    const release = await exclusively(opened.project, { command: 'deploy', wait }, world, async (locked) => {
+      // What was read before a long wait may be yesterday's.
+      const { project, version } = locked.held.waited ? await openRelease(args, context) : opened
+      return deploy(project, version, locked)
+    })
     context.report.result('deployed', { release }, () => [
       `${release.version} serves in ${release.environment} (${release.id})`,
     ])

@@ -3,7 +3,7 @@ import { planDeploy } from '../deploy.ts'
 import { EXIT_CODES } from '../errors.ts'
 import { isNothingToDo } from '../plan.ts'
 import { formatPlan } from '../plan-format.ts'
-import { openRelease, releaseArgs } from './release-arguments.ts'
+import { openRelease, openWorld, releaseArgs } from './release-arguments.ts'
 
 export default command({
   name: 'plan',
@@ -23,8 +23,8 @@ export default command({
     [11, 'with --exit-code: there is something to do'],
   ],
   async run(args, context) {
-    const { project, version, world } = await openRelease(args, context)
-    const plan = await planDeploy(project, version, world)
+    const { project, version } = await openRelease(args, context)
+    const plan = await planDeploy(project, version, openWorld(context))
     context.report.result('plan', { plan }, () => formatPlan(plan))
     return args['exit-code'] && !isNothingToDo(plan) ? EXIT_CODES['to-do'] : 0
   },

@@ -1,6 +1,9 @@
 import type { Context } from '../cli.ts'
+import { parseDuration } from '../duration.ts'
+import { StagecraftError } from '../errors.ts'
 import { exec } from '../exec.ts'
-import { openProject, type Project } from '../project.ts'
+import { quote } from '../format.ts'
+import { openProject, openSettings, type Project, type Settings } from '../project.ts'
 import type { World } from '../release.ts'
 import { untilSignal } from '../signals.ts'
 import type { PhaseName } from '../state.ts'
@@ -25,11 +28,33 @@ export const releaseArgs = {
   },
 } as const
 
-/** Opens the project, names the version, and connects the library to the outside world. */
+/** How long to wait for another run. */
+export const waitArgument = {
+  type: 'string',
+  valueHint: 'duration',
+  description: 'wait that long for another run to end (30s, 10m; default: not at all)',
+} as const
+
+/** @returns milliseconds */
+export function parseWait(text: string | undefined): number {
+  const wait = text === undefined ? 0 : parseDuration(text)
+  if (wait !== undefined) return wait
+  throw new StagecraftError('usage', `Cannot wait ${quote(text ?? '')}: it is not a duration`, {
+    hint: 'For example: --wait 30s, --wait 10m, --wait 1h',
+  })
+}
+
+/** Opens what stagecraft.yml says of the environment, without the Compose file. */
+export function openSettingsOf(args: { readonly env: string | undefined }, context: Context): Promise<Settings> {
+  const { directory, stateOverride } = context
+  return openSettings({ directory, stateOverride, environment: args.env })
+}
+
+/** Opens the project and names the version. */
 export async function openRelease(
   args: { readonly env: string | undefined; readonly version: string | undefined },
   context: Context,
-): Promise<{ project: Project; version: Version; world: World }> {
+): Promise<{ project: Project; version: Version }> {
   const version = await resolveVersion(exec, context.directory, args.version, context.clock)
   const project = await openProject(exec, {
     directory: context.directory,
@@ -38,7 +63,7 @@ export async function openRelease(
     warn: (message) => context.report.emit({ type: 'warning', message }),
   })
   context.report.addSecrets(project.secrets)
-  return { project, version, world: openWorld(context) }
+  return { project, version }
 }
 
 /** Undoing takes as long as containers take to stop: without a word that looks like hanging. */

@@ -1,12 +1,14 @@
-import { command } from '../cli.ts'
+import { type Context, command } from '../cli.ts'
 import { StagecraftError } from '../errors.ts'
+import { exclusively } from '../exclusive.ts'
 import { isComplete } from '../find-release.ts'
 import { quote } from '../format.ts'
 import { formatPlan } from '../plan-format.ts'
-import { openSettings } from '../project.ts'
+import type { Settings } from '../project.ts'
+import type { World } from '../release.ts'
 import { planRollback, prepareRollback, type Rollback, rollback } from '../rollback.ts'
 import type { RollbackRequest } from '../rollback-target.ts'
-import { environmentArgument, openWorld } from './release-arguments.ts'
+import { environmentArgument, openSettingsOf, openWorld, parseWait, waitArgument } from './release-arguments.ts'
 
 export default command({
   name: 'rollback',
@@ -17,6 +19,7 @@ export default command({
     'to-previous': { type: 'boolean', description: 'the release that served before this one (the default)' },
     'to-release': { type: 'string', valueHint: 'id', description: 'this release' },
     'to-version': { type: 'string', valueHint: 'version', description: 'the newest completed release of this version' },
+    wait: waitArgument,
     'dry-run': { type: 'boolean', description: 'show the plan, and write nothing, anywhere' },
     yes: { type: 'boolean', alias: 'y', description: 'go on although migrations ran since' },
   },
@@ -30,18 +33,17 @@ export default command({
     [4, 'nothing to roll back to, or an image of it is nowhere to be had; nothing was changed'],
     [5, 'a phase failed; what served before serves'],
     [6, 'a phase failed, and what served before could not be put back'],
+    [7, 'another run is at it, or somebody holds the environment (stagecraft lock status)'],
     [8, 'the engine cannot be reached'],
     [9, 'the state cannot be read or written'],
     [10, 'a phase after the switch failed; the release that was put back serves'],
   ],
   async run(args, context) {
-    const request = requestOf(args)
-    const { directory, stateOverride } = context
-    const settings = await openSettings({ directory, stateOverride, environment: args.env })
+    const [request, wait] = [requestOf(args), parseWait(args.wait)]
+    const settings = await openSettingsOf(args, context)
     const world = openWorld(context)
-    const prepared = prepareRollback(settings, request, world)
-    context.report.addSecrets(prepared.order.project.secrets)
     if (args['dry-run']) {
+      const prepared = prepare(settings, request, world, context)
       const plan = await planRollback(prepared, world)
       context.report.result('plan', { plan, migrations: prepared.migrations }, () => [
         ...formatPlan(plan),
@@ -49,16 +51,26 @@ export default command({
       ])
       return 0
     }
-    await confirmMigrations(prepared, args.yes, context.interactive)
-    const undo = undoLine(prepared, Object.keys(settings.config.environments).length > 1)
-    const release = await rollback(prepared, world)
-    context.report.result('rolled-back', { release, target: prepared.target.bundle.id }, () => [
-      `${release.version} serves in ${release.environment} (${release.id}), as in ${prepared.target.bundle.id}`,
+    const done = await exclusively(settings, { command: 'rollback', wait }, world, async (locked) => {
+      const prepared = prepare(settings, request, locked, context) // what was done meanwhile counts
+      await confirmMigrations(prepared, args.yes, context.interactive)
+      const undo = undoLine(prepared, Object.keys(settings.config.environments).length > 1)
+      return { release: await rollback(prepared, locked), target: prepared.target.bundle.id, undo }
+    })
+    const { release, target, undo } = done
+    context.report.result('rolled-back', { release, target }, () => [
+      `${release.version} serves in ${release.environment} (${release.id}), as in ${target}`,
       ...undo,
     ])
     return 0
   },
 })
+
+function prepare(settings: Settings, request: RollbackRequest, world: World, { report }: Context): Rollback {
+  const prepared = prepareRollback(settings, request, world)
+  report.addSecrets(prepared.order.project.secrets)
+  return prepared
+}
 
 /** What served can only be put back if it completed. An id names one environment, but a command needs its name. */
 function undoLine({ order }: Rollback, several: boolean): string[] {

@@ -15,17 +15,25 @@ export interface Phase {
 
 export type SixPhases = readonly Phase[]
 
+/** What may end a run from outside. */
+export interface Guard {
+  /** the number of the signal that asked to stop, once one did */
+  readonly signalled: () => number | undefined
+  /** @throws state (9) where somebody took the environment's lock away */
+  readonly checkLock: () => void
+}
+
 /**
  * Runs the phases in order: `running`, the work, `completed`. The first failure is written `failed`, and every later
  * phase `skipped`; then the error is thrown on.
- * @param signalled the number of the signal that asked to stop, once one did
+ * @param guard what may end a run from outside: it is asked before each phase
  */
 export async function runPhases(
   phases: readonly Phase[],
   run: Run,
   release: Release,
   state: State,
-  signalled: () => number | undefined,
+  guard: Guard,
 ): Promise<void> {
   for (const phase of phases) {
     const started = run.clock.now()
@@ -34,16 +42,17 @@ export async function runPhases(
       duration_ms: run.clock.now() - started,
       ...(note === undefined ? {} : { note }),
     })
-    state.updatePhase(release.id, phase.name, 'running')
-    run.emit({ type: 'phase', phase: phase.name, status: 'running' })
     try {
-      stopIfAsked(run, signalled())
+      guard.checkLock()
+      state.updatePhase(release.id, phase.name, 'running')
+      run.emit({ type: 'phase', phase: phase.name, status: 'running' })
+      stopIfAsked(run, guard.signalled())
       const note = await phase[run.kind](run)
       run.save({ phases: { ...run.bundle.phases, [phase.name]: record(note) } })
       state.updatePhase(release.id, phase.name, 'completed')
       run.emit({ type: 'phase', phase: phase.name, status: 'completed', duration_ms: record().duration_ms, note })
     } catch (error) {
-      throw fail(run, release, state, phase.name, record(), explain(error, run, signalled()))
+      throw fail(run, release, state, phase.name, record(), explain(error, run, guard.signalled()))
     }
   }
 }
@@ -75,6 +84,7 @@ function fail(
       error: { message: mask(error.message), ...(hint ? { hint } : {}), ...(detail ? { detail: mask(detail) } : {}) },
     })
   } catch (second) {
+    if (error.kind === 'state') return error // the same once more
     return new StagecraftError('state', `Cannot record that ${phase} failed: ${errorText(second)}`, {
       cause: second,
       detail: errorText(error),

@@ -16,16 +16,19 @@ import { type ComposeModel, unescapeDollars } from '../../lib/compose.ts'
 import { deploy, planDeploy } from '../../lib/deploy.ts'
 import { StagecraftError } from '../../lib/errors.ts'
 import type { Event, TellOutput } from '../../lib/events.ts'
+import { exclusively } from '../../lib/exclusive.ts'
 import type { Plan } from '../../lib/plan.ts'
-import { openProject, openSettings, type Project } from '../../lib/project.ts'
-import type { World } from '../../lib/release.ts'
+import { openProject, openSettings, type Project, type Settings } from '../../lib/project.ts'
+import type { Locked, World } from '../../lib/release.ts'
 import { planRollback, prepareRollback, type Rollback, rollback } from '../../lib/rollback.ts'
 import type { RollbackRequest } from '../../lib/rollback-target.ts'
 import { openState, type Release } from '../../lib/state.ts'
-import { FakeEngine } from './fake-engine.ts'
+import { type Damage, FakeEngine } from './fake-engine.ts'
 
 /** A deploy syncs some forty files: in memory that costs nothing. */
 const SCRATCH = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
+const PREVIOUS: RollbackRequest = { to: 'previous' }
 
 /** How a deploy ended, whole. */
 export interface Outcome {
@@ -79,14 +82,33 @@ export class FakeProject {
     } = {},
   ): Promise<Outcome> {
     const project = await this.open(options.environment)
-    const events: Event[] = []
     const version = options.version ?? `v${++this.#versions}`
+    return this.#outcome(project, (world) => deploy(project, { version, commit_sha: '' }, world), options)
+  }
+
+  /** Only what every command does first: mends what a run that died has left. */
+  async recover(environment?: string): Promise<Outcome> {
+    const settings = await openSettings({ directory: this.folder, environment, stateOverride: undefined })
+    return this.#outcome(settings, async () => {})
+  }
+
+  /** Does work that changes the environment, as the commands do. */
+  async #outcome(
+    settings: Settings,
+    work: (world: Locked) => Promise<unknown>,
+    options: { signal?: AbortSignal; onEvent?: (event: Event) => void; mend?: () => void } = {},
+  ): Promise<Outcome> {
+    const events: Event[] = []
     const emit = (event: Event) => {
       events.push(event)
       options.onEvent?.(event)
     }
-    const world = this.world(emit, options.signal)
-    const error = await deploy(project, { version, commit_sha: '' }, world).then(
+    const error = await exclusively(
+      settings,
+      { command: 'deploy', wait: 0 },
+      this.world(emit, options.signal),
+      work,
+    ).then(
       () => undefined,
       (thrown: unknown) => thrown,
     )
@@ -96,8 +118,32 @@ export class FakeProject {
     return { error, events, release, bundle: release && readBundle(this.stateFile, release.id) }
   }
 
+  /**
+   * Does `work` as if its process had died at a docker command, the n-th or the first that fits: that one does what
+   * `damage` says, and what was on disk and on the engine then is what is left. @returns whether it came to that command
+   */
+  async dieAt(
+    which: number | ((argv: readonly string[]) => boolean),
+    damage: Damage,
+    work: () => Promise<unknown>,
+  ): Promise<boolean> {
+    const fits = (argv: readonly string[], count: number) => (typeof which === 'number' ? count === which : which(argv))
+    let dead = false
+    this.engine.calls = []
+    this.engine.intercept = (argv, count) => {
+      if (dead) return { damage: 'none' } // the dead ask for nothing more
+      dead = fits(argv, count)
+      if (dead) this.keep()
+      return dead ? { damage } : undefined
+    }
+    await work().catch(() => {})
+    this.engine.intercept = () => undefined
+    if (dead) this.comeBack()
+    return dead
+  }
+
   /** @throws where there is nothing to roll back to */
-  async prepareRollback(request: RollbackRequest = { to: 'previous' }, environment?: string): Promise<Rollback> {
+  async prepareRollback(request: RollbackRequest = PREVIOUS, environment?: string): Promise<Rollback> {
     const settings = await openSettings({ directory: this.folder, environment, stateOverride: undefined })
     return prepareRollback(settings, request, this.world())
   }
@@ -108,21 +154,8 @@ export class FakeProject {
 
   /** Never throws for a rollback that fails, or cannot begin: then `release` is still the newest one of all. */
   async rollback(request?: RollbackRequest, environment?: string): Promise<Outcome> {
-    const events: Event[] = []
-    const error = await this.prepareRollback(request, environment)
-      .then((prepared) =>
-        rollback(
-          prepared,
-          this.world((event) => events.push(event)),
-        ),
-      )
-      .then(
-        () => undefined,
-        (thrown: unknown) => thrown,
-      )
-    if (error !== undefined && !(error instanceof StagecraftError)) throw error
-    const release = this.releases()[0]
-    return { error, events, release, bundle: release && readBundle(this.stateFile, release.id) }
+    const settings = await openSettings({ directory: this.folder, environment, stateOverride: undefined })
+    return this.#outcome(settings, (world) => rollback(prepareRollback(settings, request ?? PREVIOUS, world), world))
   }
 
   get stateFile(): string {

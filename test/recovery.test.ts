@@ -1,0 +1,238 @@
+import { afterEach, describe, expect, test } from 'bun:test'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Event } from '../lib/events.ts'
+import { statusOf } from '../lib/release-status.ts'
+import { openState, PHASES } from '../lib/state.ts'
+import { type Damage, isQuestion } from './support/fake-engine.ts'
+import type { FakeProject, Outcome } from './support/fake-project.ts'
+import { expectGolden } from './support/golden.ts'
+import { NEW, newShop, OLD, prepareBigChange, serving, told } from './support/shop.ts'
+
+const projects: FakeProject[] = []
+afterEach(() => {
+  for (const project of projects.splice(0)) project.remove()
+})
+
+const SPEC = 'core/recovery.md'
+
+type Recovery = Event & { type: 'recovery' }
+const recoveries = ({ events }: Outcome) => events.filter((event): event is Recovery => event.type === 'recovery')
+const unfinished = (project: FakeProject) =>
+  project.releases().filter((release) => ['running', 'pending'].includes(statusOf(release).status))
+
+async function prepared() {
+  const change = await prepareBigChange('recovery')
+  projects.push(change.project)
+  return change
+}
+
+/** Everything that must be true once a run that died has been mended. @returns what is not */
+function problemsAfter(project: FakeProject, mended: Outcome, hadRelease: boolean): string[] {
+  const wrong: string[] = []
+  if (mended.error) wrong.push(told(mended))
+  const [recovery, ...more] = recoveries(mended)
+  if (more.length > 0) wrong.push(`told ${more.length + 1} times`)
+  if (hadRelease !== (recovery !== undefined)) wrong.push(`told: ${recovery?.message}`)
+  if (unfinished(project).length > 0) wrong.push('a release is still running')
+  if (mended.bundle?.journal !== undefined) wrong.push('the journal is still open')
+  const switched = hadRelease && mended.bundle?.switched_at !== undefined
+  if (hadRelease && switched !== (recovery?.outcome === 'finished')) wrong.push(`outcome ${recovery?.outcome}`)
+  const now = serving(project)
+  if (!Bun.deepEquals(now, switched ? NEW : OLD)) wrong.push(`runs ${now.join('; ')}`)
+  if (project.engine.state.networks['shop_back']?.definition.includes(switched ? 'two' : 'one') !== true)
+    wrong.push(`network: ${JSON.stringify(project.engine.state.networks)}`)
+  return wrong
+}
+
+async function problemsNext(project: FakeProject): Promise<string[]> {
+  const wrong: string[] = []
+  const again = await project.recover()
+  if (recoveries(again).length > 0) wrong.push(`told again: ${recoveries(again)[0]?.message}`)
+  const next = await project.deploy()
+  if (next.error) wrong.push(`next deploy: ${told(next)}`)
+  if (!Bun.deepEquals(serving(project), NEW)) wrong.push(`after the next deploy runs ${serving(project).join('; ')}`)
+  return wrong
+}
+
+const starts = (service: string) => (argv: readonly string[]) => argv.includes('up') && argv.includes(service)
+
+const DAMAGES: Damage[] = ['none', 'half', 'all']
+
+describe('a run that dies at any command', () => {
+  test('is undone or finished by the next one, which says so once, and goes on', async () => {
+    const { start, calls, commands } = await prepared()
+    const wrong = new Map<string, string>()
+    for (const [index, argv] of calls.entries())
+      for (const damage of isQuestion(argv) ? DAMAGES.slice(0, 1) : DAMAGES) {
+        const project = start()
+        const before = project.releases().length
+        expect(await project.dieAt(index + 1, damage, () => project.deploy())).toBe(true)
+        const hadRelease = project.releases().length > before
+        const mended = await project.recover()
+        const problems = [...problemsAfter(project, mended, hadRelease), ...(await problemsNext(project))]
+        for (const what of problems) wrong.set(what, `${commands[index]} (${damage})`)
+      }
+    expect(wrong).toEqual(new Map())
+  }, 60_000)
+
+  test('and whoever mends it may die at any command too', async () => {
+    const { start, calls, commands } = await prepared()
+    const wrong = new Map<string, string>()
+    const changing = [...calls.entries()].filter(([, argv]) => !isQuestion(argv))
+    for (const [index] of changing)
+      for (const damage of ['half', 'all'] as const)
+        for (let at = 1; at < 60; at++) {
+          const project = start()
+          await project.dieAt(index + 1, damage, () => project.deploy())
+          const hadRelease = unfinished(project).length > 0
+          const again = await project.dieAt(at, at % 2 === 0 ? 'half' : 'all', () => project.recover())
+          if (!again) break
+          const left = unfinished(project).length > 0
+          const mended = await project.recover()
+          const problems = problemsAfter(project, mended, hadRelease && left).concat(await problemsNext(project))
+          for (const what of problems) wrong.set(what, `${commands[index]} (${damage}), then ${at}`)
+        }
+    expect(wrong).toEqual(new Map())
+  }, 120_000)
+
+  test('and a rollback mends it as well', async () => {
+    const { start } = await prepared()
+    const project = start()
+    await project.deploy()
+    project.engine.sources = { web: 'web three' }
+    await project.dieAt(starts('web'), 'half', () => project.deploy())
+    const outcome = await project.rollback()
+    expect(told(outcome)).toBe('no error')
+    expect(recoveries(outcome).map(({ outcome }) => outcome)).toEqual(['undone'])
+    expect(serving(project)).toEqual(OLD)
+  })
+})
+
+describe('what is told', () => {
+  /** A deploy of v2 that dies at the first command that `which` chooses. */
+  async function died(which: (argv: readonly string[]) => boolean, damage: Damage = 'half') {
+    const { start } = await prepared()
+    const project = start()
+    expect(await project.dieAt(which, damage, () => project.deploy({ version: 'v2' }))).toBe(true)
+    return project
+  }
+  const text = (outcome: Outcome) =>
+    recoveries(outcome)
+      .map(({ message }) => `recovery: ${message}`)
+      .join('\n')
+      .replaceAll(/rel-\d+-\d+/g, '<id>')
+      .replace(/tester on \S+ died/, 'ana on web-1 died')
+
+  test('of one that had changed nothing', async () => {
+    const project = await died((argv) => argv.includes('build'))
+    expectGolden(SPEC, 'nothing', text(await project.recover()))
+  })
+
+  test('of one that is undone', async () => {
+    const project = await died(starts('web'))
+    expectGolden(SPEC, 'undone', text(await project.recover()))
+  })
+
+  test('of one that had switched', async () => {
+    const project = await died((argv) => argv[1] === 'rm', 'none')
+    expectGolden(SPEC, 'finished', text(await project.recover()))
+  })
+
+  test('of a first one, after which nothing is left', async () => {
+    const project = newShop('recovery')
+    projects.push(project)
+    await project.dieAt(starts('web'), 'half', () => project.deploy({ version: 'v1' }))
+    const outcome = await project.recover()
+    expectGolden(SPEC, 'first', text(outcome))
+    expect(project.view()).toEqual([])
+    expect(project.engine.state.networks).toEqual({})
+  })
+
+  test('of one that cannot be undone, and the command goes on', async () => {
+    const project = await died(starts('web'), 'all')
+    project.engine.behave = ({ content }) => (content === 'web one' ? { exit: 3, logs: 'no' } : undefined)
+    const outcome = await project.recover()
+    expect(told(outcome)).toBe('no error')
+    expectGolden(SPEC, 'not-undone', text(outcome))
+    expect(outcome.events.find(({ type }) => type === 'warning')).toMatchObject({
+      message: 'Cannot put back what served before: the rollout failed, and so did undoing it',
+      hint: expect.stringContaining('What runs now:'),
+    })
+    project.engine.behave = () => undefined
+    const next = await project.deploy()
+    expect([told(next), serving(project)]).toEqual(['no error', NEW])
+  })
+})
+
+describe('never more than is known', () => {
+  test('a container that somebody made by hand meanwhile is left alone', async () => {
+    const { start } = await prepared()
+    const project = start()
+    await project.dieAt(starts('api'), 'all', () => project.deploy())
+    const [api] = project.engine.containersOf('shop').filter(({ service }) => service === 'api')
+    if (api === undefined) throw new Error('api was not made')
+    const byHand = { ...api, id: 'f'.repeat(64), name: 'shop-api-2', file: '/home/ana/compose.yaml' }
+    project.engine.state.containers.push(byHand)
+    await project.recover()
+    expect(project.engine.ids('shop', 'api')).toEqual([byHand.id])
+  })
+
+  test('an engine that does not answer leaves all as it is for the next command', async () => {
+    const { start } = await prepared()
+    const project = start()
+    await project.dieAt(starts('web'), 'half', () => project.deploy())
+    const stderr = 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?'
+    for (let call = 1; call < 12; call++) {
+      project.engine.calls = []
+      project.engine.intercept = (_, count) => (count >= call ? { damage: 'none', result: { stderr } } : undefined)
+      const gone = await project.recover()
+      if (gone.error === undefined) break
+      expect([gone.error.kind, unfinished(project).length]).toEqual(['unreachable', 1])
+    }
+    project.engine.intercept = () => undefined
+    await project.recover()
+    expect([serving(project), unfinished(project)]).toEqual([OLD, []])
+  })
+
+  test('a release of another environment, or one that has ended, is not touched', async () => {
+    const { start } = await prepared()
+    const project = start()
+    const state = openState(project.stateFile, { clock: () => project.engine.state.now })
+    const other = state.createRelease({ environment: 'prod', version: 'v9', commit_sha: '' })
+    state.updatePhase(other.id, 'build', 'running')
+    const bytes = await Bun.file(project.stateFile).text()
+    expect(recoveries(await project.recover())).toEqual([])
+    expect(await Bun.file(project.stateFile).text()).toBe(bytes)
+  })
+
+  test('a release that another tool left running, without a bundle, is marked', async () => {
+    const { start } = await prepared()
+    const project = start()
+    const state = openState(project.stateFile, { clock: () => project.engine.state.now })
+    const dead = state.createRelease({ environment: 'local', version: 'v9', commit_sha: '' })
+    state.updatePhases(dead.id, { build: 'completed', push: 'running' })
+    const mended = await project.recover()
+    expect(recoveries(mended).map(({ outcome }) => outcome)).toEqual(['nothing'])
+    const phases = project.releases()[0]?.phases
+    expect(PHASES.map((phase) => phases?.[phase])).toEqual([
+      ...['completed', 'failed', 'skipped', 'skipped', 'skipped', 'skipped'],
+    ])
+  })
+
+  test('half-written files of the dead go, those of the living stay', async () => {
+    const { start } = await prepared()
+    const project = start()
+    await project.dieAt(8, 'none', () => project.deploy())
+    const dead = Bun.spawnSync(['true']).pid
+    const names = (pid: number) => [`.compose-${pid}-1.tmp`, `.release-${pid}-2.tmp`]
+    const folder = join(project.folder, '.stagecraft/releases', project.releases()[0]?.id ?? '')
+    const content = join(project.folder, '.stagecraft/content')
+    mkdirSync(join(content, `.content-${dead}-1.tmp`), { recursive: true, mode: 0o500 })
+    for (const name of [...names(dead), ...names(process.ppid)]) writeFileSync(join(folder, name), 'half')
+    await project.recover()
+    expect(names(dead).filter((name) => existsSync(join(folder, name)))).toEqual([])
+    expect(names(process.ppid).filter((name) => !existsSync(join(folder, name)))).toEqual([])
+    expect(existsSync(join(content, `.content-${dead}-1.tmp`))).toBe(false)
+  })
+})
