@@ -114,7 +114,7 @@ function held(file: string, fd: number, locked: BigIntStats): FileLock {
     isWhole: () => isNamed(file, locked),
     release() {
       unlock(fd)
-      closeSync(fd)
+      closeQuietly(fd) // nothing was written to it
     },
   }
 }
@@ -209,6 +209,6 @@ function closeQuietly(fd: number): void {
   try {
     closeSync(fd)
   } catch {
-    // Closed already.
+    // The descriptor is free in any case.
   }
 }

@@ -15,7 +15,7 @@ const NEW = { environment: 'prod', version: 'v1', commit_sha: '' }
 const CALLS = [
   ...['stat', 'lstat', 'statx', 'newfstatat', 'fstat', 'open', 'openat', 'readlink', 'readlinkat', 'getdents64'],
   ...['mkdir', 'mkdirat', 'chmod', 'fchmod', 'fchmodat', 'read', 'pread64', 'write', 'pwrite64', 'writev', 'pwritev'],
-  ...['fsync', 'fdatasync', 'close', 'rename', 'renameat', 'renameat2', 'unlink', 'unlinkat', 'kill'],
+  ...['fsync', 'fdatasync', 'close', 'rename', 'renameat', 'renameat2', 'unlink', 'unlinkat', 'kill', 'flock'],
 ]
 const TRACE = `trace=${CALLS.map((call) => `?${call}`).join(',')}`
 
@@ -128,7 +128,7 @@ function shapeOf(line: string): string {
 }
 
 function leftoversIn(folder: string, known: readonly string[], where: string): string[] {
-  const expected = ['.gitignore', 'releases.json', ...known]
+  const expected = ['.gitignore', 'locks', 'releases.json', ...known]
   const left = existsSync(folder) ? readdirSync(folder).filter((name) => !expected.includes(name)) : []
   return left.length === 0 ? [] : [`${where}: left ${left.join(', ')}`]
 }
@@ -153,12 +153,29 @@ async function campaign(
 }
 
 describe.if(have('strace', Bun.which('strace') !== null))('every system call of a write', () => {
-  const WRITE = ['openat', 'fchmod', 'write', 'fsync', 'statx', 'close', 'rename', 'openat', 'fsync', 'close', 'statx']
+  const LOCK = ['openat', 'flock', 'statx', 'statx']
+  const REPLACE = [
+    'openat',
+    'fchmod',
+    'write',
+    'fsync',
+    'statx',
+    'close',
+    'rename',
+    'openat',
+    'fsync',
+    'close',
+    'statx',
+  ]
+  const WRITE = [...REPLACE, 'flock', 'close']
 
   test('is the one that the spec names, in its order', async () => {
     const { trace } = await run(CHANGED, [])
     const calls = callsOf(trace)
-    expect(calls.slice(-WRITE.length).map(({ name }) => name)).toEqual(WRITE)
+    const names = calls.map(({ name }) => name)
+    expect(names.slice(-WRITE.length)).toEqual(WRITE)
+    const lock = names.indexOf('flock') - 1
+    expect(names.slice(lock, lock + LOCK.length)).toEqual(LOCK)
     expect(calls.filter(({ line }) => line.includes(`.releases-${DEAD}-1.tmp`)).map(({ name }) => name)).toEqual([
       'unlink',
     ])
@@ -260,7 +277,7 @@ describe.if(have('root', process.getuid?.() === 0))('a small file system', () =>
   })
 
   test('without a free inode leaves the old state', () => {
-    const folder = mount('nr_inodes=5')
+    const folder = mount('nr_inodes=7')
     fill(folder)
     writeFileSync(join(folder, 'ballast'), '')
     expect(refusalOf(folder)).toBe('state: Cannot write FILE: no space left on the device')
