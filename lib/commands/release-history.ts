@@ -1,6 +1,7 @@
 import type { Context } from '../cli.ts'
 import { StagecraftError } from '../errors.ts'
-import { currentIds, statusOf } from '../release-status.ts'
+import { formatTime, plainLine, table } from '../format.ts'
+import { currentIds, findInterrupted, isUnfinished, statusAmong, statusOf, statusText } from '../release-status.ts'
 import { openState, PHASES, type Release, type State, stateFile } from '../state.ts'
 
 /** The flag of the commands that look at releases. */
@@ -25,14 +26,55 @@ export function openHistory(context: Context): History {
   return { state, releases, currents: currentIds(releases) }
 }
 
+/**
+ * @param shown releases that are to be shown
+ * @returns the ids of those whose run died. Only where one is unfinished is a lock looked at, and its code loaded.
+ */
+export async function interruptedAmong(shown: readonly Release[], state: State): Promise<ReadonlySet<string>> {
+  if (!shown.some((release) => isUnfinished(statusOf(release)))) return new Set()
+  const { readLock } = await import('../lock.ts')
+  return findInterrupted(shown, {
+    releases: () => state.history(),
+    lock: (environment) => readLock(state.file, environment),
+  })
+}
+
+/** What is known of releases besides their records, by id. */
+export interface Marks {
+  readonly currents: ReadonlySet<string>
+  readonly interrupted: ReadonlySet<string>
+}
+
+/** A table of releases. */
+export function releaseLines(releases: readonly Release[], { currents, interrupted }: Marks): string[] {
+  const rows = releases.map((release) => [
+    `${currents.has(release.id) ? '*' : ' '} ${release.id}`,
+    plainLine(release.environment),
+    plainLine(release.version),
+    statusText(statusAmong(release, interrupted)),
+    formatTime(release.timestamp),
+  ])
+  return table([['  ID', 'ENVIRONMENT', 'VERSION', 'STATUS', 'STARTED'], ...rows])
+}
+
 /** A release as `--json` shows it. */
-export function releaseJson(release: Release, currents: ReadonlySet<string>): object {
+export function releaseJson(release: Release, { currents, interrupted }: Marks): object {
   const { id, environment, version, timestamp, commit_sha, previous_id } = release
   // Other tools may have phases of their own.
   const phases = Object.fromEntries(PHASES.map((phase) => [phase, release.phases[phase]]))
   const current = currents.has(id)
   const previous = previous_id === undefined ? {} : { previous_id }
-  return { id, environment, version, ...statusOf(release), current, timestamp, commit_sha, phases, ...previous }
+  return {
+    id,
+    environment,
+    version,
+    ...statusAmong(release, interrupted),
+    current,
+    timestamp,
+    commit_sha,
+    phases,
+    ...previous,
+  }
 }
 
 /**

@@ -1,9 +1,14 @@
 import { command } from '../cli.ts'
 import { StagecraftError } from '../errors.ts'
-import { formatTime, plainLine, quote, table } from '../format.ts'
-import { statusOf, statusText } from '../release-status.ts'
-import type { Release } from '../state.ts'
-import { environmentArg, openHistory, releaseJson, requireEnvironment } from './release-history.ts'
+import { quote } from '../format.ts'
+import {
+  environmentArg,
+  interruptedAmong,
+  openHistory,
+  releaseJson,
+  releaseLines,
+  requireEnvironment,
+} from './release-history.ts'
 
 /** More than anybody reads; a long history would scroll the newest out of sight. */
 const DEFAULT_LIMIT = 100
@@ -30,13 +35,14 @@ export default command({
   async run({ env, limit }, context) {
     const json = context.report.mode === 'json'
     const most = limit === undefined ? (json ? undefined : DEFAULT_LIMIT) : parseLimit(limit)
-    const { releases, currents } = openHistory(context)
+    const { state, releases, currents } = openHistory(context)
     if (env !== undefined) await requireEnvironment(env, releases, context.directory)
     const wanted = env === undefined ? releases : releases.filter(({ environment }) => environment === env)
     const listed = wanted.slice(0, most)
-    const value = { releases: json ? listed.map((one) => releaseJson(one, currents)) : [] }
+    const marks = { currents, interrupted: await interruptedAmong(listed, state) }
+    const value = { releases: json ? listed.map((one) => releaseJson(one, marks)) : [] }
     context.report.result('releases', value, () => [
-      ...listLines(listed, currents),
+      ...(listed.length === 0 ? [NONE] : releaseLines(listed, marks)),
       ...olderLine(wanted.length - listed.length, wanted.length),
     ])
   },
@@ -47,18 +53,6 @@ function parseLimit(text: string): number {
   throw new StagecraftError('usage', `Cannot list ${quote(text)} releases: --limit is a whole number above zero`, {
     hint: 'For example: stagecraft releases list --limit 10',
   })
-}
-
-function listLines(releases: readonly Release[], currents: ReadonlySet<string>): string[] {
-  if (releases.length === 0) return [NONE]
-  const rows = releases.map((release) => [
-    `${currents.has(release.id) ? '*' : ' '} ${release.id}`,
-    plainLine(release.environment),
-    plainLine(release.version),
-    statusText(statusOf(release)),
-    formatTime(release.timestamp),
-  ])
-  return table([['  ID', 'ENVIRONMENT', 'VERSION', 'STATUS', 'STARTED'], ...rows])
 }
 
 function olderLine(older: number, all: number): string[] {

@@ -1,12 +1,13 @@
 import { type Bundle, readBundle, servingBundle } from '../bundle.ts'
 import { command } from '../cli.ts'
 import { formatTime, plainLine, table } from '../format.ts'
-import { statusOf, statusText } from '../release-status.ts'
+import { type ReleaseStatus, statusAmong, statusText } from '../release-status.ts'
 import { errorLines, phaseLine } from '../report-lines.ts'
 import { whyNoTarget } from '../rollback-target.ts'
 import { PHASES, type Release } from '../state.ts'
 import {
   environmentArg,
+  interruptedAmong,
   openHistory,
   releaseJson,
   requireEnvironment,
@@ -38,10 +39,12 @@ export default command({
     const details = bundle === undefined ? {} : { details: detailsJson(bundle) }
     const { environment } = release
     const serving = servingBundle(state.file, state.listReleases({ environment }))
-    const obstacle = whyNoTarget({ state, environment, serving }, release)
+    const marks = { currents, interrupted: await interruptedAmong([release], state) }
+    const status = statusAmong(release, marks.interrupted)
+    const obstacle = whyNot(status, whyNoTarget({ state, environment, serving }, release), serving?.id === release.id)
     const rollback = { rollback: obstacle === undefined ? { possible: true } : { possible: false, why: obstacle } }
-    context.report.result('release', { release: releaseJson(release, currents), ...rollback, ...details }, () => [
-      ...recordLines(release, currents.has(release.id), bundle, obstacle),
+    context.report.result('release', { release: releaseJson(release, marks), ...rollback, ...details }, () => [
+      ...recordLines({ release, status, current: currents.has(release.id), bundle, obstacle }),
       '',
       ...PHASES.map((phase) => historyLine(release, phase, bundle)),
       ...changeLines(bundle),
@@ -60,19 +63,28 @@ function detailsJson(bundle: Bundle): object {
   return { project, phases, images, ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value)) }
 }
 
-function recordLines(
-  release: Release,
-  current: boolean,
-  bundle: Bundle | undefined,
-  obstacle: string | undefined,
-): string[] {
+/** Of an interrupted release the records alone would say that it is running. */
+function whyNot(status: ReleaseStatus, obstacle: string | undefined, serves: boolean): string | undefined {
+  return status.status === 'interrupted' && !serves ? `it did not complete (${statusText(status)})` : obstacle
+}
+
+interface Shown {
+  readonly release: Release
+  readonly status: ReleaseStatus
+  readonly current: boolean
+  readonly bundle: Bundle | undefined
+  /** why it cannot be put back */
+  readonly obstacle: string | undefined
+}
+
+function recordLines({ release, status, current, bundle, obstacle }: Shown): string[] {
   const actor = bundle?.actor
   return table([
     ['release', release.id],
     ['environment', plainLine(release.environment)],
     ['version', plainLine(release.version)],
     ...(release.commit_sha === '' ? [] : [['commit', plainLine(release.commit_sha)]]),
-    ['status', statusText(statusOf(release)) + (current ? ', current' : '')],
+    ['status', statusText(status) + (current ? ', current' : '')],
     ['started', formatTime(release.timestamp)],
     ...(bundle === undefined && !isPending(release)
       ? [['details', 'gone: its bundle was pruned, or removed by hand']]
@@ -109,6 +121,7 @@ function imageLines(bundle: Bundle | undefined): string[] {
 
 const SHORT_ID = 'sha256:'.length + 12
 
-function isPending(release: Release): boolean {
-  return statusOf(release).status === 'pending'
+/** It has a bundle from its first phase on. */
+function isPending({ phases }: Release): boolean {
+  return PHASES.every((phase) => phases[phase] === 'pending')
 }

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { currentIds, statusOf, statusText } from '../../lib/release-status.ts'
+import { withLock } from '../../lib/lock.ts'
+import { currentIds, findInterrupted, statusAmong, statusOf, statusText } from '../../lib/release-status.ts'
 import { PHASES, type Release } from '../../lib/state.ts'
 import { scratch, stagecraftHere } from '../support/command-line.ts'
 import { expectGolden } from '../support/golden.ts'
@@ -35,19 +36,43 @@ function project(releases: readonly Release[], files: Readonly<Record<string, st
 }
 
 const releases = (...args: string[]) => stagecraftHere(['releases', ...args], { cwd: folder.path })
+/** Does something while a run of `prod` makes this release. */
+const whileWorkedOn = <T>({ id, version }: Pick<Release, 'id' | 'version'>, act: () => Promise<T>): Promise<T> =>
+  withLock(
+    { stateFile: join(folder.path, '.stagecraft/releases.json'), environment: 'prod', command: 'deploy', wait: 0 },
+    { user: 'ana', clock: { now: Date.now, sleep: Bun.sleep }, emit: () => {}, signal: new AbortController().signal },
+    (held) => {
+      held.nameRelease({ id, version })
+      return act()
+    },
+  )
+const NEWEST = { id: 'rel-20261122-101500002', version: 'v3' }
+
 const firstLine = ({ exit, stderr }: { exit: number; stderr: string }) => `${exit} ${stderr.split('\n')[0]}`
 
 describe('stagecraft releases list', () => {
   test('prints a table, the newest first, with the current release of each environment marked', async () => {
     project(HISTORY)
-    const { exit, stdout, stderr } = await releases('list')
+    const { exit, stdout, stderr } = await whileWorkedOn(NEWEST, () => releases('list'))
     expectGolden('commands/releases.md', 'list', stdout)
     expect([exit, stderr]).toEqual([0, ''])
   })
 
+  test('says that a release is interrupted when no run is at work on it', async () => {
+    project(HISTORY)
+    const dead = await releases('list', '--limit', '1')
+    expectGolden('commands/releases.md', 'interrupted', dead.stdout.split('\n').slice(0, 2).join('\n'))
+    const other = await whileWorkedOn({ id: 'rel-20261122-111500003', version: 'v4' }, () => releases('list', '--json'))
+    const [newest] = JSON.parse(other.stdout.split('\n')[0] ?? '').releases
+    expect(newest).toMatchObject({ id: NEWEST.id, status: 'interrupted', phase: 'rollout', current: false })
+    const alive = await whileWorkedOn(NEWEST, () => releases('list', '--json', '--limit', '1'))
+    expect(JSON.parse(alive.stdout.split('\n')[0] ?? '').releases[0]).toMatchObject({ status: 'running' })
+  })
+
   test('prints the newest hundred, and says how many are older', async () => {
     project(HISTORY)
-    expectGolden('commands/releases.md', 'older', (await releases('list', '--limit', '1')).stdout)
+    const one = await whileWorkedOn(NEWEST, () => releases('list', '--limit', '1'))
+    expectGolden('commands/releases.md', 'older', one.stdout)
     const id = (n: number) => `rel-20261122-${String(100_000_000 + n)}`
     project(Array.from({ length: 102 }, (_, n) => release(id(n), 'prod', `v${n}`, COMPLETED)))
     const [text, json] = await Promise.all([releases('list'), releases('list', '--json')])
@@ -181,6 +206,20 @@ describe('stagecraft releases show', () => {
     const { exit, stdout, stderr } = await releases('show', BUNDLE.id)
     expectGolden('commands/releases.md', 'show', stdout)
     expect([exit, stderr]).toEqual([0, ''])
+  })
+
+  test('says of an interrupted release that it is, also as a target of a rollback', async () => {
+    project(HISTORY)
+    const [dead, alive] = [
+      await releases('show', NEWEST.id),
+      await whileWorkedOn(NEWEST, () => releases('show', NEWEST.id)),
+    ]
+    expect(dead.stdout).toContain('\nstatus       interrupted in rollout\n')
+    expect(dead.stdout).toContain('\nrollback     not to this one: it did not complete (interrupted in rollout)\n')
+    expect(alive.stdout).toContain('\nstatus       running rollout\n')
+    expect(alive.stdout).toContain('\nrollback     not to this one: it did not complete (running rollout)\n')
+    const json = JSON.parse((await releases('show', NEWEST.id, '--json')).stdout.split('\n')[0] ?? '')
+    expect(json.release).toMatchObject({ status: 'interrupted', phase: 'rollout' })
   })
 
   test('prints the record alone where there is no bundle', async () => {
@@ -344,6 +383,60 @@ describe('statusOf()', () => {
     expect(text('pending', 'pending', 'pending', 'pending', 'pending', 'pending')).toBe('pending')
     expect(text('completed', 'completed', 'pending', 'pending', 'pending', 'pending')).toBe('running')
     expect(text('completed', 'waiting', 'pending', 'pending', 'pending', 'pending')).toBe('incomplete')
+  })
+
+  describe('findInterrupted()', () => {
+    const PENDING: Statuses = ['pending', 'pending', 'pending', 'pending', 'pending', 'pending']
+    const BETWEEN: Statuses = ['completed', 'pending', 'pending', 'pending', 'pending', 'pending']
+    const older = release('rel-20261122-101500002', 'prod', 'v3', BETWEEN)
+    const newer = release('rel-20261122-111500003', 'prod', 'v4', PENDING)
+    const other = release('rel-20261122-121500004', 'test', 'v4', RUNNING)
+    const all = [other, newer, older, ...HISTORY.slice(0, 3).toReversed()]
+    const run = { user: 'ana', machine: 'm', pid: 1, command: 'deploy', since: '2026-11-22T11:00:00.000Z' }
+    const dead = (lock: object, again = all, shown = all) => [
+      ...findInterrupted(shown, {
+        releases: () => again,
+        lock: (environment) => (environment === 'prod' ? { locked: true, ...lock } : { locked: false }),
+      }),
+    ]
+
+    test('goes by the lock of each environment, and by whose release its holder makes', () => {
+      expect(dead({ locked: false })).toEqual([other.id, newer.id, older.id])
+      expect(dead({ holder: { ...run, release: newer.id } })).toEqual([other.id, older.id])
+      const died = { holder: { ...run, release: newer.id }, holderDied: true }
+      expect(dead(died)).toEqual([other.id, newer.id, older.id])
+      expect(dead({ holder: { ...run, release: 'rel-20261122-131500005' } })).toEqual([other.id, newer.id, older.id])
+    })
+
+    test('takes the newest for the work of a holder that has not said so, unless the holder came later', () => {
+      expect(dead({})).toEqual([other.id, older.id])
+      expect(dead({ holder: run })).toEqual([other.id, older.id])
+      expect(dead({ holder: { ...run, since: '2026-11-22T12:00:00.000Z' } })).toEqual([other.id, newer.id, older.id])
+    })
+
+    test('says nothing of what has ended since it was first read, nor of what is not asked for', () => {
+      const ended = release(newer.id, 'prod', 'v4', COMPLETED)
+      expect(dead({ locked: false }, [other, ended, older])).toEqual([other.id, older.id])
+      expect(dead({ locked: false }, all, [older])).toEqual([older.id])
+    })
+
+    test('looks at no lock where nothing is unfinished', () => {
+      const refuse = () => {
+        throw new Error('asked for nothing')
+      }
+      expect(findInterrupted(HISTORY.slice(0, 3), { releases: refuse, lock: refuse }).size).toBe(0)
+    })
+
+    test('an interrupted release is in the phase that ran, or was about to', () => {
+      const became = (one: Release) => statusText(statusAmong(one, new Set([one.id])))
+      expect([older, newer, other, ...HISTORY.slice(1, 3)].map(became)).toEqual([
+        'interrupted in push',
+        'interrupted in build',
+        'interrupted in rollout',
+        'completed',
+        'failed in rollout',
+      ])
+    })
   })
 
   test('currentIds() takes the newest completed release of each environment', () => {
