@@ -145,7 +145,7 @@ function writeSome(fd: number, bytes: Uint8Array, offset: number): number {
   throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
 }
 
-function syncFolder(folder: string): void {
+export function syncFolder(folder: string): void {
   const fd = openSync(folder, 'r')
   try {
     fsyncSync(fd)

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import { syncFolder } from './atomic-write.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
+import { removeTree } from './remove-tree.ts'
 
 /** Read-only files that belong to a release are kept by hash, so that a rollback finds them as they were (design 5). */
 export interface ContentStore {
@@ -39,19 +41,8 @@ export function storePath(store: ContentStore, source: string): Stored {
   } catch (error) {
     throw unreadable(source, error)
   } finally {
-    if (copy) discard(copy)
+    if (copy) removeTree(copy)
   }
-}
-
-/** Who is not root cannot empty a copy of a folder without w, before that has it. */
-function discard(copy: string): void {
-  const open = (path: string) => {
-    if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return
-    fs.chmodSync(path, 0o700)
-    for (const name of fs.readdirSync(path)) open(join(path, name))
-  }
-  open(copy)
-  fs.rmSync(copy, { recursive: true, force: true })
 }
 
 /** Stores a text as a file: an inline config or secret. @param mode permission bits, octal as in 0o444 */
@@ -60,9 +51,11 @@ export function storeText(store: ContentStore, text: string, mode: number): { ha
   if (!store.write) return { hash, path: join(store.folder, hash) }
   const copy = temporaryPath(store)
   try {
-    fs.writeFileSync(copy, text, { mode: 0o600, flag: 'wx' })
+    writeSynced(copy, text)
     fs.chmodSync(copy, mode)
     return { hash, path: keep(store, hash, copy) }
+  } catch (error) {
+    throw unreadable('a config or secret', error)
   } finally {
     fs.rmSync(copy, { force: true })
   }
@@ -77,16 +70,28 @@ function temporaryPath(store: ContentStore): string {
 /** Renames the copy to its hash. What is already there under that hash is the same, and stays. */
 function keep(store: ContentStore, hash: string, copy: string | undefined): string {
   const path = join(store.folder, hash)
-  if (copy === undefined || fs.existsSync(path)) return path
+  if (copy === undefined) return path
   const mode = fs.statSync(copy).mode & 0o7777
   try {
     fs.chmodSync(copy, mode | 0o700) // a folder without w cannot be renamed by its owner
-    fs.renameSync(copy, path)
+    if (!fs.existsSync(path)) fs.renameSync(copy, path)
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error
   }
-  fs.chmodSync(path, mode)
+  fs.chmodSync(path, mode) // also where one died before it came to this
+  syncFolder(store.folder)
   return path
+}
+
+/** What is under a hash must be that content, also after a power cut: nobody looks again. */
+function writeSynced(file: string, bytes: string | Buffer): void {
+  const fd = fs.openSync(file, 'wx', 0o600)
+  try {
+    fs.writeFileSync(fd, bytes)
+    fs.fsyncSync(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
 }
 
 function hashEntry(source: string, copy: string | undefined, root: string, walk: Walk): string {
@@ -109,7 +114,7 @@ function hashFile(source: string, copy: string | undefined, stat: fs.Stats, walk
   const mode = stat.mode & 0o7777
   const bytes = fs.readFileSync(source)
   if (copy) {
-    fs.writeFileSync(copy, bytes, { flag: 'wx', mode: 0o600 })
+    writeSynced(copy, bytes)
     keepOwnerAndMode(copy, stat)
   }
   return digest(`file\0${mode.toString(8)}\0`, bytes)

@@ -1,9 +1,11 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
+import { deadTemporaries } from './atomic-write.ts'
 import { type Bundle, bundleFolder, bundleIds, contentFolder, contentOf, readBundle } from './bundle.ts'
 import type { Docker } from './docker.ts'
 import { isComplete } from './find-release.ts'
 import { contentTag } from './images.ts'
+import { withContentLock } from './lock-files.ts'
 import { removeTree } from './remove-tree.ts'
 import type { Release, State } from './state.ts'
 
@@ -89,7 +91,7 @@ export async function prune(docker: Docker, state: State, plan: PrunePlan): Prom
   for (const { tag } of (await presentOnly(docker, plan)).tags)
     if ((await docker.try(['rmi', tag])).code === 0) tags.push(tag)
   for (const id of plan.bundles) removeTree(bundleFolder(state.file, id))
-  return { bundles: plan.bundles, tags, content: removeContent(state) }
+  return { bundles: plan.bundles, tags, content: withContentLock(state.file, () => removeContent(state)) }
 }
 
 async function listTags(docker: Docker): Promise<Map<string, string>> {
@@ -98,12 +100,15 @@ async function listTags(docker: Docker): Promise<Map<string, string>> {
   return new Map(list.stdout.split('\n').map((line) => line.split(' ') as [string, string])) // two words a line
 }
 
-/** Content is shared by all environments of this state: it goes when no bundle of any of them names or mounts it. */
+/**
+ * Content is shared by all environments of this state: it goes when no bundle of any of them names or mounts it. Half of it
+ * goes when who copied it is dead.
+ */
 function removeContent(state: State): string[] {
   const named = new Set(bundleIds(state.file).flatMap((id) => [...contentOf(state.file, id)]))
   const folder = contentFolder(state.file)
   const entries = fs.existsSync(folder) ? fs.readdirSync(folder) : []
   const loose = entries.filter((name) => /^[0-9a-f]{32}$/.test(name) && !named.has(name))
-  for (const name of loose) removeTree(join(folder, name))
+  for (const path of [...loose.map((name) => join(folder, name)), ...deadTemporaries(folder)]) removeTree(path)
   return loose.toSorted()
 }
