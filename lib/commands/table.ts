@@ -7,7 +7,16 @@ export const COMMANDS: Table = {
   build: { summary: 'Build the images of a version', load: () => import('./build.ts') },
   deploy: { summary: 'Put a version in an environment', load: () => import('./deploy.ts') },
   rollback: { summary: 'Put an earlier release back', load: () => import('./rollback.ts') },
+  status: { summary: 'Show what should run and what runs', load: () => import('./status.ts') },
   prune: { summary: 'Remove what no rollback needs', load: () => import('./prune.ts') },
+  lock: {
+    summary: 'See who works on an environment, or freeze it',
+    commands: {
+      status: { summary: 'Say who is at work there, and who holds it', load: () => import('./lock-status.ts') },
+      hold: { summary: 'Freeze it: nothing is changed until it is released', load: () => import('./lock-hold.ts') },
+      release: { summary: 'End a hold', load: () => import('./lock-release.ts') },
+    },
+  },
   releases: {
     summary: 'Look at the releases',
     commands: {
