@@ -74,7 +74,7 @@ function serviceRows(service: ServiceStatus, now: number): string[][] {
       job ? 'job' : `${running}/${wanted}`,
       [...new Set(own.map(healthOf))].toSorted().join(', '),
       String(restarts),
-      since(own, now),
+      since(job ? own : own.filter(({ state }) => state === 'running'), now),
     ]
   })
 }
@@ -85,7 +85,7 @@ function healthOf({ state, health, exit_code }: ContainerStatus): string {
   return state === 'running' && health !== 'none' ? health : state
 }
 
-/** Since when all of them have run: the start of the youngest. */
+/** Since when all of them have run: the start of the youngest. What has stopped runs since never; a job is told by its run. */
 function since(containers: readonly ContainerStatus[], now: number): string {
   const starts = containers.flatMap(({ started_at }) => started_at ?? []).toSorted()
   const last = starts.at(-1)

@@ -250,6 +250,12 @@ describe('what is not as released', () => {
     expect(printed(project, status)).toContain('; its services are as released, but something else is not\n')
   })
 
+  test('what has stopped runs since never', async () => {
+    const project = await deployed(shop())
+    changeHand(project, 'cache', () => ({ state: 'stopped' }))
+    expect(printed(project, await look(project))).toMatch(/\ncache +v1 +redis:7 +0\/1 +exited \(0\) +0 +-\n/)
+  })
+
   test('a number of replicas that was set by hand before the release is as released', async () => {
     const project = await deployed(shop())
     addHand(project, 'web', { name: 'shop-web-3' })
