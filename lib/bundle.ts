@@ -10,6 +10,7 @@ import type { Plan } from './plan.ts'
 import type { ContentFile } from './render.ts'
 import type { Topology } from './services.ts'
 import type { PhaseName, Release } from './state.ts'
+import { systemError } from './system-error.ts'
 
 /**
  * What is known of a release beyond its record in releases.json: `releases/<id>/release.json` beside that file.
@@ -86,17 +87,27 @@ export function modelFile(stateFile: string, id: string): string {
   return join(bundleFolder(stateFile, id), 'compose.json')
 }
 
+/** @throws state (9) */
 export function writeBundle(stateFile: string, bundle: Bundle): void {
-  writeFileAtomic(join(bundleFolder(stateFile, bundle.id), 'release.json'), `${JSON.stringify(bundle, null, 2)}\n`, {
-    mode: 0o600,
-    folderMode: 0o700,
+  written(bundle.id, stateFile, () => {
+    const file = join(bundleFolder(stateFile, bundle.id), 'release.json')
+    writeFileAtomic(file, `${JSON.stringify(bundle, null, 2)}\n`, MODES)
   })
 }
 
-/** The model holds env values in clear text (as Compose prints them): 0600 in a 0700 folder. */
+/** The model holds env values in clear text (as Compose prints them): 0600 in a 0700 folder. @throws state (9) */
 export function writeModel(stateFile: string, id: string, model: ComposeModel): void {
-  const file = modelFile(stateFile, id)
-  writeFileAtomic(file, modelText(model), { mode: 0o600, folderMode: 0o700 })
+  written(id, stateFile, () => void writeFileAtomic(modelFile(stateFile, id), modelText(model), MODES))
+}
+
+const MODES = { mode: 0o600, folderMode: 0o700 }
+
+function written(id: string, stateFile: string, write: () => void): void {
+  try {
+    write()
+  } catch (error) {
+    throw systemError(`Cannot write release ${id} in ${dirname(stateFile)}`, error)
+  }
 }
 
 /** @returns undefined where the release has no bundle. @throws state (9) for one that cannot be read */
@@ -156,10 +167,11 @@ export function contentOf(stateFile: string, id: string): Set<string> {
   return new Set([...recorded, ...mounted])
 }
 
-/** Appends what happened, one JSON object a line, with its time. History that cannot be written stops no release. */
+/** Appends what happened, one JSON object a line, with its time. @throws state (9) */
 export function appendEvent(stateFile: string, id: string, at: number, event: unknown): void {
   const line = `${JSON.stringify({ at: new Date(at).toISOString(), event })}\n`
-  appendFileSync(join(bundleFolder(stateFile, id), 'events.jsonl'), line, { mode: 0o600 })
+  const file = join(bundleFolder(stateFile, id), 'events.jsonl')
+  written(id, stateFile, () => appendFileSync(file, line, { mode: 0o600 }))
 }
 
 /** The caller's type holds for what we wrote ourselves; `check` looks at what tells it apart from anything else. */

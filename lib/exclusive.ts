@@ -1,4 +1,4 @@
-import { StagecraftError } from './errors.ts'
+import { StagecraftError, withHint } from './errors.ts'
 import { withLock } from './lock.ts'
 import type { Settings } from './project.ts'
 import { recover } from './recovery.ts'
@@ -21,11 +21,18 @@ export async function exclusively<T>(
   work: (world: Locked) => Promise<T>,
 ): Promise<T> {
   const { stateFile, environment } = settings
-  return withLock({ stateFile, environment: environment.name, command, wait }, world, async (held) => {
+  let begun = false
+  const request = { stateFile, environment: environment.name, command, wait }
+  const done = withLock(request, world, async (held) => {
+    begun = true
     const locked = { ...world, held }
     await recover(settings, locked)
     if (world.signal.aborted) throw endedAfterRecovery(Number(world.signal.reason))
     return work(locked)
+  })
+  return done.catch((error: unknown) => {
+    if (begun || !(error instanceof StagecraftError) || error.kind !== 'state') throw error
+    throw withHint(error, 'Nothing has been changed.')
   })
 }
 

@@ -1,8 +1,7 @@
 import { hostname } from 'node:os'
-import { dirname } from 'node:path'
 import { appendEvent, type Bundle, type ServingRelease, writeBundle } from './bundle.ts'
 import { type Docker, listContainers, openDocker } from './docker.ts'
-import { errnoOf, StagecraftError } from './errors.ts'
+import { StagecraftError, withHint } from './errors.ts'
 import type { Emit, TellOutput } from './events.ts'
 import type { Exec } from './exec.ts'
 import type { Clock } from './gate.ts'
@@ -10,7 +9,7 @@ import type { BuildTarget } from './images.ts'
 import type { Held } from './lock.ts'
 import { createMask, maskJson } from './mask.ts'
 import { SIX_PHASES } from './phases/index.ts'
-import { runPhases } from './phases/loop.ts'
+import { runPhases, whatServes } from './phases/loop.ts'
 import type { Project } from './project.ts'
 import type { Rendering } from './render.ts'
 import type { Run } from './run.ts'
@@ -69,8 +68,7 @@ export async function beforeRelease<T>(work: Promise<T>, world: World): Promise<
 export async function carryOut(order: Order, docker: Docker, world: Locked): Promise<Release> {
   const { project, state, serving } = order
   const adopting = serving === undefined && (await listContainers(docker, project.model.name)).length > 0
-  const release = state.createRelease({ environment: project.environment.name, ...order.version })
-  world.held.nameRelease(release)
+  const release = begin(order, adopting, world)
   const history = openHistory(order, release, docker, world)
   const { emit } = history
   const { id, version, environment } = release
@@ -90,11 +88,9 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
     bundle: newBundle(order, release, world.user),
     save(changes) {
       const next = { ...run.bundle, ...changes }
-      saved(next.id, project.stateFile, () => {
-        writeBundle(project.stateFile, next)
-        run.bundle = next // what could not be written is not so: the commit point above all
-        history.write()
-      })
+      writeBundle(project.stateFile, next)
+      run.bundle = next // what could not be written is not so: the commit point above all
+      history.write()
     },
   }
   emit({ type: 'release', id, version, environment, project: project.model.name })
@@ -103,6 +99,17 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
     checkLock: () => world.held.check(),
   })
   return state.getRelease(id) ?? release
+}
+
+/** @throws state (9), saying what serves: what was made of the release is marked by the next command */
+function begin({ project, state, serving, version }: Order, adopting: boolean, { held }: Locked): Release {
+  try {
+    const release = state.createRelease({ environment: project.environment.name, ...version })
+    held.nameRelease(release)
+    return release
+  } catch (error) {
+    throw error instanceof StagecraftError ? withHint(error, whatServes(serving?.bundle, adopting)) : error
+  }
 }
 
 function signalOf({ signal }: World): number | undefined {
@@ -145,16 +152,5 @@ function newBundle({ project, serving, target }: Order, release: Release, user: 
     services: project.environment.services,
     ...(serving ? { served_before: serving.bundle.id } : {}),
     ...(target ? { rollback_to: target.bundle.id } : {}),
-  }
-}
-
-function saved(id: string, stateFile: string, write: () => void): void {
-  try {
-    write()
-  } catch (error) {
-    throw new StagecraftError('state', `Cannot write release ${id}: ${errnoOf(error) ?? String(error)}`, {
-      cause: error,
-      hint: `Make ${dirname(stateFile)} writable, with room left, then deploy again.`,
-    })
   }
 }

@@ -2,38 +2,21 @@
 // Needs strace and, for the small file system, root. On CI their absence is a failure; elsewhere it is said.
 import { afterAll, describe, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { StagecraftError } from '../lib/errors.ts'
 import { openState } from '../lib/state.ts'
 import { expectGolden } from './support/golden.ts'
+import { type Call, callsOf, eachCall, have, isHit, underStrace } from './support/strace.ts'
 
 const WRITER = join(import.meta.dir, 'fixtures/state-writer.ts')
 const NOW = Date.UTC(2026, 10, 22, 8, 2, 25, 643)
 const NEW = { environment: 'prod', version: 'v1', commit_sha: '' }
-/** What a change of the state file may ask of the system; the rest is the runtime's own. */
-const CALLS = [
-  ...['stat', 'lstat', 'statx', 'newfstatat', 'fstat', 'open', 'openat', 'readlink', 'readlinkat', 'getdents64'],
-  ...['mkdir', 'mkdirat', 'chmod', 'fchmod', 'fchmodat', 'read', 'pread64', 'write', 'pwrite64', 'writev', 'pwritev'],
-  ...['fsync', 'fdatasync', 'close', 'rename', 'renameat', 'renameat2', 'unlink', 'unlinkat', 'kill', 'flock'],
-]
-const TRACE = `trace=${CALLS.map((call) => `?${call}`).join(',')}`
-
 const root = mkdtempSync(join(tmpdir(), 'stagecraft-faults-'))
 afterAll(() => rmSync(root, { recursive: true }))
 
-/** @returns whether the tests that need it can run. */
-function have(what: string, there: boolean): boolean {
-  if (there) return true
-  test.if(process.env['CI'] === 'true')(`${what} is there`, () => expect().fail(`${what} is missing`))
-  process.stderr.write(`left out, as ${what} is missing: tests of ${basename(import.meta.path)}\n`)
-  return false
-}
-
 /** A change, and what the file held before it. */
 type Scenario = { action: 'create' | 'update'; before: string | undefined }
-/** A system call of a change: the how-manieth of its name it is, from the start of the process. */
-type Call = { name: string; index: number; line: string }
 type Fault = { scenario: Scenario; call: Call; inject: string }
 type Outcome = { fault: string; exit: string; file: string; stdout: string; trace: string }
 
@@ -59,33 +42,13 @@ async function run({ action, before }: Scenario, options: readonly string[]): Pr
     writeFileSync(file, before, { mode: 0o600 })
     writeFileSync(join(dirname(file), `.releases-${DEAD}-1.tmp`), 'half')
   }
-  // Without -f: only the main thread, which does all the work of a change, is traced and given faults.
-  const strace = ['strace', '-qq', '-o', trace, '-e', TRACE, '-e', 'signal=none', ...options]
-  const child = Bun.spawn([...strace, process.execPath, WRITER, action, file], { stdout: 'pipe', stderr: 'ignore' })
-  const stdout = await new Response(child.stdout).text()
-  const exit = String((await child.exited) === 137 || child.signalCode === 'SIGKILL' ? 'killed' : child.exitCode)
+  const { exit, stdout } = await underStrace([WRITER, action, file], trace, options)
   const content = existsSync(file) ? readFileSync(file, 'utf8') : undefined
   const state = content === AFTER[action] ? 'new' : content === before ? 'old' : `torn: ${content}`
   return { project, fault: options.join(' '), exit, file: state, stdout, trace: readFileSync(trace, 'utf8') }
 }
 
 const DEAD = Bun.spawnSync(['true']).pid
-
-/** The system calls between the two marks that the writer leaves in the trace. */
-function callsOf(trace: string): Call[] {
-  const counts = new Map<string, number>()
-  const calls: Call[] = []
-  let inside = false
-  for (const line of trace.split('\n')) {
-    const [, name] = /^(\w+)\(/.exec(line) ?? []
-    if (name === undefined) continue
-    counts.set(name, (counts.get(name) ?? 0) + 1)
-    if (line.includes('/state-writer-ends')) inside = false
-    if (inside) calls.push({ name, index: counts.get(name) ?? 0, line })
-    if (line.includes('/state-writer-begins')) inside = true
-  }
-  return calls
-}
 
 /** A fault's outcome, checked. @returns what is wrong with it; nothing is fine. */
 async function problemsOf({ scenario, call, inject }: Fault): Promise<string[]> {
@@ -115,16 +78,9 @@ async function problemsOf({ scenario, call, inject }: Fault): Promise<string[]> 
 async function runHitting(scenario: Scenario, call: Call, inject: string): ReturnType<typeof run> {
   for (let attempt = 0; attempt < 5; attempt++) {
     const outcome = await run(scenario, ['-e', `inject=${call.name}:${inject}:when=${call.index}`])
-    const hit = callsOf(outcome.trace).find(({ line }) => /\(INJECTED\)|= \?$|<unfinished \.\.\.>$/.test(line))
-    if (hit?.name === call.name && shapeOf(hit.line) === shapeOf(call.line)) return outcome
+    if (isHit(outcome.trace, call)) return outcome
   }
   throw new Error(`no fault hit ${call.line}`)
-}
-
-/** The call's name and the file or descriptor it is about: what it gave back is not there when it was kept from running. */
-function shapeOf(line: string): string {
-  const [shape = line] = /^\w+\((?:AT_FDCWD, )?(?:"[^"]*"|\w+)/.exec(line) ?? []
-  return shape.replace(/project-\w+/, 'project').replace(/-\d+-(\d+\.tmp)/, '-PID-$1')
 }
 
 function leftoversIn(folder: string, known: readonly string[], where: string): string[] {
@@ -142,17 +98,11 @@ async function campaign(
   const recorded = await run(scenario, [])
   expect({ exit: recorded.exit, file: recorded.file }).toEqual({ exit: '0', file: 'new' })
   const calls = callsOf(recorded.trace).filter(({ name }) => only.test(name))
-  const queue = [...calls]
-  const problems: string[] = []
-  const worker = async () => {
-    for (let call = queue.shift(); call; call = queue.shift())
-      problems.push(...(await problemsOf({ scenario, call, inject })))
-  }
-  await Promise.all(Array.from({ length: availableParallelism() + 1 }, worker))
+  const problems = await eachCall(calls, (call) => problemsOf({ scenario, call, inject }))
   return { calls: calls.map(({ name }) => name), problems }
 }
 
-describe.if(have('strace', Bun.which('strace') !== null))('every system call of a write', () => {
+describe.if(have('strace', Bun.which('strace') !== null, import.meta.path))('every system call of a write', () => {
   const LOCK = ['openat', 'flock', 'statx', 'statx']
   const REPLACE = [
     'openat',
@@ -191,7 +141,7 @@ describe.if(have('strace', Bun.which('strace') !== null))('every system call of 
       expect(calls).toEqual(expect.arrayContaining(WRITE))
     }, 120_000)
 
-    test.each(['EIO', 'ENOSPC'])(
+    test.each(['EIO', 'ENOSPC', 'EDQUOT'])(
       `may fail with %s, when ${title}`,
       async (code) => {
         const { problems } = await campaign(scenario, `error=${code}`)
@@ -223,7 +173,7 @@ describe.if(have('strace', Bun.which('strace') !== null))('every system call of 
   })
 })
 
-describe.if(have('root', process.getuid?.() === 0))('a small file system', () => {
+describe.if(have('root', process.getuid?.() === 0, import.meta.path))('a small file system', () => {
   const mount = (options: string) => {
     const folder = mkdtempSync(join(root, 'mount-'))
     const { exitCode, stderr } = Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', options, 'stagecraft-test', folder])

@@ -110,11 +110,13 @@ function explain(error: unknown, run: Run, signal: number | undefined): Stagecra
     return withHint(new StagecraftError(kind, message, { hint, detail, cause }), `${run.bundle.version} serves.`)
   }
   if (known.kind === 'not-restored') return known
-  const serves = run.serving
-    ? `${run.serving.bundle.version} (${run.serving.bundle.id}) still serves.`
-    : run.adopting
-      ? 'What ran before still runs.'
-      : 'Nothing was deployed before, and nothing runs now.'
+  const serves = whatServes(run.serving?.bundle, run.adopting)
   if (signal === undefined) return withHint(known, serves)
   return new StagecraftError('failed', `Cannot finish the release: ended by signal ${signal}`, { hint: serves, signal })
+}
+
+/** @returns what is true where a release changed nothing, or was undone. */
+export function whatServes(serving: { readonly id: string; readonly version: string } | undefined, adopting: boolean) {
+  if (serving) return `${serving.version} (${serving.id}) still serves.`
+  return adopting ? 'What ran before still runs.' : 'Nothing was deployed before, and nothing runs now.'
 }

@@ -45,8 +45,12 @@ export class FakeProject {
   readonly engine = new FakeEngine()
   #versions = 0
 
-  constructor(readonly title: string) {
-    this.folder = realpathSync(mkdtempSync(join(SCRATCH, `stagecraft-${title}-`)))
+  /** @param folder where; default: a new one in memory */
+  constructor(
+    readonly title: string,
+    folder?: string,
+  ) {
+    this.folder = realpathSync(folder ?? mkdtempSync(join(SCRATCH, `stagecraft-${title}-`)))
   }
 
   write(file: string, content: string, mode?: number): string {

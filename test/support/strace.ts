@@ -1,0 +1,79 @@
+// Programs under strace: every system call of a piece of work, and what becomes of it where one fails or kills it.
+import { expect, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { basename } from 'node:path'
+
+/** What a change of our files may ask of the system; the rest is the runtime's own. */
+const CALLS = [
+  ...['stat', 'lstat', 'statx', 'newfstatat', 'fstat', 'open', 'openat', 'readlink', 'readlinkat', 'getdents64'],
+  ...['mkdir', 'mkdirat', 'chmod', 'fchmod', 'fchmodat', 'read', 'pread64', 'write', 'pwrite64', 'writev', 'pwritev'],
+  ...['fsync', 'fdatasync', 'close', 'rename', 'renameat', 'renameat2', 'unlink', 'unlinkat', 'kill', 'flock'],
+]
+
+/** @returns whether the tests that need it can run. */
+export function have(what: string, there: boolean, file: string): boolean {
+  if (there) return true
+  test.if(process.env['CI'] === 'true')(`${what} is there`, () => expect().fail(`${what} is missing`))
+  process.stderr.write(`left out, as ${what} is missing: tests of ${basename(file)}\n`)
+  return false
+}
+
+/** A system call of a change: the how-manieth of its name it is, from the start of the process. */
+export type Call = { name: string; index: number; line: string }
+/** Runs a program of ours; `options` are strace's, such as a fault. Its main thread does all the work: no -f. */
+export async function underStrace(
+  program: readonly string[],
+  trace: string,
+  options: readonly string[],
+  calls: readonly string[] = CALLS,
+): Promise<{ exit: string; stdout: string; trace: string }> {
+  const traced = `trace=${calls.map((call) => `?${call}`).join(',')}`
+  const strace = ['strace', '-qq', '-o', trace, '-e', traced, '-e', 'signal=none', ...options]
+  const child = Bun.spawn([...strace, process.execPath, ...program], { stdout: 'pipe', stderr: 'ignore' })
+  const stdout = await new Response(child.stdout).text()
+  const exit = String((await child.exited) === 137 || child.signalCode === 'SIGKILL' ? 'killed' : child.exitCode)
+  return { exit, stdout, trace: readFileSync(trace, 'utf8') }
+}
+
+/** The system calls between the two marks that the program leaves in the trace. */
+export function callsOf(trace: string): Call[] {
+  const counts = new Map<string, number>()
+  const calls: Call[] = []
+  let inside = false
+  for (const line of trace.split('\n')) {
+    const [, name] = /^(\w+)\(/.exec(line) ?? []
+    if (name === undefined) continue
+    counts.set(name, (counts.get(name) ?? 0) + 1)
+    if (line.includes('/work-ends')) inside = false
+    if (inside) calls.push({ name, index: counts.get(name) ?? 0, line })
+    if (line.includes('/work-begins')) inside = true
+  }
+  return calls
+}
+
+/** The runtime's own calls differ a little from run to run. @returns whether the fault hit the call that is meant */
+export function isHit(trace: string, call: Call): boolean {
+  const hit = callsOf(trace).find(({ line }) => /\(INJECTED\)|= \?$|<unfinished \.\.\.>$/.test(line))
+  return hit?.name === call.name && shapeOf(hit.line) === shapeOf(call.line)
+}
+
+/** The call's name and the file or descriptor it is about: what it gave back is not there when it was kept from running. */
+function shapeOf(line: string): string {
+  const [shape = line] = /^\w+\((?:AT_FDCWD, )?(?:"[^"]*"|\w+)/.exec(line) ?? []
+  return shape.replace(/project-\w+/, 'project').replace(/-\d+-(\d+\.tmp)/, '-PID-$1')
+}
+
+/** A few at a time. @returns all problems */
+export async function eachCall(
+  calls: readonly Call[],
+  problemsOf: (call: Call) => Promise<string[]>,
+): Promise<string[]> {
+  const queue = [...calls]
+  const problems: string[] = []
+  const worker = async () => {
+    for (let call = queue.shift(); call; call = queue.shift()) problems.push(...(await problemsOf(call)))
+  }
+  await Promise.all(Array.from({ length: availableParallelism() + 1 }, worker))
+  return problems
+}
