@@ -1,0 +1,105 @@
+// Shows that a release is never half-done: runs are killed at random instants and before each rename, and whatever else
+// can happen happens to them in each phase (spec/core/faults.md). Prints tables; exit 1 if a check failed.
+// usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix] [--fault <text>] [--write]
+// for work on this program: --built: dist/stagecraft as it is; --host h1: that lab host, where no engine is stopped
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { sweep } from '../support/clean-up.ts'
+import { dice } from '../support/dice.ts'
+import type { Engine } from '../support/engine.ts'
+import { RUN } from '../support/folder.ts'
+import { HOSTS, type HostName, host, isUp } from '../support/lab.ts'
+import { dockerAnswers, Lab, whyNoLab } from '../support/lab-life.ts'
+import { commandStep, endAll } from '../support/steps.ts'
+import { kills } from './kills.ts'
+import { matrix } from './matrix.ts'
+import { renames } from './renames.ts'
+import { Site } from './site.ts'
+import { Subject } from './subject.ts'
+import { killTable, matrixTable, writeTables } from './tables.ts'
+
+process.chdir(join(import.meta.dir, '../..'))
+const { values: flags } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '60' },
+    seed: { type: 'string', default: String(Date.now() % 100_000) },
+    only: { type: 'string' },
+    fault: { type: 'string', default: '' },
+    write: { type: 'boolean', default: false },
+    host: { type: 'string', default: 'h4' },
+    built: { type: 'boolean', default: false },
+  },
+})
+// Hosts that are up are named too: lab-up writes down those that it is told of.
+const others = (Object.keys(HOSTS) as HostName[]).filter((name) => name !== 'h4' && isUp(name))
+const lab = whyNoLab() === undefined ? new Lab([...others, 'h4']) : undefined
+let engine: Engine | undefined
+let site: Site | undefined
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop())
+
+try {
+  engine = await begin()
+  site = engine.name === 'h4' ? new Site(engine) : undefined
+  process.stdout.write(`seed ${flags.seed}, on ${engine.name}\n`)
+  process.exitCode = (await campaign(engine)) ? 0 : 1
+} finally {
+  await cleanUp()
+}
+
+async function begin(): Promise<Engine> {
+  const build = flags.built ? undefined : await commandStep('build', [process.execPath, 'build.ts'])
+  if (build?.failed) throw new Error(build.output)
+  const up = await lab?.up()
+  if (up && up.code !== 0) throw new Error(`Cannot start the lab:\n${up.output}`)
+  if (!up && !(await dockerAnswers())) throw new Error('Cannot begin: no Docker engine answers, and there is no lab')
+  return host(lab ? (flags.host as HostName) : 'h1')
+}
+
+/** @returns whether every check held */
+async function campaign(engine: Engine): Promise<boolean> {
+  const tables: Record<string, string> = {}
+  const failed: string[] = []
+  const note = (name: string, table: string, checked: readonly { failures: readonly string[] }[]) => {
+    process.stdout.write(`\n${name}\n\n${table}`)
+    tables[name] = table
+    failed.push(...checked.flatMap(({ failures }) => failures))
+  }
+  const wanted = (part: string) => flags.only === undefined || flags.only === part
+  if (wanted('kills')) {
+    const { done, load } = await kills(
+      new Subject(engine, 'kills'),
+      Number(flags.kills),
+      dice(Number(flags.seed)),
+      flags.seed,
+    )
+    note('kills', killTable(done, load), done)
+  }
+  if (wanted('renames')) {
+    const subject = new Subject(engine, 'renames')
+    await subject.begin()
+    const done = [...(await renames(subject, 'deploy')), ...(await renames(subject, 'rollback'))]
+    note('renames', killTable(done), done)
+  }
+  if (wanted('matrix')) {
+    const subject = new Subject(engine, 'matrix', site)
+    await subject.begin()
+    const cells = await matrix(subject, site, (fault, step) => `${fault}, ${step}`.includes(flags.fault))
+    note('matrix', matrixTable(cells), cells)
+  }
+  process.stdout.write(`\n${failed.length === 0 ? 'every check held' : `${failed.length} checks failed`}\n`)
+  if (flags.write) writeTables(tables)
+  return failed.length === 0
+}
+
+async function cleanUp(): Promise<void> {
+  await site?.heal()
+  if (lab?.startedSome) await lab.down()
+  else if (engine) await sweep(engine, RUN)
+}
+
+async function stop(): Promise<void> {
+  process.stderr.write('Ending, and cleaning up\n')
+  await endAll()
+  await cleanUp()
+  process.exit(130)
+}
