@@ -81,7 +81,7 @@ export async function checkNext(
   const { folder } = application
   writeVersion(application, version)
   const began = performance.now()
-  const ran = await folder.stagecraft(['deploy', '--json', '--wait', '2m', '--version', version.name], {
+  const ran = await folder.stagecraft(['deploy', '--json', '--version', version.name], {
     timeout: NEXT_WITHIN,
   })
   const seconds = (performance.now() - began) / 1000

@@ -87,7 +87,7 @@ async function campaign(engine: Engine): Promise<boolean> {
     note('matrix', matrixTable(cells), cells)
   }
   process.stdout.write(`\n${failed.length === 0 ? 'every check held' : `${failed.length} checks failed`}\n`)
-  if (flags.write) writeTables(tables)
+  if (flags.write && failed.length === 0) writeTables(tables)
   return failed.length === 0
 }
 

@@ -1,18 +1,75 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { kills } from '../campaign/kills.ts'
+import { matrix } from '../campaign/matrix.ts'
+import { renames } from '../campaign/renames.ts'
+import { Site } from '../campaign/site.ts'
+import { Subject } from '../campaign/subject.ts'
+import { rowOf, writtenRows } from '../campaign/tables.ts'
+import { dice } from '../support/dice.ts'
 import type { Running } from '../support/engine.ts'
 import { host, isUp } from '../support/lab.ts'
 import { type App, deploy, expectPage, expectPhases, page, until, writeApp, writePage } from './app.ts'
 
+// A lab host of its own: its engine is stopped and hung. Without the lab, what stops no engine is tried on the one there is.
+const engine = host(isUp('h4') ? 'h4' : 'h1')
+
+describe('the campaign, a little of it', () => {
+  const site = isUp('h4') ? new Site(engine) : undefined
+  const subjects: Subject[] = []
+  const subject = (title: string, where?: Site) => {
+    const made = new Subject(engine, title, where)
+    subjects.push(made)
+    return made
+  }
+  afterAll(async () => {
+    await site?.heal()
+    for (const { folder } of subjects) await folder.cleanUp()
+  }, 60_000)
+
+  test('kills at random instants, under load', async () => {
+    const { done, load } = await kills(subject('kills'), 4, dice(3), '3')
+    expect(done.flatMap(({ title, failures }) => failures.map((failure) => `${title}: ${failure}`))).toEqual([])
+    expect([done.length, load.requests > 100]).toEqual([4, true])
+  }, 300_000)
+
+  test('kills before some of the writes', async () => {
+    const some = subject('renames')
+    await some.begin()
+    const done = await renames(some, 'deploy', [4, 12, 18, 24])
+    expect(done.flatMap(({ title, failures }) => failures.map((failure) => `${title}: ${failure}`))).toEqual([])
+    expect(done).toHaveLength(4)
+  }, 300_000)
+
+  const CELLS = [
+    'kill -9 of the process, switch',
+    'TERM of the docker command alone, prepare',
+    'the engine stops, switch',
+    'the disk of the project is full, retire',
+    'nobody reads stdout, throughout',
+  ]
+  test('some faults at some steps: each is as the table of the spec has it', async () => {
+    const some = subject('matrix', site)
+    await some.begin()
+    const cells = await matrix(some, site, (fault, step) => CELLS.includes(`${fault}, ${step}`))
+    expect(cells.flatMap(({ fault, step, failures }) => failures.map((what) => `${fault}, ${step}: ${what}`))).toEqual(
+      [],
+    )
+    const rows = cells.map(rowOf)
+    expect(rows).toHaveLength(site ? CELLS.length : 3)
+    const written = new Set(writtenRows('matrix').map((row) => row.join(' | ')))
+    expect(rows.map((row) => row.join(' | ')).filter((row) => !written.has(row))).toEqual([])
+  }, 300_000)
+})
+
 // The engine is stopped by SIGSTOP: it accepts connections, and never answers. Its containers go on.
-describe.skipIf(!isUp('h3'))('an engine that hangs', () => {
-  const h3 = isUp('h3') ? host('h3') : host('h1')
-  const folder = h3.folder('hung')
+describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
+  const folder = engine.folder('hung')
   const patience = { env: { STAGECRAFT_ENGINE_TIMEOUT: '2s' } }
   const said = 'Cannot reach the Docker engine: it has not answered for 2 s\n'
   let port = 0
   let app: App
   beforeAll(async () => {
-    port = await h3.freePort()
+    port = await engine.freePort()
     app = { services: { web: page(port) } }
     writePage(folder, 'version one')
     writeApp(folder, app)
@@ -22,13 +79,13 @@ describe.skipIf(!isUp('h3'))('an engine that hangs', () => {
 
   /** Stops the engine while `act` runs. */
   async function whileHung<T>(act: () => Promise<T>): Promise<T> {
-    const pid = (await h3.exec(['pgrep', '-x', 'dockerd'])).stdout.trim()
+    const pid = (await engine.exec(['pgrep', '-x', 'dockerd'])).stdout.trim()
     expect(pid).toMatch(/^\d+$/)
-    await h3.exec(['kill', '-STOP', pid])
+    await engine.exec(['kill', '-STOP', pid])
     try {
       return await act()
     } finally {
-      await h3.exec(['kill', '-CONT', pid])
+      await engine.exec(['kill', '-CONT', pid])
     }
   }
 
