@@ -25,8 +25,8 @@ const MODES = { file: 0o600, folder: 0o700, above: 0o750 }
 /** <sys/file.h>, the same on Linux and macOS */
 const [SHARED, EXCLUSIVE, NO_WAIT, UNLOCK] = [1, 2, 4, 8]
 
-/** Milliseconds for which a lock is tried that only a reader's probe holds: they take microseconds each. */
-const PROBES_END = 250
+/** Milliseconds for which a lock is tried that only a reader's probe holds: microseconds, unless the machine is busy. */
+const PROBES_END = 5_000
 
 /** Milliseconds for which a short lock is waited for: it is held for one write, which takes some milliseconds. */
 const SHORT_LIMIT = 10_000

@@ -19,7 +19,7 @@ const isLocked = (file: string) => Bun.spawnSync(['flock', '-n', file, 'true']).
 async function killed(script: string, options: object, { file = '', signal = 'SIGKILL' } = {}): Promise<number> {
   const fixture = join(import.meta.dir, 'fixtures/exec-parent.ts')
   const argv = [process.execPath, fixture, file, JSON.stringify(options), 'sh', '-c', `echo up $$; ${script}`]
-  const parent = Bun.spawn(argv, { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' })
+  const parent = Bun.spawn(argv, { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit', env: process.env })
   const reader = parent.stdout.getReader()
   let said = ''
   while (!said.includes('\n')) said += new TextDecoder().decode((await reader.read()).value)

@@ -4,7 +4,10 @@ const HOLDER = join(import.meta.dir, '../fixtures/lock-holder.ts')
 
 /** Starts test/fixtures/lock-holder.ts. @returns it once it has printed its first line, which is `said` */
 export async function startHolder(action: string, file: string, ...more: string[]) {
-  const child = Bun.spawn([process.execPath, HOLDER, action, file, ...more], { stdin: 'pipe', stdout: 'pipe' })
+  const child = Bun.spawn([process.execPath, HOLDER, action, file, ...more], {
+    ...{ stdin: 'pipe', stdout: 'pipe' },
+    env: process.env, // as test/support/preload.ts has left it
+  })
   const lines = linesOf(child.stdout)
   return { child, said: await lines(), next: lines }
 }
