@@ -67,8 +67,8 @@ export function waitingText(obstacle: Obstacle, limit: number): string {
   return `${forWhom(obstacle)}, for at most ${shortDuration(limit)}`
 }
 
-/** Tells whom we wait for: told again when it changes. */
-export function forWhom(obstacle: Obstacle): string {
+/** Tells whom we wait for. */
+function forWhom(obstacle: Obstacle): string {
   switch (obstacle.kind) {
     case 'hold':
       return `for ${whoOf(obstacle.hold)} to release the hold of ${formatTime(obstacle.hold.since)}: ${said(obstacle.hold)}`

@@ -5,7 +5,7 @@ import type { Emit } from './events.ts'
 import { type FileLock, isLocked, tryLock } from './flock.ts'
 import type { Clock } from './gate.ts'
 import { asState, lockFiles, readHold, readHolder, removeDescription, writeDescription } from './lock-files.ts'
-import { forWhom, type Obstacle, refusal, waitEnded, waitingText } from './lock-text.ts'
+import { type Obstacle, refusal, waitEnded, waitingText } from './lock-text.ts'
 import { hasDied, startOf } from './process-start.ts'
 import { protectFromGit } from './state-file.ts'
 
@@ -77,8 +77,8 @@ export interface LockWorld {
 /** Milliseconds between two looks. */
 const POLL = 200
 
-/** Milliseconds that the docker commands of a run that died have to end. */
-const DEAD_LIMIT = 60_000
+/** Milliseconds that the last docker command of a run that died has to end: it is ended after 120 s (lib/docker.ts). */
+const DEAD_LIMIT = 150_000
 
 /** Between taking the lock and saying so passes an instant: a text is believed when it is found this often. */
 const LOOKS = 3
@@ -128,24 +128,34 @@ export function readLock(stateFile: string, environment: string): LockState {
 }
 
 async function acquire(request: LockRequest, { clock, emit, signal }: LockWorld): Promise<FileLock> {
-  const began = clock.now()
+  const asked = clock.now()
+  let found = { whose: '', since: asked, looks: 0 }
   let told = ''
-  let looks = 0
   for (;;) {
     const taken = asState(request, () => take(request))
     if ('fd' in taken) return taken
-    const whom = forWhom(taken)
-    const limit = taken.kind === 'dead' ? Math.max(request.wait, DEAD_LIMIT) : request.wait
-    looks = taken.kind === 'hold' ? LOOKS : looks + 1
-    const left = began + limit - clock.now()
-    if (looks >= LOOKS) {
-      if (left <= 0) throw refusal(taken, request, clock.now())
-      if (whom !== told) emit({ type: 'waiting', environment: request.environment, message: waitingText(taken, limit) })
-      told = whom
+    const whose = nameOf(taken)
+    if (whose !== found.whose) found = { whose, since: clock.now(), looks: 0 }
+    found.looks++
+    const believed = found.looks >= LOOKS || taken.kind === 'hold'
+    const ends = Math.max(asked + request.wait, taken.kind === 'dead' ? found.since + DEAD_LIMIT : 0)
+    const left = ends - clock.now()
+    if (believed && left <= 0) throw refusal(taken, request, clock.now())
+    if (believed && whose !== told) {
+      const limit = ends === asked + request.wait ? request.wait : DEAD_LIMIT
+      emit({ type: 'waiting', environment: request.environment, message: waitingText(taken, limit) })
+      told = whose
     }
-    await clock.sleep(looks < LOOKS ? POLL / 10 : Math.min(POLL, left))
+    await clock.sleep(believed ? Math.min(POLL, left) : POLL / 10)
     if (signal.aborted) throw waitEnded(taken, request, Number(signal.reason))
   }
+}
+
+/** Tells one obstacle from the next. What a run says of its work may change meanwhile. */
+function nameOf(obstacle: Obstacle): string {
+  if (obstacle.kind === 'hold') return `hold ${obstacle.hold.user} ${obstacle.hold.since}`
+  const { kind, holder } = obstacle
+  return `${kind} ${holder?.pid} ${holder?.since}`
 }
 
 /** @returns the lock, or why it is not to be had */
