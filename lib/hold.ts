@@ -36,7 +36,7 @@ export function holdLock(request: HoldRequest, world: Pick<LockWorld, 'user' | '
 
 /** Ends a hold. @returns it, if there was one */
 export function releaseHold(stateFile: string, environment: string): Hold | undefined {
-  return asState({ environment }, () => {
+  return asState({ stateFile, environment }, () => {
     const { hold: file } = lockFiles(stateFile, environment)
     if (readHold(file) === undefined) return undefined
     return withStateLock(stateFile, () => {

@@ -80,11 +80,11 @@ export function removeDescription(file: string): void {
 }
 
 /** @returns what `act` does. @throws state (9) for an error of the system */
-export function asState<T>({ environment }: { readonly environment: string }, act: () => T): T {
+export function asState<T>(of: { readonly stateFile: string; readonly environment: string }, act: () => T): T {
   try {
     return act()
   } catch (error) {
-    throw systemError(`Cannot use the lock of ${environment}`, error)
+    throw systemError(`Cannot use the lock of ${of.environment} beside ${of.stateFile}`, error)
   }
 }
 

@@ -117,7 +117,7 @@ export async function withLock<T>(
 
 /** @returns who holds the lock of an environment now. Reads, and never waits. @throws state (9) if it cannot be read */
 export function readLock(stateFile: string, environment: string): LockState {
-  return asState({ environment }, () => {
+  return asState({ stateFile, environment }, () => {
     const files = lockFiles(stateFile, environment)
     const locked = isLocked(files.lock)
     const holder = locked ? readHolder(files.holder) : undefined
@@ -188,11 +188,11 @@ function describeSelf({ command }: LockRequest, { user, clock }: LockWorld): Hol
   return { user, machine: hostname(), pid: process.pid, command, since, ...(started !== undefined && { started }) }
 }
 
-function requireWhole(lock: FileLock, { environment }: LockRequest): void {
-  if (asState({ environment }, () => lock.isWhole())) return
+function requireWhole(lock: FileLock, request: LockRequest): void {
+  if (asState(request, () => lock.isWhole())) return
   throw new StagecraftError(
     'state',
-    `Cannot go on with ${environment}: its lock ${lock.file} was removed or replaced`,
+    `Cannot go on with ${request.environment}: its lock ${lock.file} was removed or replaced`,
     {
       hint: 'Another run may be at work there by now, so nothing more was changed. Look with "stagecraft status".',
     },
