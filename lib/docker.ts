@@ -3,6 +3,7 @@ import { parseArray, parseContainer, parseImage, parseWhatThereIs } from './dock
 import { engineIsGone, engineTimeout, hungEngine, noEngine, whileEngineAnswers } from './engine.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, ExecOptions, Result } from './exec.ts'
+import type { Held } from './lock.ts'
 
 /** What `docker inspect` says of a container of a Compose project, as far as a rollout needs it. */
 export interface Container {
@@ -71,8 +72,8 @@ export interface DockerCommand extends Omit<ExecOptions, 'signal'> {
 export interface DockerOptions {
   /** ends what runs, and what is started after it */
   readonly signal?: AbortSignal | undefined
-  /** a descriptor that commands without a time limit of their own have too: they change something, and keep the lock */
-  readonly keep?: number | undefined
+  /** of the environment: commands that change something have it too, and none is begun once it is lost */
+  readonly lock?: Pick<Held, 'fd' | 'check'> | undefined
   /** milliseconds that the engine may take to answer; default: STAGECRAFT_ENGINE_TIMEOUT */
   readonly timeout?: number
 }
@@ -82,7 +83,7 @@ export interface DockerOptions {
  * @throws usage (2) for a STAGECRAFT_ENGINE_TIMEOUT that is none
  */
 export function openDocker(exec: Exec, mask: (text: string) => string, settings: DockerOptions = {}): Docker {
-  const { signal, keep, timeout = engineTimeout(process.env) } = settings
+  const { signal, lock, timeout = engineTimeout(process.env) } = settings
   const start = async (args: readonly string[], { asks, onLine, ...options }: DockerCommand) => {
     const all = {
       ...options,
@@ -90,10 +91,12 @@ export function openDocker(exec: Exec, mask: (text: string) => string, settings:
       env: { ...ENVIRONMENT, ...options.env },
     }
     const limit = options.timeout ?? (asks ? timeout : undefined)
-    if (limit === undefined)
+    if (limit === undefined) {
+      lock?.check()
       return whileEngineAnswers({ exec, timeout, signal }, (either) =>
-        exec(['docker', ...args], { keep, outlive: OUTLIVE, ...all, signal: either }),
+        exec(['docker', ...args], { keep: lock?.fd, outlive: OUTLIVE, ...all, signal: either }),
       )
+    }
     const result = await exec(['docker', ...args], { ...all, signal, timeout: limit })
     if (result.timedOut && !signal?.aborted) throw hungEngine(limit)
     return result

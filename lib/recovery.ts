@@ -128,7 +128,7 @@ async function settle(dead: DeadRun, scene: Scene): Promise<{ outcome: RecoveryO
 async function openMending(bundle: Bundle, { serving, settings, world }: Scene): Promise<Docker> {
   const models = [serving?.model, readModel(settings.stateFile, bundle.id)]
   const mask = createMask(models.flatMap((model) => (model ? secretValues(model, {}) : [])))
-  const docker = openDocker(world.exec, mask, { keep: world.held.fd })
+  const docker = openDocker(world.exec, mask, { lock: world.held })
   await enginePlatform(docker)
   return docker
 }

@@ -49,8 +49,8 @@ export interface Order {
 
 /** Docker, as the work of a release uses it: a signal ends its commands, and what changes something has the lock too. */
 export function openReleaseDocker(project: Pick<Project, 'secrets'>, world: World | Locked): Docker {
-  const keep = 'held' in world ? world.held.fd : undefined
-  return openDocker(world.exec, createMask(project.secrets), { signal: world.signal, keep })
+  const lock = 'held' in world ? world.held : undefined
+  return openDocker(world.exec, createMask(project.secrets), { signal: world.signal, lock })
 }
 
 /** What is asked of the engine before there is a release. @throws what it throws, or that a signal ended it */
@@ -79,13 +79,14 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
     adopting,
     exec: world.exec,
     docker,
-    restoring: openDocker(world.exec, docker.mask, { keep: world.held.fd }),
+    restoring: openDocker(world.exec, docker.mask, { lock: world.held }),
     clock: world.clock,
     emit,
     tell: world.tell,
     images: new Map(),
     digests: {},
     bundle: newBundle(order, release, world.user),
+    checkLock: () => world.held.check(),
     save(changes) {
       const next = { ...run.bundle, ...changes }
       writeBundle(project.stateFile, next)
@@ -94,10 +95,7 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
     },
   }
   emit({ type: 'release', id, version, environment, project: project.model.name })
-  await runPhases(SIX_PHASES, run, release, state, {
-    signalled: () => signalOf(world),
-    checkLock: () => world.held.check(),
-  })
+  await runPhases(SIX_PHASES, run, release, state, () => signalOf(world))
   return state.getRelease(id) ?? release
 }
 

@@ -35,6 +35,8 @@ export interface Run {
   bundle: Bundle
   /** where the registry has what was built, by service */
   digests: Readonly<Record<string, string>>
+  /** @throws state (9) where somebody took the environment's lock away: nothing more may be changed then */
+  readonly checkLock: () => void
   /** writes the bundle with these changes */
   readonly save: (changes: Partial<Bundle>) => void
 }

@@ -77,14 +77,12 @@ describe('runPhases()', () => {
       emit: (event: Event) => events.push(event),
       docker: { mask: (text: string) => text },
       bundle: { version: 'v1', phases: {} },
+      checkLock() {},
       save(changes: object) {
         this.bundle = { ...this.bundle, ...changes }
       },
     }
-    const error = await runPhases(phases, run as unknown as Run, release, state, {
-      signalled,
-      checkLock: () => {},
-    }).then(
+    const error = await runPhases(phases, run as unknown as Run, release, state, signalled).then(
       () => undefined,
       (thrown: unknown) => thrown,
     ) // the loop needs no more of a run than this

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Event } from '../lib/events.ts'
 import { statusOf } from '../lib/release-status.ts'
@@ -164,6 +164,34 @@ describe('what is told', () => {
     expect([told(next), serving(project)]).toEqual(['no error', NEW])
   })
 })
+
+test('a run that lost its lock changes nothing more, and the next one undoes what it had begun', async () => {
+  const { start, calls } = await prepared()
+  for (const at of calls.keys()) {
+    const project = start()
+    const asked: (readonly string[])[] = []
+    let lost = false
+    project.engine.intercept = (argv, count) => {
+      if (lost) asked.push(argv)
+      if (count === at + 1) rmSync(join(project.folder, '.stagecraft/locks/local.lock'))
+      lost ||= count === at + 1
+      return undefined
+    }
+    const { error, bundle } = await project.deploy()
+    project.engine.intercept = () => undefined
+    const switched = bundle?.version !== 'v1' && bundle?.switched_at !== undefined
+    if (!switched) {
+      expect([at, error?.kind, error?.message]).toEqual([
+        at,
+        'state',
+        expect.stringContaining('was removed or replaced'),
+      ])
+      expect(asked.filter((argv) => !isQuestion(argv) && argv[1] !== 'tag').map((argv) => argv.join(' '))).toEqual([])
+    }
+    const next = await project.deploy()
+    expect([at, told(next), serving(project)]).toEqual([at, 'no error', NEW])
+  }
+}, 60_000)
 
 describe('never more than is known', () => {
   test('a container that somebody made by hand meanwhile is left alone', async () => {

@@ -63,7 +63,7 @@ async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> 
   if (ending) return
   if (build.failed > 0) return void leftOut.push('slow and e2e: there is no binary')
   const args = ['--timeout=120000']
-  const slow = testStep('slow', filesOf('slow'), join(scratch, 'slow.xml'), { args, limit: 600 })
+  const slow = testStep('slow', filesOf('slow'), join(scratch, 'slow.xml'), { args, limit: 1200 })
   // The end-to-end tests wait for containers most of the time: more of them at once than there are processors.
   if ((await engineIsThere(labUp)) && !ending) {
     const parallel = [...args, '--parallel=4']

@@ -15,25 +15,17 @@ export interface Phase {
 
 export type SixPhases = readonly Phase[]
 
-/** What may end a run from outside. */
-export interface Guard {
-  /** the number of the signal that asked to stop, once one did */
-  readonly signalled: () => number | undefined
-  /** @throws state (9) where somebody took the environment's lock away */
-  readonly checkLock: () => void
-}
-
 /**
  * Runs the phases in order: `running`, the work, `completed`. The first failure is written `failed`, and every later
  * phase `skipped`; then the error is thrown on.
- * @param guard what may end a run from outside: it is asked before each phase
+ * @param signalled the number of the signal that asked to stop, once one did
  */
 export async function runPhases(
   phases: readonly Phase[],
   run: Run,
   release: Release,
   state: State,
-  guard: Guard,
+  signalled: () => number | undefined,
 ): Promise<void> {
   for (const phase of phases) {
     const started = run.clock.now()
@@ -43,16 +35,16 @@ export async function runPhases(
       ...(note === undefined ? {} : { note }),
     })
     try {
-      guard.checkLock()
+      run.checkLock()
       state.updatePhase(release.id, phase.name, 'running')
       run.emit({ type: 'phase', phase: phase.name, status: 'running' })
-      stopIfAsked(run, guard.signalled())
+      stopIfAsked(run, signalled())
       const note = await phase[run.kind](run)
       run.save({ phases: { ...run.bundle.phases, [phase.name]: record(note) } })
       state.updatePhase(release.id, phase.name, 'completed')
       run.emit({ type: 'phase', phase: phase.name, status: 'completed', duration_ms: record().duration_ms, note })
     } catch (error) {
-      throw fail(run, release, state, phase.name, record(), explain(error, run, guard.signalled()))
+      throw fail(run, release, state, phase.name, record(), explain(error, run, signalled()))
     }
   }
 }
@@ -109,10 +101,20 @@ function explain(error: unknown, run: Run, signal: number | undefined): Stagecra
     const kind = known.kind === 'state' ? 'state' : 'after-commit'
     return withHint(new StagecraftError(kind, message, { hint, detail, cause }), `${run.bundle.version} serves.`)
   }
-  if (known.kind === 'not-restored') return known
+  if (known.kind === 'not-restored' || isLockLost(run)) return known
   const serves = whatServes(run.serving?.bundle, run.adopting)
   if (signal === undefined) return withHint(known, serves)
   return new StagecraftError('failed', `Cannot finish the release: ended by signal ${signal}`, { hint: serves, signal })
+}
+
+/** Then another run may be at work, and what serves is its business. */
+export function isLockLost(run: Run): boolean {
+  try {
+    run.checkLock()
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** @returns what is true where a release changed nothing, or was undone. */

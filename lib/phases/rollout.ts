@@ -13,6 +13,7 @@ import { putBack } from '../put-back.ts'
 import { retire } from '../retire.ts'
 import { bringUp, freeNetworks } from '../rollout-steps.ts'
 import type { Run } from '../run.ts'
+import { isLockLost } from './loop.ts'
 
 /**
  * All or nothing (design 6): prepare creates what is new and runs jobs, switch replaces what changed, retire removes what
@@ -32,7 +33,7 @@ export async function rollout(run: Run): Promise<string> {
     const switched = await switchOver(run, stage, planning, recorder)
     commit(run, plan, recorder, switched ?? prepared ?? planning.containers)
   } catch (error) {
-    if (!recorder.untouched) await undo(run, recorder.journal, served, error)
+    if (!recorder.untouched && !isLockLost(run)) await undo(run, recorder.journal, served, error)
     throw error
   }
   await retire({ ...run, docker: run.restoring }, run.bundle)
@@ -162,6 +163,7 @@ async function freePorts(
  * hand.
  */
 function commit(run: Run, plan: Plan, { journal }: Recorder, containers: readonly Container[]): void {
+  run.checkLock()
   const hashes = Object.fromEntries(containers.map(({ service, configHash }) => [service, configHash]))
   const retiring = removedServices(plan)
   const isLeft = retiring.length > 0 || journal.unused.length > 0

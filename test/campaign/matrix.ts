@@ -47,7 +47,9 @@ async function oneFault(
   fault: Fault,
   step: Step,
 ): Promise<Cell> {
-  await arrange(subject, step !== 'prepare' && step !== 'push')
+  // What is retired must be there before, what is created and pulled must not.
+  const extra = step !== 'prepare' && step !== 'push'
+  if (subject.serving.extra !== extra) await subject.advance(extra)
   const before = subject.serving
   const version = subject.version('good', !before.extra, { pulls: true })
   const known = subject.known()
@@ -60,15 +62,6 @@ async function oneFault(
   if (held) await fault.mend?.(scene)
   const missed = held ? [] : ['the run was never held there']
   return judge({ fault: fault.name, step, ran, serves, known, missed, allowed: allowedFor(fault.name, step) }, subject)
-}
-
-/** What is retired must be there before, what is created and pulled must not. */
-async function arrange(subject: Subject, extra: boolean): Promise<void> {
-  if (subject.serving.extra === extra) return
-  const version = subject.version('good', extra)
-  const { code, stderr } = await subject.start(version).done
-  if (code !== 0) throw new Error(`Cannot go on: the deploy of a good version ended with ${code}\n${stderr}`)
-  subject.serving = version
 }
 
 async function oneStream(subject: Subject, name: string, shell: string): Promise<Cell> {

@@ -24,6 +24,8 @@ export async function renames(
   for (let call = 1; call <= MOST_CALLS; call++) {
     if (only && call > Math.max(...only)) break
     if (only && !only.includes(call)) continue
+    // What one that was killed after its switch served is no target: a rollback needs one that completed before it.
+    if (kind === 'rollback') await subject.advance()
     const version = subject.version('good', !subject.serving.extra)
     // What is killed has always something to create or to retire.
     const next = subject.version('good', kind === 'deploy' || !subject.serving.extra)

@@ -48,6 +48,14 @@ export class Subject implements Application {
     await this.begin()
   }
 
+  /** One more good release. */
+  async advance(extra = !this.serving.extra): Promise<void> {
+    const version = this.version('good', extra)
+    const ran = await this.start(version).done
+    if (ran.code !== 0) throw new Error(`Cannot go on: ${tell(ran)}`)
+    this.serving = version
+  }
+
   version(fate: Fate, extra: boolean, more: Partial<Version> = {}): Version {
     return { name: `v${++this.#versions}`, fate, extra, ...more }
   }
