@@ -30,12 +30,17 @@ export function heldBy(hold: Hold, now: number): string {
 }
 
 /** The error of who wants to end a hold, and there is only a run. */
-export function onlyRun(environment: string, holder: Holder | undefined, now: number): StagecraftError {
+export function onlyRun(environment: string, { holder, holderDied }: LockState, now: number): StagecraftError {
+  const what = holderDied ? 'the last docker command of a run that died has not ended' : 'a run is under way'
   const who = holder ? `: ${full(holder, now)}` : ''
-  const end = holder ? ` To end it: kill -INT ${holder.pid} (on ${plainLine(holder.machine)})` : ''
-  return new StagecraftError('locked', `Cannot release ${environment}: nobody holds it, but a run is under way${who}`, {
-    hint: `A run lets go by itself when it ends.${end}`,
-  })
+  // The number of one that died may be another process's by now.
+  const hint = holderDied ? 'That command is ended within two minutes, and lets go then.' : howToEnd(holder)
+  return new StagecraftError('locked', `Cannot release ${environment}: nobody holds it, but ${what}${who}`, { hint })
+}
+
+function howToEnd(holder: Holder | undefined): string {
+  const how = holder ? ` To end it: kill -INT ${holder.pid} (on ${plainLine(holder.machine)})` : ''
+  return `A run lets go by itself when it ends.${how}`
 }
 
 /** `ana on web-1` */

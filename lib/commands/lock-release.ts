@@ -21,7 +21,7 @@ export default command({
     const hold = releaseHold(stateFile, name)
     const now = context.clock()
     const lock = readLock(stateFile, name)
-    if (!hold && lock.locked) throw onlyRun(name, lock.holder, now)
+    if (!hold && lock.locked) throw onlyRun(name, lock, now)
     context.report.result('lock-released', { environment: name, ...(hold && { hold }) }, () => [
       hold ? `${name} is released. It was held by ${heldBy(hold, now)}` : `${name} was not held.`,
     ])

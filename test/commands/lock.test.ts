@@ -76,7 +76,7 @@ describe('stagecraft lock status', () => {
     expect(await lock('status', '--env', 'test')).toMatchObject({ exit: 0, stdout: 'test is free\n' })
   })
 
-  test('of a run that died says that its last command works: --json too', async () => {
+  test('of a run that died says that its last command works: --json too, and lock release', async () => {
     await startRun()
     const died = { pid: Bun.spawnSync(['true']).pid, since: '2026-11-22T11:57:30.000Z' }
     const holder = { user: 'ben', machine: hostname(), command: 'deploy', ...died }
@@ -85,6 +85,9 @@ describe('stagecraft lock status', () => {
     expectGolden('commands/lock.md', 'died', shown(status).replace(/\([^)]*\)/, '(2m30s)'))
     const [json = ''] = (await lock('status', '--json')).stdout.split('\n')
     const what = { locked: true, holder, holderDied: true }
+    const refused = await lock('release')
+    expect(refused.exit).toBe(7)
+    expectGolden('commands/lock.md', 'not-held-died', shown(refused).replace(/\(\d[^)]*\)/, '(2m30s)'))
     expect(JSON.parse(json)).toEqual({ v: 1, type: 'lock', environment: 'prod', ...what })
   })
 
