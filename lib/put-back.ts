@@ -32,15 +32,31 @@ export interface PutBack {
  * @throws not-restored (6), with what runs where
  */
 export async function putBack(undo: Undo, cause: unknown): Promise<PutBack> {
+  const began = undo.clock.now()
   try {
-    const { lost, started, removed } = await removeNew(undo)
-    if (lost.length > 0) await restore(undo, lost)
-    await proveWell(undo, [...lost, ...started])
-    if (undo.journal.before.length === 0) await removeNetworks(undo)
-    return { removed, restored: [...lost, ...started] }
+    return await attempt(undo)
   } catch (error) {
-    throw await notRestored(undo, cause, error)
+    const isLate = undo.clock.now() - began > RETRY_WITHIN
+    if (isLate || (error instanceof StagecraftError && error.kind !== 'failed'))
+      throw await notRestored(undo, cause, error)
   }
+  await undo.clock.sleep(IN_FLIGHT)
+  return attempt(undo).catch(async (error: unknown) => {
+    throw await notRestored(undo, cause, error)
+  })
+}
+
+/** What a client that is gone had asked of the engine may get in the way once: milliseconds until it is asked again. */
+const IN_FLIGHT = 2_000
+/** An attempt that took longer failed for another reason. */
+const RETRY_WITHIN = 30_000
+
+async function attempt(undo: Undo): Promise<PutBack> {
+  const { lost, started, removed } = await removeNew(undo)
+  if (lost.length > 0) await restore(undo, lost)
+  await proveWell(undo, [...lost, ...started])
+  if (undo.journal.before.length === 0) await removeNetworks(undo)
+  return { removed, restored: [...lost, ...started] }
 }
 
 /**

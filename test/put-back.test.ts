@@ -103,6 +103,22 @@ describe('an application that ran before Stagecraft', () => {
 })
 
 describe('putting back', () => {
+  test('is tried once more: what a client that died had asked of the engine can be in the way', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    const before = project.view()
+    now(project, { web: { image: 'web:bad' } })
+    const id = project.releases()[0]?.id ?? ''
+    let failed = 0
+    project.engine.intercept = (argv) => {
+      const restores = argv.includes('up') && argv.some((word) => word.includes(id))
+      return restores && failed++ === 0 ? { damage: 'half' } : undefined
+    }
+    const { error } = await project.deploy()
+    expect([error?.kind, failed, project.view()]).toEqual(['failed', 2, before])
+  })
+
   test('hands anonymous volumes on, there and back', async () => {
     const project = await running({})
     now(project, { web: { image: 'web:one' } })
