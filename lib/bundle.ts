@@ -8,6 +8,7 @@ import type { ReleasedImage } from './images.ts'
 import type { Journal } from './journal.ts'
 import type { Plan } from './plan.ts'
 import type { ContentFile } from './render.ts'
+import type { Route, Slots } from './routes.ts'
 import type { Topology } from './services.ts'
 import type { PhaseName, Release } from './state.ts'
 import { systemError } from './system-error.ts'
@@ -49,6 +50,11 @@ export interface Bundle {
   readonly served_before?: string
   /** a rollback: the release that it put back */
   readonly rollback_to?: string
+  /** what the proxy does for it, and which slots are live once it serves */
+  readonly routes?: readonly Route[]
+  readonly slots?: Slots
+  /** milliseconds that services which were recreated took, from their stop until they were ready */
+  readonly gaps?: Readonly<Record<string, number>>
   /** names of the migrations that it ran */
   readonly migrations?: readonly string[]
 }
@@ -172,6 +178,12 @@ export function appendEvent(stateFile: string, id: string, at: number, event: un
   const line = `${JSON.stringify({ at: new Date(at).toISOString(), event })}\n`
   const file = join(bundleFolder(stateFile, id), 'events.jsonl')
   written(id, stateFile, () => appendFileSync(file, line, { mode: 0o600 }))
+}
+
+/** @returns what keeps the last words of a container that goes, among the events of the release that replaced it. */
+export function logKeeper(stateFile: string, id: string, clock: { now(): number }) {
+  return (container: string, lines: string) =>
+    appendEvent(stateFile, id, clock.now(), { type: 'log', container, lines: lines.split('\n') })
 }
 
 /** The caller's type holds for what we wrote ourselves; `check` looks at what tells it apart from anything else. */

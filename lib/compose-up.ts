@@ -19,14 +19,15 @@ export interface Wanted {
 /**
  * `docker compose up` of just these services: never their dependencies, never a pull, never `-y` (with it Compose deletes
  * the data of a volume whose definition changed).
- * @param how make their containers anew, keep those there are, or leave it to Compose
+ * @param how make their containers anew; keep those there are; or keep them and make more beside them, without starting any
  */
-export function upArgs(stage: Stage, wanted: readonly Wanted[], how: 'anew' | 'keep'): string[] {
+export function upArgs(stage: Stage, wanted: readonly Wanted[], how: 'anew' | 'keep' | 'beside'): string[] {
   const scales = wanted.filter(({ service, replicas }) => replicasOf(stage.model.services[service] ?? {}) !== replicas)
   return [
     'compose',
     ...actFlags(stage.model.name, stage.directory),
-    ...['-f', stage.modelFile, 'up', '-d', '--no-deps', '--no-build', '--pull', 'never'],
+    ...['-f', stage.modelFile, 'up', how === 'beside' ? '--no-start' : '-d'],
+    ...['--no-deps', '--no-build', '--pull', 'never'],
     how === 'anew' ? '--force-recreate' : '--no-recreate',
     ...scales.flatMap(({ service, replicas }) => ['--scale', `${service}=${replicas}`]),
     '--', // a service may be called --help

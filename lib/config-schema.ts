@@ -7,6 +7,9 @@ const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
 const SERVICE = /^[a-zA-Z0-9._-]+$/
 // Host, optional port, and path components as the distribution reference grammar has them.
 const REGISTRY = /^[a-zA-Z0-9]+([.-]+[a-zA-Z0-9]+)*(:\d{1,5})?(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$/
+const HOST = /^(\*\.)?[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/
+const URL_PATH = /^\/[a-zA-Z0-9._~/-]*$/
+const IMAGE = /^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$/
 
 const name = (what: string) =>
   v.pipe(
@@ -38,21 +41,100 @@ const duration = (smallest: number) =>
 /** In YAML an empty value is null: `prod:` alone is an environment with nothing to say. */
 const orEmpty = <T extends v.GenericSchema<object>>(schema: T) => v.nullable(schema)
 
-const strategies = ['recreate', 'hold'] as const
+const strategies = ['rolling', 'recreate', 'hold'] as const
+const orders = ['start-first', 'stop-first'] as const
+
+/** A text for /bin/sh, or a list of words; always a list of words afterwards. */
+const shellCommand = v.pipe(
+  v.union(
+    [
+      v.pipe(v.string(), v.minLength(1, 'must not be empty')),
+      v.pipe(v.array(v.string('must be a word'), 'must be a list of words'), v.minLength(1, 'must not be empty')),
+    ],
+    'must be a command: a text, or a list of words',
+  ),
+  v.transform((value): string[] => (typeof value === 'string' ? ['/bin/sh', '-c', value] : value)),
+)
+
+const drain = v.strictObject(
+  { command: v.exactOptional(shellCommand), wait: v.exactOptional(duration(0)) },
+  'must be a mapping',
+)
 
 const rollout = v.strictObject(
   {
-    strategy: v.exactOptional(v.picklist(strategies, 'must be recreate or hold')),
+    strategy: v.exactOptional(v.picklist(strategies, 'must be rolling, recreate or hold')),
+    order: v.exactOptional(v.picklist(orders, 'must be start-first or stop-first')),
     health_timeout: v.exactOptional(duration(1)),
     min_ready: v.exactOptional(duration(0)),
+    drain_timeout: v.exactOptional(duration(0)),
+    drain: v.exactOptional(orEmpty(drain)),
   },
   'must be a mapping',
+)
+
+const hostName = v.pipe(
+  v.string('must be a host name'),
+  v.maxLength(253, 'must be a host name'),
+  v.regex(HOST, 'must be a host name such as shop.example.com, without a scheme, a port or a path'),
+  v.transform((text) => text.toLowerCase()),
+)
+
+const hostNames = v.pipe(
+  v.union(
+    [hostName, v.pipe(v.array(hostName, 'must be a list of host names'), v.minLength(1, 'must not be empty'))],
+    'must be a host name or a list of them',
+  ),
+  v.transform((value) => (typeof value === 'string' ? [value] : value)),
+)
+
+const PORT = 'must be a port from 1 to 65535'
+const urlPath = v.pipe(
+  v.string('must be a path such as /up'),
+  v.regex(URL_PATH, 'must be a path such as /up: letters, digits and -._~/ after a first /'),
+)
+
+const expose = v.pipe(
+  v.strictObject(
+    {
+      host: v.exactOptional(hostNames),
+      port: v.pipe(v.number(PORT), v.integer(PORT), v.minValue(1, PORT), v.maxValue(65535, PORT)),
+      path: v.exactOptional(urlPath),
+      health: v.exactOptional(urlPath),
+      tls: v.exactOptional(v.picklist(['off', 'auto', 'internal'], 'must be off, auto or internal')),
+      internal: v.exactOptional(v.boolean('must be true or false')),
+    },
+    'must be a mapping with a port, and a host or `internal: true`',
+  ),
+  v.check(({ host, internal }) => host !== undefined || internal === true, 'must have a host, or say `internal: true`'),
+  v.check(
+    ({ host, path, tls }) => host !== undefined || (path === undefined && tls === undefined),
+    '`path` and `tls` are for what has a host',
+  ),
+  v.check(
+    ({ host, tls }) => tls === 'off' || tls === 'internal' || !host?.some((name) => name.startsWith('*.')),
+    'cannot have certificates for a host with a * by itself: say `tls: internal`, or `tls: off` behind your own',
+  ),
+  v.check(
+    ({ port, internal }) => internal !== true || port !== 443,
+    'cannot be internal on port 443: internal callers are answered without TLS',
+  ),
 )
 
 const service = v.strictObject(
   {
     job: v.exactOptional(v.boolean('must be true or false')),
+    expose: v.exactOptional(expose),
     rollout: v.exactOptional(orEmpty(rollout)),
+  },
+  'must be a mapping',
+)
+
+const proxy = v.strictObject(
+  {
+    image: v.exactOptional(
+      v.pipe(v.string('must be an image'), v.regex(IMAGE, 'must be an image such as caddy:2 or caddy:2.10')),
+    ),
   },
   'must be a mapping',
 )
@@ -70,6 +152,7 @@ const environment = v.strictObject(
         v.maxValue(1000, 'must be a whole number from 0 to 1000'),
       ),
     ),
+    proxy: v.exactOptional(orEmpty(proxy)),
     services: v.exactOptional(
       orEmpty(
         v.record(

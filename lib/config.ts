@@ -24,17 +24,40 @@ export interface EnvironmentConfig {
   /** completed releases kept besides the current one */
   readonly keep: number
   readonly services: Readonly<Record<string, ServiceConfig>>
+  /** the image of the host's proxy; undefined: whatever it has, `caddy:2` for a new one */
+  readonly proxy?: { readonly image?: string } | null
 }
 
 export interface ServiceConfig {
   readonly job?: boolean
+  readonly expose?: ExposeConfig
   readonly rollout: RolloutConfig
 }
 
+/** What the proxy is to do for a service. One with hosts, or internal, or both. */
+export interface ExposeConfig {
+  /** in lower case; may begin with `*.` */
+  readonly host?: readonly string[]
+  /** where its containers listen */
+  readonly port: number
+  /** default: all paths */
+  readonly path?: string
+  /** answers 2xx once a container can take requests */
+  readonly health?: string
+  /** default: auto */
+  readonly tls?: 'off' | 'auto' | 'internal'
+  /** the proxy answers under the service's own name on its networks */
+  readonly internal?: boolean
+}
+
 export interface RolloutConfig {
-  readonly strategy?: 'recreate' | 'hold'
+  readonly strategy?: 'rolling' | 'recreate' | 'hold'
+  /** of replicas that cannot all run twice: default start-first */
+  readonly order?: 'start-first' | 'stop-first'
   readonly health_timeout?: number
   readonly min_ready?: number
+  readonly drain_timeout?: number
+  readonly drain?: { readonly command?: readonly string[]; readonly wait?: number } | null
 }
 
 /** The environment a command acts on. */

@@ -1,4 +1,4 @@
-import type { Container, Image } from './docker.ts'
+import type { Container, Endpoint, Image, ProxyContainer } from './docker.ts'
 
 /** @returns the entries of an answer of `docker inspect`. */
 export function parseArray(text: string): Json[] {
@@ -56,7 +56,28 @@ export function parseContainer(json: Json): Container {
     shares: ['NetworkMode', 'IpcMode', 'PidMode'].flatMap(
       (mode) => /^container:(.+)$/.exec(json.at('HostConfig', mode).string())?.[1] ?? [],
     ),
+    networks: parseNetworks(json),
   }
+}
+
+function parseNetworks(json: Json): Record<string, Endpoint> {
+  const networks = json.at('NetworkSettings', 'Networks')
+  const names = Object.keys(networks.record())
+  return Object.fromEntries(
+    names.map((name) => {
+      const endpoint = networks.at(name)
+      return [name, { aliases: endpoint.at('Aliases').strings(), address: endpoint.at('IPAddress').string() }]
+    }),
+  )
+}
+
+/** @param text the answer of `docker container inspect` */
+export function parseProxyContainer(text: string, imageLabel: string, layoutLabel: string): ProxyContainer | undefined {
+  const [json] = parseArray(text)
+  if (json === undefined) return undefined
+  const { id, image, state, startedAt, networks } = parseContainer(json)
+  const label = (name: string) => json.at('Config', 'Labels').at(name).string()
+  return { id, image, state, startedAt, networks, reference: label(imageLabel), layout: label(layoutLabel) }
 }
 
 /** Nanoseconds there; what is left out is the engine's default (moby daemon/health.go): 30 s, 30 s, none, 3 times. */

@@ -30,6 +30,23 @@ export interface Container {
   readonly error: string
   /** ids of the containers whose network, IPC or process namespace it uses */
   readonly shares: readonly string[]
+  /** by the engine's name of each network that it is on */
+  readonly networks: Readonly<Record<string, Endpoint>>
+}
+
+/** How a container is plugged into a network. */
+export interface Endpoint {
+  readonly aliases: readonly string[]
+  /** empty while it does not run */
+  readonly address: string
+}
+
+/** The proxy of a host (lib/proxy.ts), as `docker inspect` has it. */
+export interface ProxyContainer extends Pick<Container, 'id' | 'image' | 'state' | 'startedAt' | 'networks'> {
+  /** the image by the name that it was asked for */
+  readonly reference: string
+  /** which version of our own start command it was made with */
+  readonly layout: string
 }
 
 /** What `docker image inspect` says, as far as comparing images needs it. */

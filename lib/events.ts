@@ -10,13 +10,29 @@ export type Event =
   | { type: 'plan'; plan: Plan }
   | { type: 'phase'; phase: PhaseName; status: PhaseStatus; duration_ms?: number; note?: string }
   | { type: 'service'; service: string; step: ServiceStep; note?: string }
+  | { type: 'proxy'; step: ProxyStep; note: string }
   | { type: 'output'; phase: PhaseName; line: string }
   | { type: 'warning'; message: string; hint?: string }
   | { type: 'waiting'; environment: string; message: string }
   | { type: 'recovery'; release: string; version: string; outcome: RecoveryOutcome; message: string }
 
 /** What happens to one service during a rollout, in the order in which it can happen. */
-export type ServiceStep = 'hold' | 'create' | 'recreate' | 'scale' | 'run' | 'ready' | 'failed' | 'restore' | 'remove'
+export type ServiceStep =
+  | 'hold'
+  | 'create'
+  | 'rolling'
+  | 'recreate'
+  | 'scale'
+  | 'run'
+  | 'ready'
+  | 'failed'
+  | 'switch'
+  | 'drain'
+  | 'restore'
+  | 'remove'
+
+/** What is done to the host's proxy. */
+export type ProxyStep = 'start' | 'upgrade' | 'routes'
 
 /** What became of a release whose run died: what it had changed was undone, or it serves, or it had changed nothing. */
 export type RecoveryOutcome = 'undone' | 'finished' | 'nothing' | 'not-undone'

@@ -1,4 +1,5 @@
 import type { Container } from './docker.ts'
+import type { Route, Slots } from './routes.ts'
 
 /** A container as it was before a rollout, as far as it takes to put it back. */
 export type Before = Pick<Container, 'id' | 'name' | 'service' | 'image' | 'state' | 'health'>
@@ -21,10 +22,19 @@ export interface Journal {
   readonly replaced: readonly string[]
   /** networks that nothing uses any more once the release serves */
   readonly unused: readonly string[]
+  /** services whose new containers are made beside the old ones; those go once the release serves */
+  readonly rolling?: readonly string[]
+  /** what the proxy did before this release; absent: it has no part in it */
+  readonly routing?: RoutingBefore
   /** a port passes from one service to another */
   readonly handover: boolean
   /** folder, below that of the releases, of the model that brings back what served; absent: nothing is known of it */
   readonly served?: string
+}
+
+export interface RoutingBefore {
+  readonly routes: readonly Route[]
+  readonly slots: Slots
 }
 
 /** Keeps the journal of a rollout that is under way. Each call has written it before it returns. */
@@ -38,6 +48,8 @@ export interface Recorder {
   made(ids: readonly string[]): void
   /** from here on services are replaced */
   switch(): void
+  /** what the proxy does is about to change */
+  routes(): void
 }
 
 /** @param write keeps the journal; what it throws stops the rollout before it changes more */
@@ -62,6 +74,10 @@ export function openRecorder(begin: Journal, write: (journal: Journal) => void):
       add('touched', services)
     },
     made: (ids) => add('made', ids),
+    routes() {
+      untouched = false
+      write(journal)
+    },
     switch() {
       journal = { ...journal, step: 'switch' } // written with the first service that is replaced
     },

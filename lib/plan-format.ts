@@ -1,4 +1,4 @@
-import { pad, table } from './format.ts'
+import { formatDuration, pad, table } from './format.ts'
 import { hasLoose, isNothingToDo, type Plan, type ServicePlan } from './plan.ts'
 import { PHASES } from './state-format.ts'
 
@@ -26,10 +26,29 @@ function rolloutLines(plan: Plan): string[] {
       action,
       action === 'replace' ? 'network: its definition changed; its services have a gap' : 'network: not used any more',
     ]),
-    ...plan.services.map((service) => [service.service, actionWord(service), service.why]),
+    ...plan.services.map((service) => [
+      service.service,
+      actionWord(service),
+      [service.why, ...gapText(service)].join('; '),
+    ]),
+    ...plan.routes.flatMap(({ service, action, route }) =>
+      action === 'keep' ? [] : [[service, ROUTE_WORDS[action], route]],
+    ),
+    ...(plan.proxy === null || plan.proxy.action === 'keep' ? [] : [['proxy', plan.proxy.action, plan.proxy.why]]),
   ]
   const ports = plan.handovers.map(({ port, from, to }) => `  port ${port} goes from ${from} to ${to}, with a gap`)
   return [...table(rows).map((line) => `  ${line}`), ...ports]
+}
+
+const ROUTE_WORDS = { add: 'route', change: 'reroute', remove: 'unroute' } as const
+
+/** @returns that a service does not answer for a while, how long, why that is so, and how it can be avoided. */
+function gapText({ gap }: ServicePlan): string[] {
+  if (gap === undefined) return []
+  const avoid = gap.avoid ? ` (${gap.avoid})` : ''
+  if (gap.inTurn) return [`one after the other, as ${gap.because}`]
+  const span = gap.ms === undefined ? 'until it is ready' : `of about ${formatDuration(gap.ms)}, as the last time`
+  return [`a gap ${span}, as ${gap.because}${avoid}`]
 }
 
 function serves({ serving }: Plan): string {

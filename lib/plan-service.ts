@@ -20,6 +20,8 @@ export function planService(service: string, input: PlanInput, replaced: Readonl
   const reasons = before ? differences(service, target, before, input) : []
   const network = networksOf(target, input.target.model).find((name) => replaced.has(name))
   if (network !== undefined) reasons.push(`its network ${network} changed`)
+  const change = before && changedNaming(service, input)
+  if (change) reasons.push(change)
   const replicas = wantedReplicas(target, before, containers)
   const say = (action: Action, why: string, ifImageChanges = false): ServicePlan => ({
     service,
@@ -48,6 +50,14 @@ export function planService(service: string, input: PlanInput, replaced: Readonl
   if (sick && !holdsData(target, image)) return say('recreate', 'it is unhealthy')
   if (unknown) return say('recreate', 'if the image that is built or pulled differs', true)
   return say('unchanged', sick ? 'unhealthy, but it holds data: look at it yourself' : 'nothing changed')
+}
+
+/** Where the proxy answers under the service's name, its containers do not. */
+function changedNaming(service: string, { environment, serving }: PlanInput): string | undefined {
+  const was = serving?.bundle.routes?.find((route) => route.service === service)?.internal !== undefined
+  const is = environment.services[service]?.expose?.internal === true
+  if (was === is) return undefined
+  return is ? 'the proxy is to answer under its name' : 'it is to answer under its own name again'
 }
 
 type Say = (action: Action, why: string, ifImageChanges?: boolean) => ServicePlan

@@ -1,17 +1,19 @@
 import type { Bundle } from './bundle.ts'
 import type { ComposeModel } from './compose.ts'
 import type { Environment } from './config.ts'
-import type { Container } from './docker.ts'
+import type { Container, ProxyContainer } from './docker.ts'
 import type { ReleasedImage } from './images.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
 import { type Handover, planHandovers } from './plan-ports.ts'
+import { rollIfPossible } from './plan-rolling.ts'
+import { callerNotes, planProxy, planRoutes } from './plan-routes.ts'
 import { HELD, planService } from './plan-service.ts'
 import type { Rendering } from './render.ts'
 import type { Topology } from './services.ts'
 import type { PhaseName } from './state.ts'
 
 /** What a rollout does to a service (design 6). */
-export type Action = 'unchanged' | 'create' | 'recreate' | 'scale' | 'job' | 'hold' | 'remove'
+export type Action = 'unchanged' | 'create' | 'rolling' | 'recreate' | 'scale' | 'job' | 'hold' | 'remove'
 
 /** What will be done to one service, and why. */
 export interface ServicePlan {
@@ -23,6 +25,33 @@ export interface ServicePlan {
   readonly replicas: number
   /** true: only if its image, which is not known yet, changes */
   readonly ifImageChanges: boolean
+  /** recreate: it does not answer for a while */
+  readonly gap?: Gap
+}
+
+/** Why a service that is recreated does not roll. */
+export interface Gap {
+  readonly because: string
+  /** what would make it roll */
+  readonly avoid?: string
+  /** from its stop until it was ready, the last time; absent: not measured yet */
+  readonly ms?: number
+  /** one replica after the other: the others go on */
+  readonly inTurn: boolean
+}
+
+/** What becomes of a route of the proxy. */
+export interface RoutePlan {
+  readonly service: string
+  readonly action: 'add' | 'change' | 'keep' | 'remove'
+  /** what it answers, for people */
+  readonly route: string
+}
+
+/** What is done to the host's proxy itself. */
+export interface ProxyPlan {
+  readonly action: 'start' | 'upgrade' | 'keep'
+  readonly why: string
 }
 
 export interface NetworkPlan {
@@ -43,6 +72,9 @@ export interface Plan {
   readonly services: readonly ServicePlan[]
   readonly networks: readonly NetworkPlan[]
   readonly handovers: readonly Handover[]
+  readonly routes: readonly RoutePlan[]
+  /** null: no route, and so no need of it */
+  readonly proxy: ProxyPlan | null
   /** what the user should know and nothing is done about */
   readonly notes: readonly string[]
 }
@@ -60,6 +92,8 @@ export interface PlanInput {
   readonly containers: readonly Container[]
   /** where nothing has been released yet but containers run: the labels they would have if they are as the file says */
   readonly adoptable: Readonly<Record<string, readonly string[]>>
+  /** the host's proxy as it is; undefined: there is none, or nobody needs to know */
+  readonly proxy: (ProxyContainer & { readonly outdated: string | undefined }) | undefined
   readonly phases: Readonly<Record<PhaseName, string>>
 }
 
@@ -74,9 +108,10 @@ export function makePlan(input: PlanInput): Plan {
   const plans = new Map<string, ServicePlan>()
   for (const service of input.topology.order) {
     const own = planService(service, input, replaced)
-    plans.set(service, follow(own, input, plans))
+    plans.set(service, rollIfPossible(follow(own, input, plans), input, replaced))
   }
   const services = [...plans.values(), ...planRemovals(input)]
+  const routes = planRoutes(input, services)
   return {
     environment: input.environment.name,
     project: input.target.model.name,
@@ -86,7 +121,9 @@ export function makePlan(input: PlanInput): Plan {
     services,
     networks,
     handovers: planHandovers(input, services),
-    notes: notesOf(input),
+    routes,
+    proxy: planProxy(input, routes),
+    notes: [...notesOf(input), ...callerNotes(input, services)],
   }
 }
 
@@ -95,7 +132,8 @@ export function isNothingToDo(plan: Plan): boolean {
   const done = plan.services.every(
     ({ action, ifImageChanges }) => !ifImageChanges && ['unchanged', 'hold'].includes(action),
   )
-  return done && plan.networks.length === 0
+  const routed = plan.routes.every(({ action }) => action === 'keep')
+  return done && routed && plan.networks.length === 0 && (plan.proxy?.action ?? 'keep') === 'keep'
 }
 
 /** What uses something of a service that is made anew is made anew after it. */
@@ -108,7 +146,7 @@ function follow(
   if (topology.jobs.includes(own.service)) return repeat(own, topology, plans, containers)
   const needs = (topology.needs[own.service] ?? []).filter(({ follows, service }) => {
     const plan = plans.get(service)
-    return follows && (plan?.action === 'recreate' || plan?.action === 'create')
+    return follows && ['recreate', 'rolling', 'create'].includes(plan?.action ?? '')
   })
   const certain = needs.find(({ service }) => !plans.get(service)?.ifImageChanges)
   const cause = certain ?? (own.ifImageChanges ? undefined : needs[0])

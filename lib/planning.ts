@@ -6,7 +6,10 @@ import type { Exec } from './exec.ts'
 import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
 import { makePlan, type Plan, type PlanInput } from './plan.ts'
 import type { Project } from './project.ts'
+import { readProxy } from './proxy.ts'
+import { findProxy, outdated } from './proxy-life.ts'
 import { type Rendering, withoutBuildAndOrder } from './render.ts'
+import { exposedServices, refuseTakenRoutes, routesOf } from './routes.ts'
 import { NAMESPACES, namespaceOwner } from './services.ts'
 import type { PhaseName } from './state.ts'
 
@@ -36,6 +39,7 @@ export interface Planning {
 export async function planRollout(options: PlanningInput): Promise<Planning> {
   const { project, rendering, targets, version, serving } = options
   const containers = await listContainers(options.docker, rendering.model.name)
+  const proxy = await lookAtProxy(options)
   const adoption = serving || containers.length === 0 ? undefined : await observeAdoption(options, containers)
   const input: PlanInput = {
     environment: project.environment,
@@ -46,9 +50,23 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     serving,
     containers,
     adoptable: adoption?.adoptable ?? {},
+    proxy,
     phases: options.released ? ROLLBACK_PHASES : describePhases(project, targets),
   }
   return { plan: makePlan(input), input, containers }
+}
+
+/** @returns undefined where the host has none, or nothing is or was routed. @throws config (3) for a route of another project */
+async function lookAtProxy({ project, docker, serving }: PlanningInput): Promise<PlanInput['proxy']> {
+  const { services, proxy: wanted } = project.environment
+  if (exposedServices(services).length === 0 && (serving?.bundle.routes ?? []).length === 0) return undefined
+  const proxy = await findProxy(docker)
+  if (proxy?.state === 'running') {
+    const slots = Object.fromEntries(exposedServices(services).map(([service]) => [service, 'a'] as const))
+    const routes = routesOf(services, project.model, { slots, before: [] })
+    refuseTakenRoutes(project.model.name, routes, (await readProxy(docker)).projects)
+  }
+  return proxy && { ...proxy, outdated: outdated(proxy, wanted?.image) }
 }
 
 const ROLLBACK_PHASES: Readonly<Record<PhaseName, string>> = {

@@ -1,10 +1,12 @@
 import { type Stage, toWaves, upArgs } from './compose-up.ts'
 import { type Container, listContainers } from './docker.ts'
+import { drainSlots } from './drain.ts'
 import { errorText, StagecraftError } from './errors.ts'
 import { table } from './format.ts'
 import { gate } from './gate.ts'
 import type { Before, Journal } from './journal.ts'
 import { freeNetworks, gateTarget, removeContainers, type StepContext, wantedAsBefore } from './rollout-steps.ts'
+import { plugIntoSlots, putRoutesBack, removeRouting } from './routing.ts'
 import type { Topology } from './services.ts'
 
 /** A rollout that did not come to its commit point, and what it takes to undo it. Its settings are those of what served. */
@@ -52,11 +54,21 @@ const IN_FLIGHT = 2_000
 const RETRY_WITHIN = 30_000
 
 async function attempt(undo: Undo): Promise<PutBack> {
+  const { docker, name, journal } = undo
+  await routeBack(undo)
   const { lost, started, removed } = await removeNew(undo)
   if (lost.length > 0) await restore(undo, lost)
   await proveWell(undo, [...lost, ...started])
-  if (undo.journal.before.length === 0) await removeNetworks(undo)
+  if (journal.routing?.routes.length === 0) await removeRouting(undo, await listContainers(docker, name))
+  if (journal.before.length === 0) await removeNetworks(undo)
   return { removed, restored: [...lost, ...started] }
+}
+
+/** First of all requests go to what served; those that are on their way to what is new may end there. */
+async function routeBack(undo: Undo): Promise<void> {
+  const { routing, step } = undo.journal
+  if (routing === undefined || !(await putRoutesBack(undo, routing)) || step === 'prepare') return
+  await drainSlots({ ...undo, services: undo.project.environment.services }, routing.slots)
 }
 
 /**
@@ -157,6 +169,9 @@ async function restore(undo: Undo, lost: readonly string[]): Promise<void> {
     const names = wave.members.map(({ service }) => service).join(', ')
     await docker.run(`put back ${names}`, upArgs(served, wave.members, 'anew'), { cwd: served.directory })
   }
+  if (journal.routing === undefined) return
+  const back = (await listContainers(docker, undo.name)).filter(({ service }) => lost.includes(service))
+  await plugIntoSlots(docker, undo.name, back, journal.routing.slots)
 }
 
 /** What was well before must pass the same gate as what is new. */

@@ -6,6 +6,7 @@ import {
   bundleFolder,
   contentFolder,
   findServing,
+  logKeeper,
   modelFile,
   readBundle,
   readModel,
@@ -103,9 +104,13 @@ async function mend(dead: DeadRun, scene: Scene): Promise<void> {
 /** Does what the journal asks for. @returns what that was, in a sentence */
 async function settle(dead: DeadRun, scene: Scene): Promise<{ outcome: RecoveryOutcome; did: string }> {
   const { bundle, served } = dead
-  const { emit } = scene.world
+  const { emit, clock } = scene.world
   const docker = bundle?.journal && (await openMending(bundle, scene))
-  if (docker && served) await retire({ docker, emit }, bundle)
+  const { stateFile } = scene.settings
+  if (docker && bundle && served) {
+    const { project: name, services = {}, id } = bundle
+    await retire({ docker, emit, clock, name, services, keepLog: logKeeper(stateFile, id, clock) }, bundle)
+  }
   if (served)
     return { outcome: 'finished', did: 'It had switched, so it stays, and what it had left to remove is gone.' }
   if (bundle?.journal === undefined || docker === undefined || dead.overtaken)

@@ -40,6 +40,10 @@ export function eventLines(event: Event, options: LineOptions): string[] {
       return event.status === 'running' || event.status === 'pending' ? [] : [phaseLine(event, said(event.note), style)]
     case 'service':
       return [serviceLine(event, said(event.note), options.nameWidth, style)]
+    case 'proxy':
+      return [
+        `  ${[pad('proxy', options.nameWidth), style('quiet', pad(event.step, STEP_WIDTH)), said(event.note)].join('  ')}`.trimEnd(),
+      ]
     case 'output':
       return [style('quiet', `  | ${options.mask(plainText(event.line))}`)]
     case 'warning':

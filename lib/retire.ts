@@ -1,27 +1,48 @@
 import type { Bundle } from './bundle.ts'
-import type { Docker } from './docker.ts'
-import type { Emit } from './events.ts'
+import { lastLogLines, listContainers } from './docker.ts'
+import { type DrainContext, drainSlots, runDrainHooks } from './drain.ts'
+import type { Before } from './journal.ts'
 import { isMissing, removeContainers } from './rollout-steps.ts'
+import { removeRouting } from './routing.ts'
 
 /**
- * Removes what the release that serves has no use for: the containers, by id, of services that are gone, and networks. As
- * the journal of its rollout says; nothing, where it has none.
+ * Removes what the release that serves has no use for, as the journal of its rollout says: the former containers of what
+ * rolled, once no request is on its way to them; the containers, by id, of services that are gone; networks. Nothing, where
+ * it has no journal. May be done twice.
  */
 export async function retire(
-  { docker, emit }: { readonly docker: Docker; readonly emit: Emit },
-  { journal, retiring = [] }: Pick<Bundle, 'journal' | 'retiring'>,
+  context: DrainContext & { readonly keepLog?: (container: string, lines: string) => void },
+  { journal, retiring = [], slots = {}, routes = [] }: Pick<Bundle, 'journal' | 'retiring' | 'slots' | 'routes'>,
 ): Promise<void> {
   if (journal === undefined) return
-  for (const service of retiring) {
-    emit({ type: 'service', service, step: 'remove' })
-    await removeContainers(
-      docker,
-      journal.before.filter((container) => container.service === service),
-    )
+  const { docker, emit } = context
+  const rolled = journal.rolling ?? []
+  const old = await stillThere(
+    context,
+    journal.before.filter(({ service }) => rolled.includes(service)),
+  )
+  const live = Object.entries(slots).filter(([service]) => old.some((container) => container.service === service))
+  if (live.length > 0) await drainSlots(context, Object.fromEntries(live))
+  await runDrainHooks(context, old)
+  for (const service of [...rolled, ...retiring]) {
+    const own = journal.before.filter((container) => container.service === service)
+    emit({ type: 'service', service, step: 'remove', ...(rolled.includes(service) ? { note: 'what was before' } : {}) })
+    for (const { id, name } of own) context.keepLog?.(name, await lastLogLines(docker, id, KEPT_LINES))
+    await removeContainers(docker, own)
   }
   for (const network of journal.unused) {
     const result = await docker.try(['network', 'rm', network])
     if (result.code !== 0 && !isMissing(result))
       emit({ type: 'warning', message: `network ${network} is not used any more, but could not be removed` })
   }
+  if (journal.routing && routes.length === 0) await removeRouting(context, await listContainers(docker, context.name))
+}
+
+/** Lines of log that stay of a container that goes. */
+const KEPT_LINES = 100
+
+async function stillThere({ docker, name }: DrainContext, old: readonly Before[]): Promise<Before[]> {
+  if (old.length === 0) return []
+  const running = (await listContainers(docker, name)).filter(({ state }) => state === 'running')
+  return old.filter(({ id }) => running.some((container) => container.id === id))
 }

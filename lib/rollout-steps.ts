@@ -1,3 +1,4 @@
+import { startBeside } from './beside.ts'
 import { type Stage, toWaves, upArgs, type Wanted } from './compose-up.ts'
 import type { Environment } from './config.ts'
 import { type Container, childError, type Docker, listContainers } from './docker.ts'
@@ -7,6 +8,7 @@ import type { Result } from './exec.ts'
 import { type Clock, findFailure, type GateTarget, gate, type Tell } from './gate.ts'
 import type { Before, Recorder } from './journal.ts'
 import type { ServicePlan } from './plan.ts'
+import { findProxy } from './proxy-life.ts'
 import type { Topology } from './services.ts'
 
 /** What the steps need of a run. */
@@ -15,6 +17,8 @@ export interface StepContext {
   readonly clock: Clock
   readonly emit: Emit
   readonly project: { readonly environment: Pick<Environment, 'services'>; readonly topology: Topology }
+  /** what is done with the new containers of a service as soon as they are ready */
+  readonly onReady?: (service: string, ids: readonly string[]) => Promise<void>
 }
 
 /**
@@ -33,7 +37,7 @@ export async function bringUp(
   let containers: readonly Container[] | undefined
   for (const wave of toWaves(members, project.topology.needs)) {
     recorder.touch(wave.members.map(({ service }) => service))
-    await up(context, stage, wave.members).catch((error) => blame(context, open, error))
+    await up(context, stage, wave.members, recorder).catch((error) => blame(context, open, error))
     const now = await listContainers(context.docker, stage.model.name)
     const targets = wave.members.map(({ service }) => gateTarget(context, service, now, old))
     containers = now
@@ -58,29 +62,69 @@ async function blame(
   throw cause ?? error
 }
 
-async function up({ docker, emit }: StepContext, stage: Stage, members: readonly ServicePlan[]): Promise<void> {
+async function up(
+  { docker, emit, project }: StepContext,
+  stage: Stage,
+  members: readonly ServicePlan[],
+  recorder: Recorder,
+): Promise<void> {
+  const { services } = project.environment
+  const { before } = recorder.journal
+  const beside = members.flatMap((member) => toBeside(member, services, before) ?? [])
+  const rest = members.filter(({ service }) => !beside.some((wanted) => wanted.service === service))
+  for (const { service, action, why } of members)
+    emit({ type: 'service', service, step: STEPS[action] ?? 'create', note: why })
   const run = async (wanted: readonly ServicePlan[], how: 'anew' | 'keep') => {
     if (wanted.length === 0) return
-    for (const { service, action, why } of wanted)
-      emit({ type: 'service', service, step: STEPS[action] ?? 'create', note: why })
-    await docker.run(`start ${wanted.map(({ service }) => service).join(', ')}`, upArgs(stage, wanted, how), {
-      cwd: stage.directory,
-    })
+    const names = wanted.map(({ service }) => service).join(', ')
+    await docker.run(`start ${names}`, upArgs(stage, wanted, how), { cwd: stage.directory })
   }
   await run(
-    members.filter(({ action }) => action !== 'scale'),
+    rest.filter(({ action }) => action !== 'scale'),
     'anew',
   )
   await run(
-    members.filter(({ action }) => action === 'scale'),
+    rest.filter(({ action }) => action === 'scale'),
     'keep',
   )
+  if (beside.length === 0) return
+  await startBeside({ docker, stage, services, recorder }, beside, await listContainers(docker, stage.model.name))
 }
 
-const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = { recreate: 'recreate', scale: 'scale', job: 'run' }
+/** @returns how many containers a service gets beside those it has; undefined: Compose makes it what it is to be. */
+function toBeside(
+  { service, action, replicas }: ServicePlan,
+  services: Environment['services'],
+  before: readonly Before[],
+): Wanted | undefined {
+  const internal = services[service]?.expose?.internal === true
+  if (action === 'rolling' || (action === 'create' && internal)) return { service, replicas }
+  const there = before.filter((container) => container.service === service).length
+  return action === 'scale' && replicas > there ? { service, replicas: replicas - there } : undefined
+}
 
-async function pass({ docker, clock, emit }: StepContext, targets: readonly GateTarget[]): Promise<void> {
-  await gate(docker, targets, clock, telling(emit))
+const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = {
+  rolling: 'rolling',
+  recreate: 'recreate',
+  scale: 'scale',
+  job: 'run',
+}
+
+/** What is ready is put to use at once, also while others are still waited for: a service that was recreated has a gap. */
+async function pass(
+  { docker, clock, emit, onReady = async () => {} }: StepContext,
+  targets: readonly GateTarget[],
+): Promise<void> {
+  const tell = telling(emit)
+  const put: Promise<unknown>[] = []
+  await gate(docker, targets, clock, (service, step, note) => {
+    tell(service, step, note)
+    const ids = targets.find((target) => target.service === service)?.ids ?? []
+    // Its error is looked at below: the gate's own is thrown first.
+    if (step === 'ready') put.push(onReady(service, ids).catch((error: unknown) => error ?? new Error('no reason')))
+  })
+  const failed = (await Promise.all(put)).find((error) => error !== undefined)
+  if (failed !== undefined) throw failed
 }
 
 function telling(emit: Emit): Tell {
@@ -132,7 +176,8 @@ async function refuseStrangers(
   ids: readonly string[],
 ): Promise<void> {
   if (ids.length === 0) return
-  const own = new Set((await listContainers(docker, project)).map(({ id }) => id))
+  const proxy = await findProxy(docker) // it is plugged in again by the switch
+  const own = new Set([proxy?.id, ...(await listContainers(docker, project)).map(({ id }) => id)])
   const stranger = ids.find((id) => !own.has(id))
   if (stranger === undefined) return
   throw new StagecraftError(

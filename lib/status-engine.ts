@@ -74,6 +74,7 @@ function planInput(
     serving: { bundle, model },
     containers,
     adoptable: {},
+    proxy: undefined,
     phases,
   }
 }

@@ -201,6 +201,7 @@ describe('listContainers()', () => {
         startedAt: '',
         error: 'e',
         shares: ['c1'],
+        networks: {},
       },
       {
         id: 'c1',
@@ -219,6 +220,7 @@ describe('listContainers()', () => {
         startedAt: '2026-11-22T08:00:00Z',
         error: '',
         shares: [],
+        networks: {},
       },
     ])
     expect(calls[0]?.argv).toContain('label=com.docker.compose.project=shop')

@@ -24,6 +24,8 @@ function plan(more: Partial<Plan>): Plan {
     services: [],
     networks: [],
     handovers: [],
+    routes: [],
+    proxy: null,
     notes: [],
     ...more,
   }

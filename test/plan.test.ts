@@ -60,6 +60,7 @@ function inputOf(situation: Situation): PlanInput {
     },
     containers: situation.containers?.(made) ?? made,
     adoptable: situation.adoptable ?? {},
+    proxy: undefined,
     phases: PHASES,
   }
 }
@@ -113,6 +114,7 @@ function container(service: string, number = 1, ended = false): Container {
     startedAt: '2026-11-22T08:00:00Z',
     error: '',
     shares: [],
+    networks: {},
   }
 }
 

@@ -17,11 +17,11 @@ const LAYERS = [
   ],
   [
     'pure',
-    'lib/{plan,plan-differences,plan-format,plan-model,plan-networks,plan-ports,plan-service,arguments,config-schema,config-check}.ts',
+    'lib/{plan,plan-differences,plan-format,plan-model,plan-networks,plan-order,plan-ports,plan-rolling,plan-routes,plan-service,arguments,config-schema,config-check}.ts',
   ],
   [
     'pure',
-    'lib/{docker-json,release-id,release-status,status-services,status-format,find-release,state-format,state-print,state-text}.ts',
+    'lib/{caddy-config,docker-json,proxy-scripts,routes,release-id,release-status,status-services,status-format,find-release,state-format,state-print,state-text}.ts',
   ],
   ['use cases', 'lib/{deploy,project,release,rollback,status,status-engine}.ts'],
   ['use cases', 'lib/phases/**/*.ts'],

@@ -1,23 +1,26 @@
-import { modelFile, type ServingRelease, writeModel } from '../bundle.ts'
-import type { ComposeModel } from '../compose.ts'
+import { logKeeper, modelFile, writeModel } from '../bundle.ts'
 import type { Stage } from '../compose-up.ts'
-import { type Container, inspectImages } from '../docker.ts'
+import type { Container } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
-import { byPresentNames, keepImages } from '../images.ts'
+import { keepImages } from '../images.ts'
 import { asBefore, type Journal, openRecorder, type Recorder } from '../journal.ts'
 import { hasLoose, isNothingToDo, type Plan, type ServicePlan } from '../plan.ts'
 import { plannedImages, plannedModel } from '../plan-model.ts'
-import { networksOf } from '../plan-networks.ts'
-import { adoptedModel, type Planning, planRollout } from '../planning.ts'
+import { orderPlan, removedServices, unpluggedServices } from '../plan-order.ts'
+import { type Planning, planRollout } from '../planning.ts'
 import { putBack } from '../put-back.ts'
 import { retire } from '../retire.ts'
+import { type Change, openChange } from '../rollout-change.ts'
 import { bringUp, freeNetworks } from '../rollout-steps.ts'
+import { plugIn, switchRoutes } from '../routing.ts'
 import type { Run } from '../run.ts'
+import { type Served, servedBefore } from '../served-before.ts'
 import { isLockLost } from './loop.ts'
 
 /**
- * All or nothing (design 6): prepare creates what is new and runs jobs, switch replaces what changed, retire removes what
- * is gone. Until the switch has ended a failure puts back what served.
+ * All or nothing (design 6): prepare creates what is new, runs jobs, and starts what rolls beside what serves; switch replaces
+ * what cannot roll, then tells the proxy what is live; retire drains and removes what is gone. Until the switch has ended a
+ * failure puts back what served.
  */
 export async function rollout(run: Run): Promise<string> {
   const planning = await planRollout({ ...run, version: run.bundle.version })
@@ -28,15 +31,18 @@ export async function rollout(run: Run): Promise<string> {
   const stage = await recordTarget(run, planning)
   const served = isNothingToDo(plan) ? undefined : await servedBefore(run, planning)
   const recorder = openRecorder(beginJournal(run, planning, served), (journal) => run.save({ journal }))
+  const change = openChange(run, stage, planning, recorder)
   try {
-    const prepared = await prepare(run, stage, planning, recorder)
-    const switched = await switchOver(run, stage, planning, recorder)
-    commit(run, plan, recorder, switched ?? prepared ?? planning.containers)
+    const prepared = await prepare(change)
+    const switched = await switchOver(change)
+    commit(change, switched ?? prepared ?? planning.containers)
   } catch (error) {
     if (!recorder.untouched && !isLockLost(run)) await undo(run, recorder.journal, served, error)
     throw error
   }
-  await retire({ ...run, docker: run.restoring }, run.bundle)
+  const { name, environment } = { name: plan.project, environment: run.project.environment }
+  const keepLog = logKeeper(run.project.stateFile, run.bundle.id, run.clock)
+  await retire({ ...run, docker: run.restoring, name, services: environment.services, keepLog }, run.bundle)
   if (run.bundle.journal) run.save({ journal: undefined, retiring: [] })
   return summarize(plan.services, isNothingToDo(plan))
 }
@@ -44,6 +50,8 @@ export async function rollout(run: Run): Promise<string> {
 function beginJournal(run: Run, { plan, containers }: Planning, served: Served | undefined): Journal {
   const networks = (wanted: 'replace' | 'remove') =>
     plan.networks.flatMap(({ network, action }) => (action === wanted ? [network] : []))
+  const rolling = plan.services.flatMap(({ service, action }) => (action === 'rolling' ? [service] : []))
+  const { routes = [], slots = {} } = run.serving?.bundle ?? {}
   return {
     step: 'prepare',
     began_at: new Date(run.clock.now()).toISOString(),
@@ -52,6 +60,8 @@ function beginJournal(run: Run, { plan, containers }: Planning, served: Served |
     touched: [],
     replaced: networks('replace'),
     unused: networks('remove'),
+    ...(rolling.length > 0 ? { rolling } : {}),
+    ...(plan.proxy ? { routing: { routes, slots } } : {}),
     handover: plan.handovers.length > 0,
     ...(served ? { served: served.id } : {}),
   }
@@ -94,55 +104,49 @@ async function recordTarget(run: Run, planning: Planning): Promise<Stage> {
   return { model, modelFile: modelFile(stateFile, run.bundle.id), directory }
 }
 
-async function prepare(run: Run, stage: Stage, { plan }: Planning, recorder: Recorder) {
-  const late = waitForSwitch(run, stage, plan)
-  const members = plan.services.filter((service) => isNew(service) && !late.has(service.service))
-  return bringUp(run, stage, members, recorder)
-}
-
-async function switchOver(run: Run, stage: Stage, { plan, containers }: Planning, recorder: Recorder) {
-  recorder.switch()
-  const late = waitForSwitch(run, stage, plan)
-  const members = plan.services.filter(
-    ({ service, action }) => ['recreate', 'scale'].includes(action) || late.has(service),
-  )
-  const { replaced } = recorder.journal
-  await freeNetworks(run.docker, plan.project, replaced, () =>
-    recorder.touch([...members.map(({ service }) => service), ...unplugged(run, plan, replaced)]),
-  )
-  await freePorts(run, plan, containers, recorder)
-  return bringUp(run, stage, members, recorder)
-}
-
-/** @returns services that are to be removed, and lose a network before that: a put-back must give it back to them. */
-function unplugged({ serving }: Run, plan: Plan, replaced: readonly string[]): string[] {
-  if (serving === undefined) return []
-  const { model } = serving
-  return removedServices(plan).filter((service) =>
-    networksOf(model.services[service] ?? {}, model).some((network) => replaced.includes(network)),
-  )
-}
-
-function isNew({ action }: ServicePlan): boolean {
-  return action === 'create' || action === 'job'
-}
-
-/**
- * @returns what is new and must wait for the switch: it takes a port that something else still has, or is on a network
- * that is made anew, or needs such a service, or is in the namespace of one that is recreated: it would be left in the
- * old one's.
- */
-function waitForSwitch({ project }: Run, { model }: Stage, { services, handovers, networks }: Plan): Set<string> {
-  const replaced = networks.filter(({ action }) => action === 'replace').map(({ network }) => network)
-  const late = new Set(handovers.map(({ to }) => to))
-  const recreated = new Set(services.flatMap((plan) => (plan.action === 'recreate' ? [plan.service] : [])))
-  for (const { service } of services.filter(isNew)) {
-    const needs = project.topology.needs[service] ?? []
-    const needsLate = needs.some((need) => late.has(need.service) || (need.follows && recreated.has(need.service)))
-    const onReplaced = networksOf(model.services[service] ?? {}, model).some((name) => replaced.includes(name))
-    if (needsLate || onReplaced) late.add(service)
+async function prepare({ run, stage, planning, recorder, routing, proxyReady, steps }: Change) {
+  const { plan, containers } = planning
+  const ready = proxyReady()
+  ready.catch(() => {}) // it is awaited below; what fails first is told
+  const prepared = await bringUp(steps, stage, orderPlan(plan, stage.model, run.project.topology).prepare, recorder)
+  await ready
+  // What stays as it is, but is routed anew: it must answer there before anything is switched.
+  for (const { service, action } of plan.routes) {
+    const stays = plan.services.some((each) => each.service === service && ['unchanged', 'hold'].includes(each.action))
+    if (!stays || action === 'keep' || action === 'remove') continue
+    const running = containers.filter((container) => container.service === service && container.state === 'running')
+    recorder.routes()
+    await plugIn(
+      routing,
+      service,
+      running.map(({ id }) => id),
+    )
   }
-  return new Set(services.flatMap((plan) => (isNew(plan) && late.has(plan.service) ? [plan.service] : [])))
+  return prepared
+}
+
+async function switchOver({ run, stage, planning, recorder, routing, steps }: Change) {
+  recorder.switch()
+  const { plan, containers } = planning
+  const members = orderPlan(plan, stage.model, run.project.topology).switchOver
+  const { replaced } = recorder.journal
+  await freeNetworks(run.docker, plan.project, replaced, () => {
+    const unplugged = unpluggedServices(plan, run.serving?.model, replaced)
+    recorder.touch([...members.map(({ service }) => service), ...unplugged])
+  })
+  await freePorts(run, plan, containers, recorder)
+  const switched = await bringUp(steps, stage, members, recorder)
+  const before = recorder.journal.routing
+  if (before && !isNothingToDo(plan)) {
+    run.checkLock()
+    recorder.routes()
+    const routes = await switchRoutes(routing, before)
+    run.bundle = { ...run.bundle, routes, slots: routing.slots } // written with the commit point
+    const moved = Object.keys(routing.slots).filter((name) => routing.slots[name] !== run.serving?.bundle.slots?.[name])
+    for (const service of moved)
+      run.emit({ type: 'service', service, step: 'switch', note: 'requests go to the new release' })
+  }
+  return switched
 }
 
 async function freePorts(
@@ -162,54 +166,25 @@ async function freePorts(
  * The commit point, one atomic write: from here on this release serves. Compose's hashes tell later what was changed by
  * hand.
  */
-function commit(run: Run, plan: Plan, { journal }: Recorder, containers: readonly Container[]): void {
+function commit({ run, planning: { plan }, recorder, gaps }: Change, containers: readonly Container[]): void {
   run.checkLock()
-  const hashes = Object.fromEntries(containers.map(({ service, configHash }) => [service, configHash]))
+  const { journal } = recorder
+  const { rolling = [], before, unused, routing } = journal
+  const old = new Set(before.flatMap(({ id, service }) => (rolling.includes(service) ? [id] : [])))
+  const hashes = containers.flatMap(({ id, service, configHash }) => (old.has(id) ? [] : [[service, configHash]]))
   const retiring = removedServices(plan)
-  const isLeft = retiring.length > 0 || journal.unused.length > 0
+  const unrouted = routing !== undefined && plan.routes.every(({ action }) => action === 'remove')
+  const isLeft = retiring.length > 0 || unused.length > 0 || rolling.length > 0 || unrouted
+  const measured = { ...run.serving?.bundle.gaps, ...gaps }
+  const { routes = run.serving?.bundle.routes, slots = run.serving?.bundle.slots } = run.bundle
   run.save({
-    config_hashes: hashes,
+    config_hashes: Object.fromEntries(hashes),
     switched_at: new Date(run.clock.now()).toISOString(),
     journal: isLeft ? { ...journal, step: 'retire' } : undefined,
+    ...(Object.keys(measured).length > 0 ? { gaps: measured } : {}),
+    ...(routes && slots ? { routes, slots } : {}),
     ...(retiring.length > 0 ? { retiring } : {}),
   })
-}
-
-function removedServices({ services }: Plan): string[] {
-  return services.flatMap(({ service, action }) => (action === 'remove' ? [service] : []))
-}
-
-/** A model that puts back what runs now, and where it is kept: as `<release>`, or as `<release>/<another model of it>`. */
-interface Served {
-  readonly id: string
-  readonly stage: Stage
-}
-
-/** @returns the serving release's model, or what an adoption knows of it. Written before anything is changed. */
-async function servedBefore(run: Run, planning: Planning): Promise<Served | undefined> {
-  if (run.serving) return servingModel(run, run.serving)
-  const model = adoptedModel(run.project, planning)
-  return model && keepModel(run, `${run.bundle.id}/adopted`, model)
-}
-
-/** Where the engine has forgotten an image's digest meanwhile, a model that names it by content. */
-async function servingModel(run: Run, { bundle, model, modelFile: file }: ServingRelease): Promise<Served> {
-  const references = Object.values(bundle.images).map(({ reference }) => reference)
-  const present = await inspectImages(run.docker, [...new Set(references)])
-  const images = byPresentNames(bundle.project, bundle.images, present)
-  const renamed = Object.entries(images).filter(([service, image]) => image !== bundle.images[service])
-  if (renamed.length === 0)
-    return { id: bundle.id, stage: { model, modelFile: file, directory: run.project.directory } }
-  await keepImages(run.docker, bundle.project, Object.fromEntries(renamed))
-  const services = { ...model.services }
-  for (const [service, { reference }] of renamed) services[service] = { ...services[service], image: reference }
-  return keepModel(run, `${run.bundle.id}/served`, { ...model, services })
-}
-
-function keepModel({ project }: Run, id: string, model: ComposeModel): Served {
-  const { directory, stateFile } = project
-  writeModel(stateFile, id, model)
-  return { id, stage: { model, modelFile: modelFile(stateFile, id), directory } }
 }
 
 function summarize(services: readonly ServicePlan[], nothing: boolean): string {
@@ -218,6 +193,7 @@ function summarize(services: readonly ServicePlan[], nothing: boolean): string {
   for (const { action } of services) counts.set(action, (counts.get(action) ?? 0) + 1)
   const words = {
     create: 'created',
+    rolling: 'rolled',
     recreate: 'recreated',
     scale: 'scaled',
     job: 'run',

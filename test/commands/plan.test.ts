@@ -32,6 +32,8 @@ const PLAN: Plan = {
     line('old', 'remove', 'not in the Compose file any more; its volumes stay'),
   ],
   networks: [{ network: 'shop_back', action: 'replace' }],
+  routes: [],
+  proxy: null,
   handovers: [{ port: '80/tcp', from: 'old', to: 'worker' }],
   notes: ['./uploads is mounted from where it is, and is not part of the release: a service writes to it'],
 }

@@ -76,6 +76,9 @@ export interface Failure {
 /** A model, and the file that it was read from. */
 type Source = { readonly model: ComposeModel; readonly file: string }
 
+/** What `up` is to bring about for one service. */
+type Convergence = { definition: Service; wanted: number; anew: boolean; half: boolean; noStart: boolean }
+
 type Answer = Partial<Result> & { readonly lines?: readonly string[] }
 
 /**
@@ -206,7 +209,7 @@ export class FakeEngine {
   }
 
   #up({ model, file }: Source, project: string, words: readonly string[], half: boolean): Answer {
-    const { services, scales, anew } = parseUp(words)
+    const { services, scales, anew, noStart } = parseUp(words)
     if (project !== model.name) throw new Error(`-p ${project}, but the model is of ${model.name}`)
     for (const service of half ? services.slice(0, 1) : services) {
       const definition = model.services[service]
@@ -214,7 +217,7 @@ export class FakeEngine {
       const wrong = this.#ensureResources(model, definition)
       if (wrong !== undefined) return { code: 1, stderr: wrong }
       const wanted = scales.get(service) ?? definition.scale ?? definition.deploy?.replicas ?? 1
-      const error = this.#converge({ model, file }, service, { definition, wanted, anew, half })
+      const error = this.#converge({ model, file }, service, { definition, wanted, anew, half, noStart })
       if (error !== undefined) return { code: 1, stderr: `Error response from daemon: ${error}` }
     }
     return { stderr: ` Container ${project} Started\n` }
@@ -250,7 +253,7 @@ export class FakeEngine {
   #converge(
     { model, file }: Source,
     service: string,
-    { definition, wanted, anew, half }: { definition: Service; wanted: number; anew: boolean; half: boolean },
+    { definition, wanted, anew, half, noStart }: Convergence,
   ): string | undefined {
     const there = this.containersOf(model.name).filter((container) => container.service === service)
     const surplus = there.slice(wanted)
@@ -260,7 +263,7 @@ export class FakeEngine {
     )
     for (const old of there.slice(0, wanted)) {
       if (!anew) {
-        this.#start(old)
+        if (!noStart) this.#start(old)
         continue
       }
       const made = this.#create({ model, file }, service, definition, old)
@@ -274,7 +277,7 @@ export class FakeEngine {
       const made = this.#create({ model, file }, service, definition, undefined)
       if (typeof made === 'string') return made
       if (half) return 'stopped halfway'
-      const error = this.#start(made)
+      const error = noStart ? undefined : this.#start(made)
       if (error !== undefined) return error
     }
     return undefined
@@ -376,7 +379,7 @@ export class FakeEngine {
   }
 
   #inspected(container: FakeContainer) {
-    const { id, name, image, service, project, hash, behaviour, definition } = container
+    const { id, name, image, service, project, hash, behaviour, definition, networks } = container
     const { status, code, health, count } = this.statusOf(container)
     return {
       Id: id,
@@ -393,6 +396,7 @@ export class FakeEngine {
         },
         ...(definition.healthcheck ? { Healthcheck: { Test: definition.healthcheck.test } } : {}),
       },
+      NetworkSettings: { Networks: Object.fromEntries(networks.map((name) => [name, { Aliases: [service] }])) },
       HostConfig: { NetworkMode: container.joined ? `container:${container.joined}` : 'default', IpcMode: 'private' },
       State: {
         Status: status,
@@ -601,7 +605,8 @@ function parseCompose(args: readonly string[]) {
 /** Stagecraft's one way to call `up`: whatever else there is would be a mistake. */
 function parseUp(words: readonly string[]) {
   const rest = [...words]
-  const expected = ['-d', '--no-deps', '--no-build', '--pull', 'never']
+  const noStart = rest[0] === '--no-start'
+  const expected = [noStart ? '--no-start' : '-d', '--no-deps', '--no-build', '--pull', 'never']
   if (expected.some((word, index) => rest[index] !== word)) throw new Error(`unexpected: up ${words.join(' ')}`)
   const how = rest[expected.length] ?? ''
   if (!['--force-recreate', '--no-recreate'].includes(how)) throw new Error(`unexpected: up ${words.join(' ')}`)
@@ -611,7 +616,7 @@ function parseUp(words: readonly string[]) {
     const [service = '', count] = (rest[at + 1] ?? '').split('=')
     scales.set(service, Number(count))
   }
-  return { services: namesAfterDashes(rest.slice(at)), scales, anew: how === '--force-recreate' }
+  return { services: namesAfterDashes(rest.slice(at)), scales, anew: how === '--force-recreate', noStart }
 }
 
 /** A service may be called like a flag: names stand after `--`. */

@@ -1,0 +1,130 @@
+import { type ProjectRoutes, type Route, type Slot, slotAddress } from './routes.ts'
+
+/** Where the proxy keeps what is ours, in its container. */
+export const PROXY_FOLDER = '/config/stagecraft'
+
+/** JSON for Caddy (https://caddyserver.com/docs/json/), as far as it is written here. */
+type Json = Readonly<Record<string, unknown>>
+
+/** A route, and the project whose it is. */
+interface Owned {
+  readonly project: string
+  readonly route: Route
+}
+
+/**
+ * @returns Caddy's whole configuration. Which slot is live is not part of it: Caddy looks for a file at each request
+ * (`live/<project>/<service>.<slot>`), so that a rollout changes no configuration, which would reset connections (facts).
+ */
+export function caddyConfig(projects: ProjectRoutes): Json {
+  const all = Object.keys(projects)
+    .toSorted()
+    .flatMap((project) => (projects[project] ?? []).map((route) => ({ project, route })))
+  const servers = new Map<number, { listen: string[]; routes: Json[]; automatic_https?: Json }>()
+  const serverAt = (port: number, more: { automatic_https?: Json } = {}) => {
+    const server = servers.get(port) ?? { listen: [`:${port}`], routes: [], ...more }
+    servers.set(port, server)
+    return server
+  }
+  // Internal ones first: they are told by who asks.
+  for (const owned of all)
+    if (owned.route.internal) {
+      const { port } = owned.route.internal
+      const more = port === 80 ? {} : { automatic_https: { disable: true } }
+      serverAt(port, more).routes.push(internalRoute(owned, all))
+    }
+  for (const owned of all.toSorted(mostSpecificFirst))
+    if (owned.route.hosts.length > 0) serverAt(owned.route.tls === 'off' ? 80 : 443).routes.push(publicRoute(owned))
+  serverAt(80)
+  for (const { routes } of servers.values()) routes.push({ handle: [unknownHost()] }) // Caddy itself would say 200
+  const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
+  return {
+    admin: { listen: '127.0.0.1:2019' },
+    apps: { http: { servers: Object.fromEntries(named) }, ...tlsApp(all) },
+  }
+}
+
+function mostSpecificFirst(one: Owned, other: Owned): number {
+  return other.route.path.length - one.route.path.length || Number(isWildcard(one)) - Number(isWildcard(other))
+}
+
+function isWildcard({ route }: Owned): boolean {
+  return route.hosts.some((host) => host.startsWith('*.'))
+}
+
+function publicRoute(owned: Owned): Json {
+  const { hosts, path } = owned.route
+  const match = { host: hosts, ...(path === '/' ? {} : { path: [path, `${path}/*`] }) }
+  return { match: [match], terminal: true, handle: [subroute([maintenance(owned), ...slots(owned)])] }
+}
+
+/**
+ * Another project may have an `api` too: the caller's network tells which is meant. Where a project has only one service on
+ * the port, its name does not matter: whoever forwards requests may pass on the host that it was asked for.
+ */
+function internalRoute(owned: Owned, all: readonly Owned[]): Json {
+  const { project, route } = owned
+  const { names = [], port, subnets = [] } = route.internal ?? {}
+  const same = all.filter((other) => other.project === project && other.route.internal?.port === port)
+  const ranges = subnets.length > 0 ? subnets : ['127.0.0.1/32'] // an empty list would match everyone
+  const match = { remote_ip: { ranges }, ...(same.length > 1 ? { host: names } : {}) }
+  return { match: [match], terminal: true, handle: [subroute(slots(owned))] }
+}
+
+function subroute(routes: readonly Json[]): Json {
+  return { handler: 'subroute', routes }
+}
+
+/** A page while `stagecraft maintenance on` holds. `file_server` answers GET only, so that is what it is asked. */
+function maintenance({ project }: Owned): Json {
+  const root = `${PROXY_FOLDER}/maintenance`
+  const page = `/${project}.html`
+  const conditions = ['If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'If-Range', 'Range']
+  return {
+    match: [{ file: { root, try_files: [page] } }],
+    terminal: true,
+    handle: [
+      { handler: 'rewrite', method: 'GET', uri: page },
+      {
+        handler: 'headers',
+        request: { delete: conditions },
+        response: { set: { 'Retry-After': ['60'], 'Cache-Control': ['no-store'] }, delete: ['Etag', 'Last-Modified'] },
+      },
+      { handler: 'file_server', root, status_code: '503' },
+    ],
+  }
+}
+
+function slots(owned: Owned): Json[] {
+  const { project, route } = owned
+  const live = (slot: Slot) => ({
+    match: [{ file: { root: `${PROXY_FOLDER}/live`, try_files: [`/${project}/${route.service}.${slot}`] } }],
+    terminal: true,
+    handle: [
+      {
+        handler: 'reverse_proxy',
+        upstreams: [{ dial: slotAddress(project, route, slot) }],
+        // A container that is being started anew is waited for; what has reached it is not sent twice.
+        load_balancing: { try_duration: '10s', try_interval: '100ms' },
+        // A changed route would cut WebSockets otherwise.
+        stream_close_delay: '1h',
+      },
+    ],
+  })
+  return [live('a'), live('b'), { handle: [noRelease()] }]
+}
+
+function noRelease(): Json {
+  return { handler: 'static_response', status_code: '503', body: 'Nothing is deployed here.\n' }
+}
+
+function unknownHost(): Json {
+  return { handler: 'static_response', status_code: '404', body: 'No such site.\n' }
+}
+
+function tlsApp(all: readonly Owned[]): Json {
+  const subjects = all.flatMap(({ route }) => (route.tls === 'internal' ? route.hosts : []))
+  if (subjects.length === 0) return {}
+  const policies = [{ subjects: [...new Set(subjects)].toSorted(), issuers: [{ module: 'internal' }] }]
+  return { tls: { automation: { policies } } }
+}

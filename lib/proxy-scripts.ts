@@ -1,0 +1,76 @@
+import { PROXY_FOLDER } from './caddy-config.ts'
+
+/**
+ * What is run inside the proxy's container, by `sh -c SCRIPT NAME ARGUMENT…`. busybox has everything that they use.
+ * `config/<n>/` holds a whole configuration; the greatest n counts. `live/<project>` is a link to a folder with a file
+ * `<service>.<slot>` for each live slot, so that one rename switches all services of an environment at once.
+ */
+
+const NEWEST = 'newest() { ls config | grep -x "[0-9]*" | sort -n | tail -n 1; }'
+
+/** Process 1. @param $0 the configuration of a proxy without routes */
+export const START = `set -e
+mkdir -p ${PROXY_FOLDER}/live ${PROXY_FOLDER}/maintenance ${PROXY_FOLDER}/config && cd ${PROXY_FOLDER}
+${NEWEST}
+if [ -z "$(newest)" ]; then
+  mkdir -p config/.first && printf '%s\\n' "$0" >config/.first/caddy.json && echo '{}' >config/.first/routes.json
+  mv -T config/.first config/1
+fi
+exec caddy run --config "config/$(newest)/caddy.json"
+`
+
+/** Prints the number of the configuration, its routes on one line, then a line for each live slot: `<project>/<service>.<slot>`. */
+export const READ = `set -e
+cd ${PROXY_FOLDER}
+${NEWEST}
+n=$(newest); echo "$n"; cat "config/$n/routes.json"
+cd live; for file in */*.[ab]; do [ ! -e "$file" ] || echo "$file"; done
+`
+
+/**
+ * Puts a configuration in force: stdin has the routes, then Caddy's configuration, a line each.
+ * @param $1 its number: 75 if there is one already, as somebody else was faster. 65: Caddy refuses it, and goes on as before
+ */
+export const APPLY = `set -e
+cd ${PROXY_FOLDER}
+${NEWEST}
+t=config/.new-$1-$$; rm -rf "$t"; mkdir "$t"
+IFS= read -r routes; printf '%s\\n' "$routes" >"$t/routes.json"
+cat >"$t/caddy.json"
+caddy validate --config "$t/caddy.json" >"$t/said" 2>&1 || { grep -v '"level":"info"' "$t/said" >&2; rm -rf "$t"; exit 65; }
+rm "$t/said"; sync "$t/routes.json" "$t/caddy.json" 2>/dev/null || sync
+mv -T "$t" "config/$1" 2>/dev/null || { rm -rf "$t"; exit 75; }
+sync config 2>/dev/null || sync
+until
+  n=$(newest)
+  caddy reload --config "config/$n/caddy.json" --address 127.0.0.1:2019 >/tmp/said 2>&1 ||
+    { grep -v '"level":"info"' /tmp/said >&2; rm -rf "config/$1"; exit 65; }
+  [ "$n" = "$(newest)" ]
+do :; done
+for old in $(ls config | grep -x '[0-9]*'); do [ "$old" -ge $(($1 - 3)) ] || rm -rf "config/$old"; done
+`
+
+/** Makes exactly these slots live. @param $1 the project, then `<service>.<slot>` … */
+export const SWITCH = `set -e
+cd ${PROXY_FOLDER}/live
+p=$1; shift
+set=.$p.$(date +%s).$$; mkdir "$set"
+for file; do : >"$set/$file"; done
+sync "$set" 2>/dev/null || sync
+ln -s "$set" "$set.link"; mv -T "$set.link" "$p"
+sync . 2>/dev/null || sync
+for old in ".$p".*; do [ "$old" = "$set" ] || rm -rf "$old"; done
+`
+
+/** @param $1 the project: nothing of it is live any more */
+export const FORGET = `cd ${PROXY_FOLDER}/live && rm -rf "$1" ".$1".*`
+
+/** Shows a page, on stdin, instead of the project's routes. @param $1 the project */
+export const MAINTENANCE_ON = `cd ${PROXY_FOLDER}/maintenance && cat >".$1.new" && mv ".$1.new" "$1.html" && sync`
+export const MAINTENANCE_OFF = `rm -f "${PROXY_FOLDER}/maintenance/$1.html"; sync`
+
+/** Prints JSON: `[{"address":"…","num_requests":0,…}]`. */
+export const IN_FLIGHT = 'exec timeout 5 wget -q -O - http://127.0.0.1:2019/reverse_proxy/upstreams'
+
+/** Asks a container once, as the proxy would. @param $1 `http://<address>:<port>/path` @param $2 the Host header */
+export const PROBE = 'exec timeout 5 wget -q -O /dev/null --header "Host: $2" "$1"'

@@ -1,0 +1,65 @@
+import type { Stage } from './compose-up.ts'
+import type { Emit } from './events.ts'
+import type { Recorder } from './journal.ts'
+import { plannedRoutes, plannedSlots } from './plan-routes.ts'
+import type { Planning } from './planning.ts'
+import type { StepContext } from './rollout-steps.ts'
+import { plugIn, prepareRouting, type Routing } from './routing.ts'
+import type { Run } from './run.ts'
+
+/** A rollout that is under way. */
+export interface Change {
+  readonly run: Run
+  readonly stage: Stage
+  readonly planning: Planning
+  readonly recorder: Recorder
+  readonly routing: Routing
+  /** once: the proxy runs, and does what serves */
+  readonly proxyReady: () => Promise<void>
+  readonly steps: StepContext
+  /** milliseconds that services took which were recreated, as far as they are ready */
+  readonly gaps: Record<string, number>
+}
+
+export function openChange(run: Run, stage: Stage, planning: Planning, recorder: Recorder): Change {
+  const { input, plan } = planning
+  const { services } = run.project.environment
+  const slots = plannedSlots(input, plan.services)
+  const routing = { ...run, name: plan.project, services, slots, routes: plannedRoutes(input, slots) }
+  // Containers need a while to be ready: what the proxy needs is done meanwhile.
+  const proxyReady = once(() => readyProxy(run, planning, recorder, routing))
+  const gaps: Record<string, number> = {}
+  const onReady = async (service: string, ids: readonly string[]) => {
+    await proxyReady()
+    await plugIn(routing, service, ids)
+  }
+  const steps = { ...run, emit: measureGaps(run, gaps), onReady }
+  return { run, stage, planning, recorder, routing, proxyReady, steps, gaps }
+}
+
+/** From the moment that a service is about to be stopped until its new containers are ready. */
+function measureGaps({ emit, clock }: Run, gaps: Record<string, number>): Emit {
+  const began = new Map<string, number>()
+  return (event) => {
+    emit(event)
+    if (event.type !== 'service') return
+    const start = began.get(event.service)
+    if (event.step === 'recreate') began.set(event.service, clock.now())
+    if (event.step === 'ready' && start !== undefined) gaps[event.service] = clock.now() - start
+  }
+}
+
+/** @returns work that is done the first time it is asked for, and once. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined
+  return () => {
+    done ??= work()
+    return done
+  }
+}
+
+async function readyProxy(run: Run, { plan, containers }: Planning, recorder: Recorder, routing: Routing) {
+  const { image } = run.project.environment.proxy ?? {}
+  const before = recorder.journal.routing
+  if (plan.proxy && before) await prepareRouting(routing, { plan: plan.proxy, image, before }, containers)
+}

@@ -1,0 +1,164 @@
+import type { ComposeModel } from './compose.ts'
+import type { ExposeConfig, ServiceConfig } from './config.ts'
+import { StagecraftError } from './errors.ts'
+
+/** Where the containers of a routed service are found: the live ones have one, the next ones get the other. */
+export type Slot = 'a' | 'b'
+
+/** Which slot of each routed service is live, by service. */
+export type Slots = Readonly<Record<string, Slot>>
+
+/** What the proxy does for one service of an environment. Kept by the proxy and in the bundle. */
+export interface Route {
+  readonly service: string
+  /** in lower case; none: only internal */
+  readonly hosts: readonly string[]
+  /** `/` is everything */
+  readonly path: string
+  readonly tls: 'off' | 'auto' | 'internal'
+  /** where the containers of each slot listen: a new release may have another port */
+  readonly ports: Readonly<Record<Slot, number>>
+  readonly internal?: InternalRoute
+}
+
+/** Requests from the project's own networks, answered under the service's own name. */
+export interface InternalRoute {
+  readonly port: number
+  /** the service's name and aliases */
+  readonly names: readonly string[]
+  /** the engine's names of the networks */
+  readonly networks: readonly string[]
+  /** of these networks: who may call, and whose `api` is meant. Known once the networks exist */
+  readonly subnets: readonly string[]
+}
+
+/** The proxy's name in Docker, and its network: an engine gives the default route and published ports to the network whose
+ * name sorts first (moby libnetwork sandbox.go), and moving them cuts connections, so no other network may sort before it. */
+export const PROXY = 'stagecraft-proxy'
+export const PROXY_NETWORK = '0--stagecraft-proxy'
+/** What a proxy is made of where nothing says otherwise. */
+export const PROXY_IMAGE = 'caddy:2'
+
+/** @returns the network on which the proxy reaches the routed containers of a Compose project. */
+export function routeNetwork(project: string): string {
+  return `stagecraft-${project}`
+}
+
+/** @returns the name under which the proxy finds the containers of a slot. No other project or service has it. */
+export function slotAlias(project: string, service: string, slot: Slot): string {
+  return `${slot}.${service}.${project}.stagecraft.internal`
+}
+
+/** @returns what Caddy calls the slot's upstream. */
+export function slotAddress(project: string, { service, ports }: Route, slot: Slot): string {
+  return `${slotAlias(project, service, slot)}:${ports[slot]}`
+}
+
+export function otherSlot(slot: Slot | undefined): Slot {
+  return slot === 'a' ? 'b' : 'a'
+}
+
+/** @returns the services that stagecraft.yml exposes, in order of name. */
+export function exposedServices(services: Readonly<Record<string, ServiceConfig>>): [string, ExposeConfig][] {
+  return Object.entries(services)
+    .flatMap(([name, { expose }]): [string, ExposeConfig][] => (expose ? [[name, expose]] : []))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+}
+
+/**
+ * @returns the routes of a release. @param slots where its containers are @param before the routes that are in force: the
+ * other slot keeps the port that its containers listen on
+ */
+export function routesOf(
+  services: Readonly<Record<string, ServiceConfig>>,
+  model: ComposeModel,
+  { slots, before }: { readonly slots: Slots; readonly before: readonly Route[] },
+): Route[] {
+  return exposedServices(services).flatMap(([service, expose]): Route[] => {
+    const slot = slots[service]
+    if (slot === undefined) return []
+    const was = before.find((route) => route.service === service)
+    const other = was?.ports[otherSlot(slot)] ?? expose.port
+    const ports = slot === 'a' ? { a: expose.port, b: other } : { a: other, b: expose.port }
+    const { host: hosts = [], path = '/', tls = 'auto' } = expose
+    const internal = expose.internal ? internalRoute(service, expose, model) : undefined
+    return [
+      {
+        service,
+        hosts,
+        path: path === '/' ? path : path.replace(/\/+$/, ''),
+        tls,
+        ports,
+        ...(internal ? { internal } : {}),
+      },
+    ]
+  })
+}
+
+function internalRoute(service: string, { port }: ExposeConfig, model: ComposeModel): InternalRoute {
+  const networks = Object.entries(model.services[service]?.networks ?? {})
+  const aliases = networks.flatMap(([, settings]) => aliasesOf(settings))
+  return {
+    port,
+    names: [...new Set([service, ...aliases])],
+    networks: networks.map(([key]) => model.networks?.[key]?.name ?? `${model.name}_${key}`).toSorted(),
+    subnets: [],
+  }
+}
+
+function aliasesOf(settings: unknown): string[] {
+  const aliases = typeof settings === 'object' && settings !== null && 'aliases' in settings ? settings.aliases : []
+  return Array.isArray(aliases) ? aliases.map(String) : []
+}
+
+/** @returns what a route answers, for people: `shop.example.com/api`, `http://api:3000 (internal)`. */
+export function describeRoute({ service, hosts, path, tls, internal }: Route): string {
+  const own = hosts.map((host) => `http${tls === 'off' ? '' : 's'}://${host}${path === '/' ? '' : path}`)
+  return [...own, ...(internal ? [`http://${service}:${internal.port} (internal)`] : [])].join(', ')
+}
+
+/** @throws config (3) where two services want the same, or the proxy could not reach what is exposed */
+export function refuseImpossibleRoutes(services: Readonly<Record<string, ServiceConfig>>, model: ComposeModel): void {
+  const taken = new Map<string, string>()
+  for (const [service, { host = [], path = '/' }] of exposedServices(services)) {
+    const mode = model.services[service]?.network_mode
+    if (mode === 'host' || mode === 'none' || /^(service|container):/.test(mode ?? ''))
+      throw new StagecraftError('config', `Cannot expose ${service}: it has network_mode ${mode}`, {
+        hint: /^service:/.test(mode ?? '')
+          ? `Expose ${mode?.slice('service:'.length)}, whose network it is in, with the port that ${service} listens on.`
+          : 'The proxy reaches containers over a network: take network_mode out of the Compose file.',
+      })
+    for (const name of host) {
+      const key = `${name}${path === '/' ? '/' : path.replace(/\/+$/, '')}`
+      const other = taken.get(key)
+      if (other !== undefined)
+        throw new StagecraftError('config', `Cannot expose ${service} as ${key}: ${other} is exposed there too`, {
+          hint: 'Give one of them another `host` or `path` in stagecraft.yml.',
+        })
+      taken.set(key, service)
+    }
+  }
+}
+
+/** Routes of every Compose project of a host, by project. */
+export type ProjectRoutes = Readonly<Record<string, readonly Route[]>>
+
+/** @throws config (3) where another project of the host has one of the routes */
+export function refuseTakenRoutes(project: string, routes: readonly Route[], all: ProjectRoutes): void {
+  const keys = ({ hosts, path }: Route) => hosts.map((host) => `${host}${path}`)
+  for (const [other, theirs] of Object.entries(all)) {
+    if (other === project) continue
+    const taken = new Set(theirs.flatMap(keys))
+    for (const route of routes) {
+      const key = keys(route).find((each) => taken.has(each))
+      if (key === undefined) continue
+      throw new StagecraftError(
+        'config',
+        `Cannot expose ${route.service} as ${key}: the project ${other} has that route`,
+        {
+          hint: 'Choose another `host` or `path`, or take it from the other project and deploy that first.',
+        },
+      )
+    }
+  }
+}
