@@ -1,6 +1,6 @@
 import { type Stage, upArgs, type Wanted } from './compose-up.ts'
 import type { ServiceConfig } from './config.ts'
-import { type Container, type Docker, listContainers } from './docker.ts'
+import { type Container, type Docker, listContainers, removeContainers } from './docker.ts'
 import type { Recorder } from './journal.ts'
 import { networksOf } from './plan-networks.ts'
 import { connect } from './proxy.ts'
@@ -11,18 +11,20 @@ export interface Beside {
   readonly stage: Stage
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly recorder: Recorder
+  readonly onMade: (containers: readonly Container[]) => Promise<void>
 }
 
 /**
  * Makes containers beside those there are, and starts them. They are told apart by id, and journalled before they start.
  * Compose only makes them: asked to start them it would start an old one too that has ended, and scaling down again would
  * remove the wrong ones (facts). `docker start` starts just these.
+ * @returns their ids
  */
 export async function startBeside(
-  { docker, stage, services, recorder }: Beside,
+  { docker, stage, services, recorder, onMade }: Beside,
   more: readonly Wanted[],
   present: readonly Container[],
-): Promise<void> {
+): Promise<string[]> {
   const old = new Set(present.map(({ id }) => id))
   const wanted = more.map(({ service, replicas }) => {
     const there = present.filter((container) => container.service === service).length
@@ -36,7 +38,32 @@ export async function startBeside(
   recorder.made(ids)
   for (const container of made)
     if (services[container.service]?.expose?.internal) await leaveNameToProxy(docker, stage, container)
+  await onMade(made)
   if (ids.length > 0) await docker.run(`start ${names.join(', ')}`, ['start', ...ids])
+  return ids
+}
+
+/**
+ * Replaces the containers of a service one after the other, each by one that is ready before the next goes: there are never
+ * more of them than were asked for, and never none.
+ * @param ready waits until these containers are
+ */
+export async function replaceInTurn(
+  beside: Beside,
+  { service, replicas }: Wanted,
+  old: readonly Pick<Container, 'id' | 'name'>[],
+  ready: (ids: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const { docker, stage } = beside
+  const more = async (count: number) => {
+    const present = await listContainers(docker, stage.model.name)
+    await ready(await startBeside(beside, [{ service, replicas: count }], present))
+  }
+  for (const [at, container] of old.entries()) {
+    await removeContainers(docker, [container])
+    if (at < replicas) await more(1)
+  }
+  if (replicas > old.length) await more(replicas - old.length)
 }
 
 /**

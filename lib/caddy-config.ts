@@ -40,6 +40,7 @@ export function caddyConfig(projects: ProjectRoutes): Json {
   const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
   return {
     admin: { listen: '127.0.0.1:2019' },
+    logging: { logs: { default: { exclude: ['admin.api'] } } }, // ours: a drain asks several times a second
     apps: { http: { servers: Object.fromEntries(named) }, ...tlsApp(all) },
   }
 }
@@ -88,7 +89,7 @@ function maintenance({ project }: Owned): Json {
       {
         handler: 'headers',
         request: { delete: conditions },
-        response: { set: { 'Retry-After': ['60'], 'Cache-Control': ['no-store'] }, delete: ['Etag', 'Last-Modified'] },
+        response: { set: { 'Retry-After': ['60'], 'Cache-Control': ['no-store'] } },
       },
       { handler: 'file_server', root, status_code: '503' },
     ],

@@ -181,6 +181,28 @@ export async function inspectContainers(docker: Docker, ids: readonly string[]):
   return found.map(parseContainer).toSorted((a, b) => compare(a.service, b.service) || compare(a.name, b.name))
 }
 
+/**
+ * Stops and removes containers by id, with their anonymous volumes; never by scaling down.
+ * @param onStopped told of each before it is removed
+ */
+export async function removeContainers(
+  docker: Docker,
+  containers: readonly Pick<Container, 'id' | 'name'>[],
+  onStopped: (container: Pick<Container, 'id' | 'name'>) => Promise<void> = async () => {},
+): Promise<void> {
+  const ids = containers.map(({ id }) => id)
+  if (ids.length === 0) return
+  const names = containers.map(({ name }) => name).join(', ')
+  const gone = (said: string) => /no such container/i.test(said)
+  const act = async (args: readonly string[]) => {
+    const result = await docker.try(args)
+    if (result.code !== 0 && !gone(result.stderr)) await docker.run(`remove ${names}`, args)
+  }
+  await act(['stop', ...ids])
+  await Promise.all(containers.map(onStopped))
+  await act(['rm', '--force', '--volumes', ...ids])
+}
+
 /** @returns the image, or undefined where the engine has none of that name. */
 export async function inspectImages(docker: Docker, names: readonly string[]): Promise<Map<string, Image>> {
   const images = new Map<string, Image>()

@@ -45,10 +45,10 @@ const ROUTE_WORDS = { add: 'route', change: 'reroute', remove: 'unroute' } as co
 /** @returns that a service does not answer for a while, how long, why that is so, and how it can be avoided. */
 function gapText({ gap }: ServicePlan): string[] {
   if (gap === undefined) return []
-  const avoid = gap.avoid ? ` (${gap.avoid})` : ''
-  if (gap.inTurn) return [`one after the other, as ${gap.because}`]
-  const span = gap.ms === undefined ? 'until it is ready' : `of about ${formatDuration(gap.ms)}, as the last time`
-  return [`a gap ${span}, as ${gap.because}${avoid}`]
+  if (gap.inTurn) return [`one after the other, since ${gap.because}`]
+  const span = gap.ms === undefined ? 'until it is ready' : `of about ${formatDuration(gap.ms)} (as last time)`
+  const avoid = gap.avoid ? [`to avoid it: ${gap.avoid}`] : []
+  return [`a gap ${span}, since ${gap.because}`, ...avoid]
 }
 
 function serves({ serving }: Plan): string {

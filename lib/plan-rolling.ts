@@ -32,24 +32,27 @@ export function isRouted(service: string, { environment }: Pick<PlanInput, 'envi
   return environment.services[service]?.expose !== undefined
 }
 
-function gapOf({ service }: ServicePlan, { serving, environment }: PlanInput, obstacle: Obstacle | undefined): Gap {
-  const measured = serving?.bundle.gaps?.[service]
+function gapOf({ service }: ServicePlan, input: PlanInput, obstacle: Obstacle | undefined): Gap {
+  const measured = input.serving?.bundle.gaps?.[service]
   const { because = 'no two of it are wanted', avoid } = obstacle ?? {}
   return {
     because,
     ...(avoid ? { avoid } : {}),
     ...(measured === undefined ? {} : { ms: measured }),
-    inTurn: isInTurn(environment.services[service]?.rollout.order, containersOf(service, serving)),
+    inTurn: isInTurn(service, input),
   }
 }
 
-/** Replicas that are replaced one after the other leave no gap, only fewer of them for a while. */
-function isInTurn(order: string | undefined, replicas: number): boolean {
-  return order === 'stop-first' && replicas > 1
-}
-
-function containersOf(service: string, serving: PlanInput['serving']): number {
-  return serving?.bundle.plan?.services.find((plan) => plan.service === service)?.replicas ?? 1
+/**
+ * Replicas that are replaced one after the other leave no gap, only fewer of them for a while. Compose would hand anonymous
+ * volumes on; one by one they would be lost.
+ */
+function isInTurn(service: string, { environment, containers, target, images }: PlanInput): boolean {
+  const { volumes = [] } = target.model.services[service] ?? {}
+  const isAnonymous = volumes.some(({ type, source }) => type === 'volume' && !source)
+  const replicas = containers.filter((container) => container.service === service).length
+  const asked = environment.services[service]?.rollout.order === 'stop-first'
+  return asked && replicas > 1 && !isAnonymous && images[service]?.volumes !== true
 }
 
 function obstacleTo(service: string, input: PlanInput, replaced: ReadonlySet<string>): Obstacle | undefined {

@@ -38,8 +38,10 @@ export interface Planning {
 /** Looks at what runs and decides what to do: the same for `plan`, `--dry-run` and the real thing. */
 export async function planRollout(options: PlanningInput): Promise<Planning> {
   const { project, rendering, targets, version, serving } = options
-  const containers = await listContainers(options.docker, rendering.model.name)
-  const proxy = await lookAtProxy(options)
+  const [containers, proxy] = await Promise.all([
+    listContainers(options.docker, rendering.model.name),
+    lookAtProxy(options),
+  ])
   const adoption = serving || containers.length === 0 ? undefined : await observeAdoption(options, containers)
   const input: PlanInput = {
     environment: project.environment,

@@ -5,7 +5,7 @@ import { StagecraftError } from './errors.ts'
 import type { Result } from './exec.ts'
 import type { Clock } from './gate.ts'
 import { connect, ownAliases } from './proxy.ts'
-import { IN_FLIGHT, START } from './proxy-scripts.ts'
+import { CHECK, IN_FLIGHT, START } from './proxy-scripts.ts'
 import { PROXY, PROXY_IMAGE, PROXY_NETWORK } from './routes.ts'
 
 /** Of what we start it with: another one makes it anew. */
@@ -19,6 +19,15 @@ export async function findProxy(docker: Docker): Promise<ProxyContainer | undefi
   if (result.code === 0) return parseProxyContainer(result.stdout, IMAGE_LABEL, LAYOUT_LABEL)
   if (/no such container/i.test(result.stderr)) return undefined
   throw childError('look at the proxy', result)
+}
+
+/** @throws not-found (4) where the host has none */
+export async function requireProxy(docker: Docker): Promise<ProxyContainer> {
+  const proxy = await findProxy(docker)
+  if (proxy) return proxy
+  throw new StagecraftError('not-found', 'Cannot find the proxy: this host has none', {
+    hint: 'The first deploy of a service with `expose` in stagecraft.yml starts it.',
+  })
 }
 
 /** @returns why the proxy must be made anew to be what is wanted, if it must. @param image as stagecraft.yml names it */
@@ -52,6 +61,7 @@ const NEXT = `${PROXY}-next`
  */
 export async function remakeProxy(docker: Docker, clock: Clock, image: string): Promise<void> {
   const before = await findProxy(docker)
+  if (before) await checkImage(docker, image)
   await createProxy(docker, image, before ? NEXT : PROXY)
   if (before === undefined) return startProxy(docker, clock, PROXY)
   for (const [network, { aliases }] of Object.entries(before.networks))
@@ -67,6 +77,39 @@ export async function remakeProxy(docker: Docker, clock: Clock, image: string): 
   await finishUpgrade(docker)
 }
 
+/** An image that cannot take over is refused while the former proxy still runs. */
+async function checkImage(docker: Docker, image: string): Promise<void> {
+  await pullIfMissing(docker, image)
+  const volume = ['--volume', 'stagecraft-proxy-config:/config']
+  const argv = ['run', '--rm', '--network', 'none', ...volume, '--entrypoint', '/bin/sh', image, '-c', CHECK]
+  const result = await docker.try(argv, { asks: true })
+  if (result.code === 0) return
+  throw new StagecraftError(
+    'failed',
+    `Cannot make the proxy anew from ${image}: it does not understand the routes there are`,
+    {
+      detail: withoutInfo(result.stderr),
+      hint: `${NEEDED} The proxy goes on as it is.`,
+    },
+  )
+}
+
+const NEEDED =
+  'It must be Caddy 2.7 or later with a shell, as the official image is: `proxy: {image: caddy:2}` in stagecraft.yml.'
+
+function withoutInfo(said: string): string {
+  return said
+    .split('\n')
+    .filter((line) => !line.includes('"level":"info"'))
+    .join('\n')
+    .trim()
+}
+
+async function pullIfMissing(docker: Docker, image: string): Promise<void> {
+  const present = await docker.try(['image', 'inspect', image], { asks: true })
+  if (present.code !== 0) await docker.run(`pull ${image} for the proxy`, ['pull', '--quiet', image])
+}
+
 /** Two containers there are only while the proxy is made anew, and where that was interrupted. */
 async function finishUpgrade(docker: Docker): Promise<void> {
   const next = await docker.try(['container', 'inspect', '--format', '{{.State.Running}}', NEXT], { asks: true })
@@ -80,8 +123,7 @@ async function createProxy(docker: Docker, image: string, name: string): Promise
   const network = await docker.try(['network', 'create', '--label', `${LAYOUT_LABEL}=${LAYOUT}`, PROXY_NETWORK])
   if (network.code !== 0 && !/already exists/i.test(network.stderr))
     throw childError(`make the proxy's network ${PROXY_NETWORK}`, network)
-  const present = await docker.try(['image', 'inspect', image], { asks: true })
-  if (present.code !== 0) await docker.run(`pull ${image} for the proxy`, ['pull', '--quiet', image])
+  await pullIfMissing(docker, image)
   const labels = [`${LAYOUT_LABEL}=${LAYOUT}`, `${IMAGE_LABEL}=${image}`]
   const created = await docker.try([
     ...['create', '--name', name, '--network', PROXY_NETWORK, '--restart', 'unless-stopped'],
@@ -106,8 +148,8 @@ async function startProxy(docker: Docker, clock: Clock, name: string): Promise<v
     if (clock.now() > end || /is not running|is restarting/i.test(answer.stderr)) {
       const logs = await docker.try(['logs', '--tail', '10', name], { asks: true })
       throw new StagecraftError('failed', 'Cannot start the proxy: it does not answer', {
-        detail: `${logs.stdout}${logs.stderr}`.trim() || answer.stderr,
-        hint: `It must be Caddy 2 with a shell, as the official image is: \`proxy: {image: …}\` in stagecraft.yml. See docker logs ${name}`,
+        detail: withoutInfo(`${logs.stdout}${logs.stderr}`) || answer.stderr,
+        hint: `${NEEDED} More: docker logs ${name}`,
       })
     }
     await clock.sleep(100)

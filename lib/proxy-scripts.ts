@@ -19,12 +19,22 @@ fi
 exec caddy run --config "config/$(newest)/caddy.json"
 `
 
-/** Prints the number of the configuration, its routes on one line, then a line for each live slot: `<project>/<service>.<slot>`. */
+/** Whether an image is a Caddy that understands the newest configuration. */
+export const CHECK = `cd ${PROXY_FOLDER} || exit
+${NEWEST}
+exec caddy validate --config "config/$(newest)/caddy.json"
+`
+
+/**
+ * Prints the number of the configuration, its routes on one line, then a line for each live slot: `<project>/<service>.<slot>`,
+ * and one for each project that is under maintenance: `<project>.html`.
+ */
 export const READ = `set -e
 cd ${PROXY_FOLDER}
 ${NEWEST}
 n=$(newest); echo "$n"; cat "config/$n/routes.json"
 cd live; for file in */*.[ab]; do [ ! -e "$file" ] || echo "$file"; done
+cd ../maintenance; for file in *.html; do [ ! -e "$file" ] || echo "$file"; done
 `
 
 /**
@@ -67,7 +77,7 @@ export const FORGET = `cd ${PROXY_FOLDER}/live && rm -rf "$1" ".$1".*`
 
 /** Shows a page, on stdin, instead of the project's routes. @param $1 the project */
 export const MAINTENANCE_ON = `cd ${PROXY_FOLDER}/maintenance && cat >".$1.new" && mv ".$1.new" "$1.html" && sync`
-export const MAINTENANCE_OFF = `rm -f "${PROXY_FOLDER}/maintenance/$1.html"; sync`
+export const MAINTENANCE_OFF = `rm -f "${PROXY_FOLDER}/maintenance/$1.html" && sync`
 
 /** Prints JSON: `[{"address":"…","num_requests":0,…}]`. */
 export const IN_FLIGHT = 'exec timeout 5 wget -q -O - http://127.0.0.1:2019/reverse_proxy/upstreams'

@@ -12,6 +12,8 @@ export interface ProxyState {
   readonly projects: ProjectRoutes
   /** by project */
   readonly live: Readonly<Record<string, Slots>>
+  /** projects whose public routes answer 503 now */
+  readonly maintenance: readonly string[]
 }
 
 /** @returns what the proxy does now. @throws failed (5) where it does not run */
@@ -20,12 +22,14 @@ export async function readProxy(docker: Docker): Promise<ProxyState> {
   if (result.code !== 0) throw childError('read what the proxy does', result)
   const [generation = '', routes = '', ...lines] = result.stdout.split('\n')
   const live: Record<string, Record<string, Slot>> = {}
+  const maintenance: string[] = []
   for (const line of lines) {
+    if (line.endsWith('.html')) maintenance.push(line.slice(0, -'.html'.length))
     const [, project = '', service = '', slot] = /^([^/]+)\/(.+)\.([ab])$/.exec(line) ?? []
     if (slot !== 'a' && slot !== 'b') continue
     live[project] = { ...live[project], [service]: slot }
   }
-  return { generation: Number(generation), projects: JSON.parse(routes) as ProjectRoutes, live } // written by `applyRoutes`
+  return { generation: Number(generation), projects: JSON.parse(routes) as ProjectRoutes, live, maintenance } // written by `applyRoutes`
 }
 
 /**

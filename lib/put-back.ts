@@ -1,12 +1,13 @@
 import { type Stage, toWaves, upArgs } from './compose-up.ts'
-import { type Container, listContainers } from './docker.ts'
+import { type Container, listContainers, removeContainers } from './docker.ts'
 import { drainSlots } from './drain.ts'
 import { errorText, StagecraftError } from './errors.ts'
 import { table } from './format.ts'
 import { gate } from './gate.ts'
 import type { Before, Journal } from './journal.ts'
-import { freeNetworks, gateTarget, removeContainers, type StepContext, wantedAsBefore } from './rollout-steps.ts'
-import { plugIntoSlots, putRoutesBack, removeRouting } from './routing.ts'
+import { plugIntoSlots } from './plug.ts'
+import { freeNetworks, gateTarget, type StepContext, wantedAsBefore } from './rollout-steps.ts'
+import { putRoutesBack, removeRouting } from './routing.ts'
 import type { Topology } from './services.ts'
 
 /** A rollout that did not come to its commit point, and what it takes to undo it. Its settings are those of what served. */

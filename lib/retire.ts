@@ -1,8 +1,8 @@
 import type { Bundle } from './bundle.ts'
-import { lastLogLines, listContainers } from './docker.ts'
+import { lastLogLines, listContainers, removeContainers } from './docker.ts'
 import { type DrainContext, drainSlots, runDrainHooks } from './drain.ts'
 import type { Before } from './journal.ts'
-import { isMissing, removeContainers } from './rollout-steps.ts'
+import { isMissing } from './rollout-steps.ts'
 import { removeRouting } from './routing.ts'
 
 /**
@@ -24,12 +24,12 @@ export async function retire(
   const live = Object.entries(slots).filter(([service]) => old.some((container) => container.service === service))
   if (live.length > 0) await drainSlots(context, Object.fromEntries(live))
   await runDrainHooks(context, old)
-  for (const service of [...rolled, ...retiring]) {
-    const own = journal.before.filter((container) => container.service === service)
-    emit({ type: 'service', service, step: 'remove', ...(rolled.includes(service) ? { note: 'what was before' } : {}) })
-    for (const { id, name } of own) context.keepLog?.(name, await lastLogLines(docker, id, KEPT_LINES))
-    await removeContainers(docker, own)
-  }
+  for (const service of rolled) emit({ type: 'service', service, step: 'remove', note: 'what was before' })
+  for (const service of retiring) emit({ type: 'service', service, step: 'remove' })
+  const going = journal.before.filter(({ service }) => rolled.includes(service) || retiring.includes(service))
+  await removeContainers(docker, going, async ({ id, name }) => {
+    context.keepLog?.(name, await lastLogLines(docker, id, KEPT_LINES))
+  })
   for (const network of journal.unused) {
     const result = await docker.try(['network', 'rm', network])
     if (result.code !== 0 && !isMissing(result))

@@ -3,8 +3,9 @@ import type { Emit } from './events.ts'
 import type { Recorder } from './journal.ts'
 import { plannedRoutes, plannedSlots } from './plan-routes.ts'
 import type { Planning } from './planning.ts'
+import { plugIntoSlots, proveReachable } from './plug.ts'
 import type { StepContext } from './rollout-steps.ts'
-import { plugIn, prepareRouting, type Routing } from './routing.ts'
+import { ensureRouteNetwork, openEarly, prepareRouting, type Routing } from './routing.ts'
 import type { Run } from './run.ts'
 
 /** A rollout that is under way. */
@@ -26,15 +27,40 @@ export function openChange(run: Run, stage: Stage, planning: Planning, recorder:
   const { services } = run.project.environment
   const slots = plannedSlots(input, plan.services)
   const routing = { ...run, name: plan.project, services, slots, routes: plannedRoutes(input, slots) }
+  const network = once(async () => {
+    if (plan.proxy) await ensureRouteNetwork(run.docker, plan.project)
+  })
   // Containers need a while to be ready: what the proxy needs is done meanwhile.
-  const proxyReady = once(() => readyProxy(run, planning, recorder, routing))
+  const proxyReady = once(async () => {
+    await network()
+    await readyProxy(run, planning, recorder, routing)
+  })
   const gaps: Record<string, number> = {}
-  const onReady = async (service: string, ids: readonly string[]) => {
-    await proxyReady()
-    await plugIn(routing, service, ids)
-  }
-  const steps = { ...run, emit: measureGaps(run, gaps), onReady }
+  const steps = { ...run, emit: measureGaps(run, gaps), ...routingSteps({ recorder, routing, network, proxyReady }) }
   return { run, stage, planning, recorder, routing, proxyReady, steps, gaps }
+}
+
+type Routed = Pick<Change, 'recorder' | 'routing' | 'proxyReady'> & { readonly network: () => Promise<void> }
+
+/** New containers get their slot's name before they are started; they are proved, and if need be routed, once they are ready. */
+function routingSteps({ recorder, routing, network, proxyReady }: Routed): Pick<StepContext, 'onMade' | 'onReady'> {
+  const { routing: before, before: containers } = recorder.journal
+  const early = before && openEarly(routing, before)
+  const isNew = (service: string) => !containers.some((container) => container.service === service)
+  return {
+    async onMade(made) {
+      // A slot that is live gets no container that is not ready.
+      const next = made.filter(({ service }) => before && before.slots[service] !== routing.slots[service])
+      if (next.length === 0) return
+      await network()
+      await plugIntoSlots(routing.docker, routing.name, next, routing.slots)
+    },
+    async onReady(service, ids) {
+      await proxyReady()
+      await proveReachable(routing, service, ids)
+      if (early && isNew(service) && routing.services[service]?.expose?.internal) await early(service)
+    },
+  }
 }
 
 /** From the moment that a service is about to be stopped until its new containers are ready. */

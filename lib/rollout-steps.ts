@@ -1,4 +1,4 @@
-import { startBeside } from './beside.ts'
+import { replaceInTurn, startBeside } from './beside.ts'
 import { type Stage, toWaves, upArgs, type Wanted } from './compose-up.ts'
 import type { Environment } from './config.ts'
 import { type Container, childError, type Docker, listContainers } from './docker.ts'
@@ -17,6 +17,8 @@ export interface StepContext {
   readonly clock: Clock
   readonly emit: Emit
   readonly project: { readonly environment: Pick<Environment, 'services'>; readonly topology: Topology }
+  /** what is done with containers that were made beside others, before they are started */
+  readonly onMade?: (containers: readonly Container[]) => Promise<void>
   /** what is done with the new containers of a service as soon as they are ready */
   readonly onReady?: (service: string, ids: readonly string[]) => Promise<void>
 }
@@ -63,15 +65,19 @@ async function blame(
 }
 
 async function up(
-  { docker, emit, project }: StepContext,
+  context: StepContext,
   stage: Stage,
   members: readonly ServicePlan[],
   recorder: Recorder,
 ): Promise<void> {
+  const { docker, emit, project, onMade = async () => {} } = context
   const { services } = project.environment
   const { before } = recorder.journal
+  const inTurn = members.filter(({ gap }) => gap?.inTurn)
   const beside = members.flatMap((member) => toBeside(member, services, before) ?? [])
-  const rest = members.filter(({ service }) => !beside.some((wanted) => wanted.service === service))
+  const rest = members.filter(
+    (member) => !inTurn.includes(member) && !beside.some(({ service }) => service === member.service),
+  )
   for (const { service, action, why } of members)
     emit({ type: 'service', service, step: STEPS[action] ?? 'create', note: why })
   const run = async (wanted: readonly ServicePlan[], how: 'anew' | 'keep') => {
@@ -87,8 +93,13 @@ async function up(
     rest.filter(({ action }) => action === 'scale'),
     'keep',
   )
-  if (beside.length === 0) return
-  await startBeside({ docker, stage, services, recorder }, beside, await listContainers(docker, stage.model.name))
+  const how = { docker, stage, services, recorder, onMade }
+  if (beside.length > 0) await startBeside(how, beside, await listContainers(docker, stage.model.name))
+  for (const member of inTurn) {
+    const target = gateTarget(context, member.service, [], new Set())
+    const old = before.filter(({ service }) => service === member.service)
+    await replaceInTurn(how, member, old, (ids) => pass(context, [{ ...target, ids }]))
+  }
 }
 
 /** @returns how many containers a service gets beside those it has; undefined: Compose makes it what it is to be. */
@@ -190,24 +201,6 @@ async function refuseStrangers(
 /** The CLI has no code of its own for it: the engine's words (moby libnetwork/error.go). */
 export function isMissing({ stderr }: Result): boolean {
   return /network .* not found|no such network/i.test(stderr)
-}
-
-/** Stops and removes containers by id, with their anonymous volumes; never by scaling down. */
-export async function removeContainers(
-  docker: Docker,
-  containers: readonly Pick<Container, 'id' | 'name'>[],
-): Promise<void> {
-  const ids = containers.map(({ id }) => id)
-  if (ids.length === 0) return
-  const names = containers.map(({ name }) => name).join(', ')
-  const gone = (said: string) => /no such container/i.test(said)
-  for (const args of [
-    ['stop', ...ids],
-    ['rm', '--force', '--volumes', ...ids],
-  ]) {
-    const result = await docker.try(args)
-    if (result.code !== 0 && !gone(result.stderr)) await docker.run(`remove ${names}`, args)
-  }
 }
 
 /** @returns what `compose up` is to bring back to the number there was. */

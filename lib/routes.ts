@@ -112,7 +112,10 @@ function aliasesOf(settings: unknown): string[] {
 }
 
 /** @returns what a route answers, for people: `shop.example.com/api`, `http://api:3000 (internal)`. */
-export function describeRoute({ service, hosts, path, tls, internal }: Route): string {
+export function describeRoute(
+  route: Omit<Route, 'internal'> & { readonly internal?: InternalRoute | undefined },
+): string {
+  const { service, hosts, path, tls, internal } = route
   const own = hosts.map((host) => `http${tls === 'off' ? '' : 's'}://${host}${path === '/' ? '' : path}`)
   return [...own, ...(internal ? [`http://${service}:${internal.port} (internal)`] : [])].join(', ')
 }

@@ -1,14 +1,14 @@
 import type { ServiceConfig } from './config.ts'
-import { type Container, childError, type Docker, inspectContainers } from './docker.ts'
-import { StagecraftError } from './errors.ts'
+import { type Container, childError, type Docker } from './docker.ts'
 import type { Emit } from './events.ts'
-import { type Clock, lastWords } from './gate.ts'
+import type { Clock } from './gate.ts'
 import type { RoutingBefore } from './journal.ts'
 import type { ProxyPlan } from './plan.ts'
-import { applyRoutes, connect, ownAliases, probe, readProxy, switchSlots } from './proxy.ts'
+import { plugIntoSlots } from './plug.ts'
+import { applyRoutes, connect, ownAliases, readProxy, switchSlots } from './proxy.ts'
 import { ensureProxy, findProxy } from './proxy-life.ts'
 import { isMissing } from './rollout-steps.ts'
-import { PROXY, type Route, routeNetwork, type Slots, slotAlias } from './routes.ts'
+import { PROXY, type Route, routeNetwork, type Slots } from './routes.ts'
 
 /** The routes of one environment, and what it takes to bring them about. */
 export interface Routing {
@@ -36,7 +36,7 @@ export async function prepareRouting(
   const { docker, clock, emit, name } = routing
   if (plan.action !== 'keep') emit({ type: 'proxy', step: plan.action, note: plan.why })
   await ensureProxy(docker, clock, image)
-  await ensureNetwork(docker, name)
+  await connect(docker, routeNetwork(name), PROXY, [])
   const lost = containers.filter(({ service, state }) => before.slots[service] !== undefined && state === 'running')
   await plugIntoSlots(docker, name, lost, before.slots)
   if (await enforce(routing, before))
@@ -44,73 +44,33 @@ export async function prepareRouting(
 }
 
 /** The network on which the proxy reaches routed containers: internal, so that it changes nobody's default route. */
-async function ensureNetwork(docker: Docker, name: string): Promise<void> {
+export async function ensureRouteNetwork(docker: Docker, name: string): Promise<void> {
   const network = routeNetwork(name)
   const flags = ['--internal', '--label', `stagecraft.project=${name}`]
   const made = await docker.try(['network', 'create', ...flags, network])
   if (made.code !== 0 && !/already exists/i.test(made.stderr)) throw childError(`make network ${network}`, made)
-  await connect(docker, network, PROXY, [])
 }
 
 /**
- * Gives containers that are ready the name by which the proxy finds them, and asks them once as it would: what does not
- * answer there is not ready, whatever its healthcheck says.
- * @throws failed (5)
+ * Whoever calls a new internal service may need it to become ready: it is answered for before the switch. There is nothing
+ * of it that served before.
+ * @returns what makes the route of a service known, once it is ready
  */
-export async function plugIn(routing: Routing, service: string, ids: readonly string[]): Promise<void> {
-  const { docker, clock, name, slots, services } = routing
-  const expose = services[service]?.expose
-  if (expose === undefined || slots[service] === undefined) return
-  await plugIntoSlots(docker, name, await inspectContainers(docker, ids), slots)
-  const end = clock.now() + (services[service]?.rollout.health_timeout ?? PROBE_TIMEOUT)
-  for (const id of ids)
-    for (;;) {
-      const [container] = await inspectContainers(docker, [id])
-      if (container?.state !== 'running')
-        throw new StagecraftError('failed', `Cannot route requests to ${service}: its container has ended`)
-      const { address = '' } = container.networks[routeNetwork(name)] ?? {}
-      const target = { address, port: expose.port, health: expose.health, host: expose.host?.[0] ?? service }
-      const wrong = await probe(docker, target)
-      if (wrong === undefined) break
-      if (clock.now() > end) throw await unreachable(routing, container, wrong)
-      await clock.sleep(200)
-    }
-}
-
-/** Milliseconds that a container which is ready has to answer the proxy. */
-const PROBE_TIMEOUT = 30_000
-
-async function unreachable(
-  { docker, services }: Routing,
-  container: Container,
-  wrong: string,
-): Promise<StagecraftError> {
-  const { service } = container
-  const port = services[service]?.expose?.port
-  return new StagecraftError('failed', `Cannot route requests to ${service}: ${wrong}`, {
-    detail: await lastWords(docker, container),
-    hint: wrong.startsWith('nothing')
-      ? `It must listen on port ${port} of all its addresses (0.0.0.0, not 127.0.0.1). Is \`expose: {port: ${port}}\` right?`
-      : 'The health path of `expose` must answer 2xx before requests are sent there.',
-  })
-}
-
-/** Gives running containers the alias of their service's slot, unless they have it. */
-export async function plugIntoSlots(
-  docker: Docker,
-  name: string,
-  containers: readonly Container[],
-  slots: Slots,
-): Promise<void> {
-  const network = routeNetwork(name)
-  for (const { id, service, networks } of containers) {
-    const slot = slots[service]
-    if (slot === undefined) continue
-    const alias = slotAlias(name, service, slot)
-    const endpoint = networks[network]
-    if (endpoint?.aliases.includes(alias)) continue
-    if (endpoint) await docker.run(`unplug ${service} from ${network}`, ['network', 'disconnect', network, id])
-    await connect(docker, network, id, [alias])
+export function openEarly(routing: Routing, before: RoutingBefore): (service: string) => Promise<void> {
+  let now = before
+  let last: Promise<unknown> = Promise.resolve()
+  const add = async (service: string) => {
+    const slot = routing.slots[service]
+    const route = routing.routes.find((each) => each.service === service)
+    if (slot === undefined || route === undefined) return
+    const routes = await withSubnets(routing.docker, [...now.routes, { ...route, hosts: [] }])
+    now = { routes, slots: { ...now.slots, [service]: slot } }
+    await enforce(routing, now)
+  }
+  return async (service) => {
+    const mine = last.then(() => add(service))
+    last = mine.catch(() => {})
+    await mine
   }
 }
 
@@ -118,23 +78,35 @@ export async function plugIntoSlots(
 export async function switchRoutes(routing: Routing, before: RoutingBefore): Promise<readonly Route[]> {
   const { docker, name, slots } = routing
   const routes = await withSubnets(docker, routing.routes)
-  await enforce(routing, { routes, slots })
+  // Prepare has seen to it that `before` is what the proxy does; only new routes may have been added since.
+  const unchanged = sameText(routes, before.routes)
+  await enforce(routing, { routes, slots }, unchanged ? before : undefined)
   if (before.routes.some(({ internal }) => internal)) await leaveNetworks(docker, name, routes)
   return routes
 }
 
-/** May be done twice. What did not change is not loaded again: that may reset connections. @returns whether something did */
+/**
+ * May be done twice. What did not change is not loaded again: that may reset connections.
+ * @param known what the proxy does now; it is asked where that is not known
+ * @returns whether something changed
+ */
 export async function enforce(
   { docker, name }: Routing | RoutingUndo,
   { routes, slots }: RoutingBefore,
+  known?: RoutingBefore,
 ): Promise<boolean> {
-  const state = await readProxy(docker)
-  const isRouted = sameText(state.projects[name] ?? [], routes)
-  const isLive = sameText(sorted(state.live[name] ?? {}), sorted(slots))
+  const now = known ?? (await routingNow(docker, name))
+  const isRouted = sameText(now.routes, routes)
+  const isLive = sameText(sorted(now.slots), sorted(slots))
   if (!isRouted) await applyRoutes(docker, name, routes)
   if (!isLive) await switchSlots(docker, name, slots)
   await answerInternally(docker, routes)
   return !isRouted || !isLive
+}
+
+async function routingNow(docker: Docker, name: string): Promise<RoutingBefore> {
+  const { projects, live } = await readProxy(docker)
+  return { routes: projects[name] ?? [], slots: live[name] ?? {} }
 }
 
 type RoutingUndo = Pick<Routing, 'docker' | 'name'>

@@ -7,6 +7,7 @@ import { networksOf } from './plan-networks.ts'
 import type { Settings } from './project.ts'
 import { type ReleaseStatus, statusAmong, statusText } from './release-status.ts'
 import { secretValues } from './render.ts'
+import { routeDrift } from './route-drift.ts'
 import type { Release } from './state.ts'
 import type { Drift, EnvironmentStatus, StatusWorld } from './status.ts'
 import { type Knowledge, type ServiceStatus, serviceStatuses } from './status-services.ts'
@@ -42,7 +43,12 @@ export async function observe(
     const image = await imageNames(docker, containers, { ...history, serving, stateFile })
     const madeBy = (container: Container) => madeByAnother(container, history)
     const services = serviceStatuses(input, { now: world.clock(), image, madeBy, mask: docker.mask })
-    const drift = [...services.flatMap(serviceDrift), ...(await networkDrift(docker, serving)), ...strays]
+    const drift = [
+      ...services.flatMap(serviceDrift),
+      ...(await networkDrift(docker, serving)),
+      ...(await routeDrift(docker, serving.bundle, containers)),
+      ...strays,
+    ]
     return { services, drift }
   } catch (error) {
     if (error instanceof StagecraftError) return error

@@ -10,7 +10,7 @@ import type { ServiceStatus } from './status-services.ts'
 
 /** Something that is not as the serving release has it. */
 export interface Drift {
-  readonly kind: 'service' | 'network' | 'container'
+  readonly kind: 'service' | 'network' | 'container' | 'route' | 'proxy'
   readonly name: string
   readonly why: string
 }

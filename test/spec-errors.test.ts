@@ -3,6 +3,7 @@ import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { refuseLeakyContexts } from '../lib/build-context.ts'
+import type { Service } from '../lib/compose.ts'
 import { openDocker } from '../lib/docker.ts'
 import { StagecraftError, withHint } from '../lib/errors.ts'
 import type { Exec } from '../lib/exec.ts'
@@ -10,6 +11,7 @@ import { gate } from '../lib/gate.ts'
 import type { PlanInput } from '../lib/plan.ts'
 import { refuseChangedVolumes } from '../lib/plan-networks.ts'
 import { formatError } from '../lib/report-lines.ts'
+import { refuseImpossibleRoutes, refuseTakenRoutes } from '../lib/routes.ts'
 import { expectGolden } from './support/golden.ts'
 
 /** What is printed of what `act` throws. */
@@ -66,4 +68,23 @@ test('a container that fails the gate is shown with its last words', async () =>
   expect(error).toBeInstanceOf(StagecraftError)
   const told = withHint(error as StagecraftError, 'v1 (rel-20261122-080225643) still serves.') // the line above
   expectGolden('core/phases.md', 'gate-error', await printed(() => Promise.reject(told)))
+})
+
+test('routes that cannot be are refused', async () => {
+  const model = (more: Service) => ({ name: 'shop', services: { api: {}, web: more } })
+  const exposed = { expose: { host: ['shop.example.com'], port: 80 }, rollout: {} }
+  const both = { api: exposed, web: exposed }
+  expectGolden(
+    'core/plan.md',
+    'no-network',
+    await printed(() => refuseImpossibleRoutes(both, model({ network_mode: 'host' }))),
+  )
+  expectGolden('core/plan.md', 'same-route', await printed(() => refuseImpossibleRoutes(both, model({}))))
+  const ports = { a: 80, b: 80 }
+  const route = { service: 'web', hosts: ['shop.example.com'], path: '/', tls: 'auto', ports } as const
+  expectGolden(
+    'core/plan.md',
+    'taken-route',
+    await printed(() => refuseTakenRoutes('shop', [route], { shop: [route], blog: [route] })),
+  )
 })

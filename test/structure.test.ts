@@ -23,7 +23,7 @@ const LAYERS = [
     'pure',
     'lib/{caddy-config,docker-json,proxy-scripts,routes,release-id,release-status,status-services,status-format,find-release,state-format,state-print,state-text}.ts',
   ],
-  ['use cases', 'lib/{deploy,project,release,rollback,status,status-engine}.ts'],
+  ['use cases', 'lib/{deploy,maintenance,project,proxy-status,release,rollback,status,status-engine}.ts'],
   ['use cases', 'lib/phases/**/*.ts'],
   ['commands', 'lib/commands/**/*.ts'],
   ['effects', 'lib/*.ts'],

@@ -9,6 +9,21 @@ export const COMMANDS: Table = {
   rollback: { summary: 'Put an earlier release back', load: () => import('./rollback.ts') },
   status: { summary: 'Show what should run and what runs', load: () => import('./status.ts') },
   prune: { summary: 'Remove what no rollback needs', load: () => import('./prune.ts') },
+  maintenance: {
+    summary: 'Answer 503 with a page for a while',
+    commands: {
+      on: { summary: 'From now on, until it is ended', load: () => import('./maintenance-on.ts') },
+      off: { summary: 'Answer as before', load: () => import('./maintenance-off.ts') },
+    },
+  },
+  proxy: {
+    summary: "Look at the host's proxy, or restart it",
+    commands: {
+      status: { summary: 'Show its routes, and what is on its way', load: () => import('./proxy-status.ts') },
+      logs: { summary: 'Show what it says', load: () => import('./proxy-logs.ts') },
+      restart: { summary: 'Make it anew, with its routes and certificates', load: () => import('./proxy-restart.ts') },
+    },
+  },
   lock: {
     summary: 'See who works on an environment, or freeze it',
     commands: {

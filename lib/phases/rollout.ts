@@ -8,11 +8,12 @@ import { hasLoose, isNothingToDo, type Plan, type ServicePlan } from '../plan.ts
 import { plannedImages, plannedModel } from '../plan-model.ts'
 import { orderPlan, removedServices, unpluggedServices } from '../plan-order.ts'
 import { type Planning, planRollout } from '../planning.ts'
+import { proveReachable } from '../plug.ts'
 import { putBack } from '../put-back.ts'
 import { retire } from '../retire.ts'
 import { type Change, openChange } from '../rollout-change.ts'
 import { bringUp, freeNetworks } from '../rollout-steps.ts'
-import { plugIn, switchRoutes } from '../routing.ts'
+import { switchRoutes } from '../routing.ts'
 import type { Run } from '../run.ts'
 import { type Served, servedBefore } from '../served-before.ts'
 import { isLockLost } from './loop.ts'
@@ -116,7 +117,7 @@ async function prepare({ run, stage, planning, recorder, routing, proxyReady, st
     if (!stays || action === 'keep' || action === 'remove') continue
     const running = containers.filter((container) => container.service === service && container.state === 'running')
     recorder.routes()
-    await plugIn(
+    await proveReachable(
       routing,
       service,
       running.map(({ id }) => id),

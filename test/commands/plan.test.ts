@@ -27,13 +27,28 @@ const PLAN: Plan = {
   services: [
     line('db', 'hold', 'held; waiting: its image changed'),
     line('migrate', 'job', 'runs again: environment changed (DATABASE_URL)'),
-    line('web', 'recreate', 'if the image that is built or pulled differs', true),
+    line('web', 'rolling', 'if the image that is built or pulled differs', true),
+    {
+      ...line('mail', 'recreate', 'command changed'),
+      gap: {
+        because: 'it writes to volume spool',
+        avoid: 'say `strategy: rolling` if two may write there at once',
+        ms: 2140,
+        inTurn: false,
+      },
+    },
     line('worker', 'create', 'new'),
     line('old', 'remove', 'not in the Compose file any more; its volumes stay'),
   ],
   networks: [{ network: 'shop_back', action: 'replace' }],
-  routes: [],
-  proxy: null,
+  routes: [
+    { service: 'web', action: 'change', route: 'https://shop.example.com, https://www.example.com' },
+    { service: 'mail', action: 'keep', route: 'https://mail.example.com' },
+  ],
+  proxy: {
+    action: 'upgrade',
+    why: 'from caddy:2.10 to caddy:2.11: for a second or so no route of this host answers, of any project',
+  },
   handovers: [{ port: '80/tcp', from: 'old', to: 'worker' }],
   notes: ['./uploads is mounted from where it is, and is not part of the release: a service writes to it'],
 }
@@ -43,6 +58,8 @@ const NOTHING: Plan = {
   phases: { ...PLAN.phases, build: 'nothing: no service has a build section' },
   services: [line('db', 'unchanged', 'nothing changed')],
   networks: [],
+  routes: [],
+  proxy: null,
   handovers: [],
   notes: [],
 }

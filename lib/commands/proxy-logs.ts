@@ -1,0 +1,39 @@
+import { usage } from '../arguments.ts'
+import { command } from '../cli.ts'
+import { childError, openDocker } from '../docker.ts'
+import { exec } from '../exec.ts'
+import { requireProxy } from '../proxy-life.ts'
+import { PROXY } from '../routes.ts'
+import { untilSignal } from '../signals.ts'
+import { environmentArgument, openSettingsOf } from './release-arguments.ts'
+
+export default command({
+  name: 'proxy logs',
+  description: "Show what the host's proxy says: certificates, errors, containers that do not answer.",
+  args: {
+    env: environmentArgument,
+    lines: { type: 'string', valueHint: 'number', description: 'how many of the last lines (default: 100)' },
+    follow: { type: 'boolean', alias: 'f', description: 'go on with what it says next, until Ctrl-C' },
+  },
+  examples: [
+    ['stagecraft proxy logs', 'the last 100 lines'],
+    ['stagecraft proxy logs --follow --lines 0', 'what it says from now on'],
+  ],
+  exits: [
+    [4, 'no such environment; the host has no proxy'],
+    [8, 'the engine cannot be reached'],
+  ],
+  async run({ env, lines = '100', follow }, context) {
+    if (!/^\d{1,6}$/.test(lines)) throw usage('proxy logs', `"--lines ${lines}" is not a number`)
+    await openSettingsOf({ env }, context)
+    const { report } = context
+    const signal = untilSignal()
+    const docker = openDocker(exec, (line) => line, { signal })
+    await requireProxy(docker)
+    const onLine = (line: string) => report.result('log', { line }, () => [line])
+    const result = await docker.try(['logs', ...(follow ? ['--follow'] : []), '--tail', lines, PROXY], { onLine })
+    if (signal.aborted) return 128 + Number(signal.reason)
+    if (result.code !== 0) throw childError('read what the proxy says', result)
+    return 0
+  },
+})

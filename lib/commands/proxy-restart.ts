@@ -1,0 +1,37 @@
+import { command } from '../cli.ts'
+import { exclusively } from '../exclusive.ts'
+import { remakeProxy, requireProxy } from '../proxy-life.ts'
+import { openReleaseDocker } from '../release.ts'
+import { environmentArgument, openSettingsOf, openWorld, parseWait, waitArgument } from './release-arguments.ts'
+
+export default command({
+  name: 'proxy restart',
+  description:
+    "Make the host's proxy anew, from the image that stagecraft.yml names, else the one it has. Its routes and " +
+    'certificates stay. For a second or so no route of the host answers, of any project.',
+  args: { env: environmentArgument, wait: waitArgument },
+  examples: [
+    ['stagecraft proxy restart', 'when it does not do what it should'],
+    ['docker pull caddy:2 && stagecraft proxy restart', 'bring it to the newest Caddy 2'],
+  ],
+  exits: [
+    [4, 'no such environment; the host has no proxy'],
+    [5, 'the new one does not start: the former one runs again'],
+    [7, 'another run is at it, or somebody holds the environment (stagecraft lock status)'],
+    [8, 'the engine cannot be reached'],
+  ],
+  async run(args, context) {
+    const wait = parseWait(args.wait)
+    const settings = await openSettingsOf(args, context)
+    const turn = { command: 'proxy restart', wait }
+    const image = await exclusively(settings, turn, openWorld(context), async (locked) => {
+      const docker = openReleaseDocker({ secrets: [] }, locked)
+      const proxy = await requireProxy(docker)
+      const wanted = settings.environment.proxy?.image ?? proxy.reference
+      await remakeProxy(docker, locked.clock, wanted)
+      return wanted
+    })
+    context.report.result('proxy-restarted', { image }, () => [`the proxy runs anew, as ${image}`])
+    return 0
+  },
+})
