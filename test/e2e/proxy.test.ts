@@ -221,11 +221,14 @@ lab(
     await deploy(shop, 'v8')
     expect(await routesIn()).toContain('proxy: lab/caddy:2 runs')
     expect((await ask(name(shop))).body).toBe('eleven')
-    writeApp(shop, {
-      ...app(shop, { web: page('twelve'), worker: idle }),
-      environments: { local: { proxy: { image: 'busybox:1' } } },
-    })
-    expect((await deploy(shop, 'v9', 5)).stderr).toContain('Cannot start the proxy')
+    const running = await proxy()
+    for (const image of ['busybox:1', 'caddy:2.6']) {
+      const local = { proxy: { image } }
+      writeApp(shop, { ...app(shop, { web: page('twelve'), worker: idle }), environments: { local } })
+      const { stderr } = await deploy(shop, 'v9', 5)
+      expect(stderr).toContain(`Cannot make the proxy anew from ${image}: it does not understand the routes there are`)
+      expect(await proxy()).toBe(running)
+    }
     expect(await routesIn()).toContain('proxy: lab/caddy:2 runs')
     expect((await ask(name(shop))).body).toBe('eleven')
     writeApp(shop, {

@@ -15,7 +15,9 @@ docker ps -a --format "{{.ID}} $label" | mine >/tmp/.$0
 volumes=$(all docker inspect --format '{{range .Mounts}}{{println .Name}}{{end}}' </tmp/.$0 | grep -xE '[0-9a-f]{64}')
 each docker rm -fv </tmp/.$0
 echo "$volumes" | each docker volume rm -f
-docker network ls --format "{{.Name}} $label" | mine >/tmp/.$0; each docker network rm </tmp/.$0
+docker network ls --format "{{.Name}} $label" | mine >/tmp/.$0
+while read -r network; do docker network disconnect -f "$network" stagecraft-proxy 2>/dev/null; done </tmp/.$0
+each docker network rm </tmp/.$0
 docker volume ls --format "{{.Name}} $label" | mine >/tmp/.$0; each docker volume rm -f </tmp/.$0
 docker images --format '{{.Repository}}:{{.Tag}}' | grep -v '<none>' | mine >/tmp/.$0; each docker rmi -f </tmp/.$0
 images=$(docker images -q --filter label=com.docker.compose.project | sort -u)
