@@ -27,7 +27,8 @@ export function configTemplate({ project, service, database }: TemplateInput): s
     '  #   services:',
     ...hold,
     `  #     ${yamlKey(service)}:`,
-    '  #       rollout: {strategy: recreate, health_timeout: 60s}',
+    "  #       expose: {host: shop.example.com, port: 3000}   # by the host's proxy: it rolls, and no request notices",
+    '  #       rollout: {health_timeout: 60s, drain_timeout: 30s}',
     '',
   ].join('\n')
 }

@@ -32,7 +32,7 @@ export type ServiceStep =
   | 'remove'
 
 /** What is done to the host's proxy. */
-export type ProxyStep = 'start' | 'upgrade' | 'routes'
+export type ProxyStep = 'start' | 'upgrade' | 'mend'
 
 /** What became of a release whose run died: what it had changed was undone, or it serves, or it had changed nothing. */
 export type RecoveryOutcome = 'undone' | 'finished' | 'nothing' | 'not-undone'

@@ -1,5 +1,5 @@
 import type { Container } from './docker.ts'
-import type { Route, Slots } from './routes.ts'
+import type { Routed } from './routes.ts'
 
 /** A container as it was before a rollout, as far as it takes to put it back. */
 export type Before = Pick<Container, 'id' | 'name' | 'service' | 'image' | 'state' | 'health'>
@@ -25,16 +25,11 @@ export interface Journal {
   /** services whose new containers are made beside the old ones; those go once the release serves */
   readonly rolling?: readonly string[]
   /** what the proxy did before this release; absent: it has no part in it */
-  readonly routing?: RoutingBefore
+  readonly routing?: Routed
   /** a port passes from one service to another */
   readonly handover: boolean
   /** folder, below that of the releases, of the model that brings back what served; absent: nothing is known of it */
   readonly served?: string
-}
-
-export interface RoutingBefore {
-  readonly routes: readonly Route[]
-  readonly slots: Slots
 }
 
 /** Keeps the journal of a rollout that is under way. Each call has written it before it returns. */

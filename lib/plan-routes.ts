@@ -6,17 +6,25 @@ import {
   otherSlot,
   PROXY_IMAGE,
   type Route,
+  type Routed,
   refuseImpossibleRoutes,
   routesOf,
   type Slots,
 } from './routes.ts'
 
 /** What a plan says of routes follows from these parts of its input. */
-type RouteInput = Pick<PlanInput, 'environment' | 'serving' | 'target'>
+type RouteInput = Pick<PlanInput, 'environment' | 'serving' | 'target' | 'routed'>
+
+/** @returns what the proxy does for the project before the release. */
+export function routedBefore({ serving, routed }: Pick<PlanInput, 'serving' | 'routed'>): Routed {
+  const { routes = [], slots = {} } = serving?.bundle ?? {}
+  return routed ?? { routes, slots }
+}
 
 /** @returns where the containers of each routed service will be: what is new gets the slot that is not live. */
-export function plannedSlots({ environment, serving }: RouteInput, services: readonly ServicePlan[]): Slots {
-  const live = serving?.bundle.slots ?? {}
+export function plannedSlots(input: RouteInput, services: readonly ServicePlan[]): Slots {
+  const { environment } = input
+  const live = routedBefore(input).slots
   return Object.fromEntries(
     exposedServices(environment.services).flatMap(([service]) => {
       const action = services.find((plan) => plan.service === service)?.action
@@ -29,13 +37,13 @@ export function plannedSlots({ environment, serving }: RouteInput, services: rea
 
 /** @returns the routes of the release, but for the subnets of internal ones: their networks may not exist yet. */
 export function plannedRoutes(input: RouteInput, slots: Slots): Route[] {
-  return routesOf(input.environment.services, input.target.model, { slots, before: input.serving?.bundle.routes ?? [] })
+  return routesOf(input.environment.services, input.target.model, { slots, before: routedBefore(input).routes })
 }
 
 /** @throws config (3) for routes that cannot be */
 export function planRoutes(input: RouteInput, services: readonly ServicePlan[]): RoutePlan[] {
   refuseImpossibleRoutes(input.environment.services, input.target.model)
-  const before = input.serving?.bundle.routes ?? []
+  const before = routedBefore(input).routes
   const now = plannedRoutes(input, plannedSlots(input, services))
   const kept = now.map((route): RoutePlan => {
     const was = before.find(({ service }) => service === route.service)
@@ -62,6 +70,7 @@ export function planProxy({ proxy, environment }: PlanInput, routes: readonly Ro
   if (why !== undefined)
     return { action: 'upgrade', why: `${why}: for a second or so no route of this host answers, of any project` }
   if (proxy.state !== 'running') return { action: 'start', why: `it is ${proxy.state}` }
+  if (proxy.lost) return { action: 'mend', why: 'it does not do what serves' }
   return { action: 'keep', why: `${proxy.reference} runs` }
 }
 

@@ -9,6 +9,7 @@ import { rollIfPossible } from './plan-rolling.ts'
 import { callerNotes, planProxy, planRoutes } from './plan-routes.ts'
 import { HELD, planService } from './plan-service.ts'
 import type { Rendering } from './render.ts'
+import type { Routed } from './routes.ts'
 import type { Topology } from './services.ts'
 import type { PhaseName } from './state.ts'
 
@@ -50,7 +51,7 @@ export interface RoutePlan {
 
 /** What is done to the host's proxy itself. */
 export interface ProxyPlan {
-  readonly action: 'start' | 'upgrade' | 'keep'
+  readonly action: 'start' | 'upgrade' | 'mend' | 'keep'
   readonly why: string
 }
 
@@ -93,8 +94,17 @@ export interface PlanInput {
   /** where nothing has been released yet but containers run: the labels they would have if they are as the file says */
   readonly adoptable: Readonly<Record<string, readonly string[]>>
   /** the host's proxy as it is; undefined: there is none, or nobody needs to know */
-  readonly proxy: (ProxyContainer & { readonly outdated: string | undefined }) | undefined
+  readonly proxy: SeenProxy | undefined
+  /** what it does for the project where no release says it; default: what the serving one made it do */
+  readonly routed?: Routed
   readonly phases: Readonly<Record<PhaseName, string>>
+}
+
+export interface SeenProxy extends ProxyContainer {
+  /** why it is to be made anew */
+  readonly outdated: string | undefined
+  /** it does not do what the serving release made it do */
+  readonly lost: boolean
 }
 
 /**

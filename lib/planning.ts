@@ -1,10 +1,12 @@
 import { contentFolder, type ServingRelease } from './bundle.ts'
+import { sameContent } from './canonical.ts'
 import { type ComposeModel, configHashes, type FileResource, type Service } from './compose.ts'
 import { storeText } from './content.ts'
 import { type Container, type Docker, type Image, inspectImages, listContainers } from './docker.ts'
 import type { Exec } from './exec.ts'
 import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
 import { makePlan, type Plan, type PlanInput } from './plan.ts'
+import { routedBefore } from './plan-routes.ts'
 import type { Project } from './project.ts'
 import { readProxy } from './proxy.ts'
 import { findProxy, outdated } from './proxy-life.ts'
@@ -38,7 +40,7 @@ export interface Planning {
 /** Looks at what runs and decides what to do: the same for `plan`, `--dry-run` and the real thing. */
 export async function planRollout(options: PlanningInput): Promise<Planning> {
   const { project, rendering, targets, version, serving } = options
-  const [containers, proxy] = await Promise.all([
+  const [containers, seen] = await Promise.all([
     listContainers(options.docker, rendering.model.name),
     lookAtProxy(options),
   ])
@@ -52,23 +54,29 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     serving,
     containers,
     adoptable: adoption?.adoptable ?? {},
-    proxy,
+    ...seen,
     phases: options.released ? ROLLBACK_PHASES : describePhases(project, targets),
   }
   return { plan: makePlan(input), input, containers }
 }
 
-/** @returns undefined where the host has none, or nothing is or was routed. @throws config (3) for a route of another project */
-async function lookAtProxy({ project, docker, serving }: PlanningInput): Promise<PlanInput['proxy']> {
+/** The host's proxy, where something is or was routed. @throws config (3) for a route that another project has */
+async function lookAtProxy(options: PlanningInput): Promise<Pick<PlanInput, 'proxy' | 'routed'>> {
+  const { project, docker, serving } = options
   const { services, proxy: wanted } = project.environment
-  if (exposedServices(services).length === 0 && (serving?.bundle.routes ?? []).length === 0) return undefined
-  const proxy = await findProxy(docker)
-  if (proxy?.state === 'running') {
-    const slots = Object.fromEntries(exposedServices(services).map(([service]) => [service, 'a'] as const))
-    const routes = routesOf(services, project.model, { slots, before: [] })
-    refuseTakenRoutes(project.model.name, routes, (await readProxy(docker)).projects)
-  }
-  return proxy && { ...proxy, outdated: outdated(proxy, wanted?.image) }
+  const known = routedBefore(options)
+  const isConcerned = exposedServices(services).length > 0 || known.routes.length > 0
+  const container = isConcerned ? await findProxy(docker) : undefined
+  if (container === undefined) return { proxy: undefined }
+  const proxy = { ...container, outdated: outdated(container, wanted?.image), lost: false }
+  if (container.state !== 'running') return { proxy }
+  const { name } = project.model
+  const slots = Object.fromEntries(exposedServices(services).map(([service]) => [service, 'a'] as const))
+  const { projects, live } = await readProxy(docker)
+  refuseTakenRoutes(name, routesOf(services, project.model, { slots, before: [] }), projects)
+  const routed = { routes: projects[name] ?? [], slots: live[name] ?? {} }
+  // Where no release is known to serve, it serves what it serves: that is not taken away before there is something else.
+  return serving ? { proxy: { ...proxy, lost: !sameContent(routed, known) } } : { proxy, routed }
 }
 
 const ROLLBACK_PHASES: Readonly<Record<PhaseName, string>> = {

@@ -21,6 +21,12 @@ export interface Route {
   readonly internal?: InternalRoute
 }
 
+/** What the proxy does for a project: its routes, and which slot of each is live. */
+export interface Routed {
+  readonly routes: readonly Route[]
+  readonly slots: Slots
+}
+
 /** Requests from the project's own networks, answered under the service's own name. */
 export interface InternalRoute {
   readonly port: number

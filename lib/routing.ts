@@ -2,13 +2,12 @@ import type { ServiceConfig } from './config.ts'
 import { type Container, childError, type Docker } from './docker.ts'
 import type { Emit } from './events.ts'
 import type { Clock } from './gate.ts'
-import type { RoutingBefore } from './journal.ts'
 import type { ProxyPlan } from './plan.ts'
 import { plugIntoSlots } from './plug.ts'
 import { applyRoutes, connect, ownAliases, readProxy, switchSlots } from './proxy.ts'
 import { ensureProxy, findProxy } from './proxy-life.ts'
 import { isMissing } from './rollout-steps.ts'
-import { PROXY, type Route, routeNetwork, type Slots } from './routes.ts'
+import { PROXY, type Route, type Routed, routeNetwork, type Slots } from './routes.ts'
 
 /** The routes of one environment, and what it takes to bring them about. */
 export interface Routing {
@@ -30,7 +29,7 @@ export interface Routing {
  */
 export async function prepareRouting(
   routing: Routing,
-  { plan, image, before }: { plan: ProxyPlan; image: string | undefined; before: RoutingBefore },
+  { plan, image, before }: { plan: ProxyPlan; image: string | undefined; before: Routed },
   containers: readonly Container[],
 ): Promise<void> {
   const { docker, clock, emit, name } = routing
@@ -39,8 +38,7 @@ export async function prepareRouting(
   await connect(docker, routeNetwork(name), PROXY, [])
   const lost = containers.filter(({ service, state }) => before.slots[service] !== undefined && state === 'running')
   await plugIntoSlots(docker, name, lost, before.slots)
-  if (await enforce(routing, before))
-    emit({ type: 'proxy', step: 'routes', note: 'what serves was not routed: mended' })
+  await enforce(routing, before)
 }
 
 /** The network on which the proxy reaches routed containers: internal, so that it changes nobody's default route. */
@@ -56,7 +54,7 @@ export async function ensureRouteNetwork(docker: Docker, name: string): Promise<
  * of it that served before.
  * @returns what makes the route of a service known, once it is ready
  */
-export function openEarly(routing: Routing, before: RoutingBefore): (service: string) => Promise<void> {
+export function openEarly(routing: Routing, before: Routed): (service: string) => Promise<void> {
   let now = before
   let last: Promise<unknown> = Promise.resolve()
   const add = async (service: string) => {
@@ -75,7 +73,7 @@ export function openEarly(routing: Routing, before: RoutingBefore): (service: st
 }
 
 /** The switch: puts the routes in force where they changed, then makes the slots live, all at once. @returns the routes, whole */
-export async function switchRoutes(routing: Routing, before: RoutingBefore): Promise<readonly Route[]> {
+export async function switchRoutes(routing: Routing, before: Routed): Promise<readonly Route[]> {
   const { docker, name, slots } = routing
   const routes = await withSubnets(docker, routing.routes)
   // Prepare has seen to it that `before` is what the proxy does; only new routes may have been added since.
@@ -88,23 +86,21 @@ export async function switchRoutes(routing: Routing, before: RoutingBefore): Pro
 /**
  * May be done twice. What did not change is not loaded again: that may reset connections.
  * @param known what the proxy does now; it is asked where that is not known
- * @returns whether something changed
  */
-export async function enforce(
+async function enforce(
   { docker, name }: Routing | RoutingUndo,
-  { routes, slots }: RoutingBefore,
-  known?: RoutingBefore,
-): Promise<boolean> {
+  { routes, slots }: Routed,
+  known?: Routed,
+): Promise<void> {
   const now = known ?? (await routingNow(docker, name))
   const isRouted = sameText(now.routes, routes)
   const isLive = sameText(sorted(now.slots), sorted(slots))
   if (!isRouted) await applyRoutes(docker, name, routes)
   if (!isLive) await switchSlots(docker, name, slots)
   await answerInternally(docker, routes)
-  return !isRouted || !isLive
 }
 
-async function routingNow(docker: Docker, name: string): Promise<RoutingBefore> {
+async function routingNow(docker: Docker, name: string): Promise<Routed> {
   const { projects, live } = await readProxy(docker)
   return { routes: projects[name] ?? [], slots: live[name] ?? {} }
 }
@@ -169,7 +165,7 @@ export async function removeRouting({ docker, name }: RoutingUndo, containers: r
 }
 
 /** What the proxy did before is what it does again. @returns whether there is a proxy: else it never did anything else */
-export async function putRoutesBack(undo: RoutingUndo, before: RoutingBefore): Promise<boolean> {
+export async function putRoutesBack(undo: RoutingUndo, before: Routed): Promise<boolean> {
   const proxy = await findProxy(undo.docker)
   if (proxy?.state !== 'running') return false
   await enforce(undo, before)

@@ -42,7 +42,9 @@ describe('stagecraft', () => {
   test('without a command prints its help on stderr, and exits 2', async () => {
     const { exit, stdout, stderr } = await stagecraft([])
     expect([exit, stdout]).toEqual([2, ''])
-    expect(stderr).toContain('USAGE stagecraft init|plan|build|deploy|rollback|status|prune|maintenance|proxy|lock|releases')
+    expect(stderr).toContain(
+      'USAGE stagecraft init|plan|build|deploy|rollback|status|prune|maintenance|proxy|lock|releases',
+    )
   })
 
   test('help is text on stdout: of everything, of a group, of a command', async () => {

@@ -7,6 +7,7 @@ import { asBefore, type Journal, openRecorder, type Recorder } from '../journal.
 import { hasLoose, isNothingToDo, type Plan, type ServicePlan } from '../plan.ts'
 import { plannedImages, plannedModel } from '../plan-model.ts'
 import { orderPlan, removedServices, unpluggedServices } from '../plan-order.ts'
+import { routedBefore } from '../plan-routes.ts'
 import { type Planning, planRollout } from '../planning.ts'
 import { proveReachable } from '../plug.ts'
 import { putBack } from '../put-back.ts'
@@ -48,11 +49,10 @@ export async function rollout(run: Run): Promise<string> {
   return summarize(plan.services, isNothingToDo(plan))
 }
 
-function beginJournal(run: Run, { plan, containers }: Planning, served: Served | undefined): Journal {
+function beginJournal(run: Run, { plan, input, containers }: Planning, served: Served | undefined): Journal {
   const networks = (wanted: 'replace' | 'remove') =>
     plan.networks.flatMap(({ network, action }) => (action === wanted ? [network] : []))
   const rolling = plan.services.flatMap(({ service, action }) => (action === 'rolling' ? [service] : []))
-  const { routes = [], slots = {} } = run.serving?.bundle ?? {}
   return {
     step: 'prepare',
     began_at: new Date(run.clock.now()).toISOString(),
@@ -62,7 +62,7 @@ function beginJournal(run: Run, { plan, containers }: Planning, served: Served |
     replaced: networks('replace'),
     unused: networks('remove'),
     ...(rolling.length > 0 ? { rolling } : {}),
-    ...(plan.proxy ? { routing: { routes, slots } } : {}),
+    ...(plan.proxy ? { routing: routedBefore(input) } : {}),
     handover: plan.handovers.length > 0,
     ...(served ? { served: served.id } : {}),
   }
@@ -143,7 +143,7 @@ async function switchOver({ run, stage, planning, recorder, routing, steps }: Ch
     recorder.routes()
     const routes = await switchRoutes(routing, before)
     run.bundle = { ...run.bundle, routes, slots: routing.slots } // written with the commit point
-    const moved = Object.keys(routing.slots).filter((name) => routing.slots[name] !== run.serving?.bundle.slots?.[name])
+    const moved = Object.keys(routing.slots).filter((name) => routing.slots[name] !== before.slots[name])
     for (const service of moved)
       run.emit({ type: 'service', service, step: 'switch', note: 'requests go to the new release' })
   }

@@ -1,16 +1,19 @@
-// The figures that must hold, as a table. Exit 1 if one does not.
+// The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|deploy|rollback|rolling` measures less.
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { RUN } from '../support/folder.ts'
 import { host, isUp } from '../support/lab.ts'
 import { dockerAnswers, Lab, whyNoLab } from '../support/lab-life.ts'
 import { commandStep, endAll } from '../support/steps.ts'
 import { deployRows } from './deploy.ts'
 import { rollbackRows } from './rollback.ts'
+import { rollingRows } from './rolling.ts'
 import type { Row } from './row.ts'
 import { startupRows } from './startup.ts'
 import { stateRows } from './state.ts'
 
+const { values: flags } = parseArgs({ options: { only: { type: 'string' } } })
 process.chdir(join(import.meta.dir, '../..'))
 const lab = whyNoLab() === undefined ? new Lab(['h1']) : undefined
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop())
@@ -19,15 +22,22 @@ try {
   const build = await commandStep('build', [process.execPath, 'build.ts'])
   if (build.failed > 0) throw new Error(build.output)
   const labUp = lab?.up()
-  const rows = [...(await startupRows()), ...(await stateRows())]
+  const rows = [...(await part('startup', startupRows)), ...(await part('state', stateRows))]
   await labUp
-  if (isUp('h1') || (await dockerAnswers()))
-    rows.push(...(await deployRows(host('h1'))), ...(await rollbackRows(host('h1'))))
-  else rows.push({ what: '`deploy`', measured: 'no Docker engine answers', limit: 'an engine', ok: false })
+  if (isUp('h1') || (await dockerAnswers())) {
+    rows.push(...(await part('deploy', () => deployRows(host('h1')))))
+    rows.push(...(await part('rollback', () => rollbackRows(host('h1')))))
+    rows.push(...(await part('rolling', () => rollingRows(host('h1')))))
+  } else rows.push({ what: '`deploy`', measured: 'no Docker engine answers', limit: 'an engine', ok: false })
   print(rows)
   process.exitCode = rows.every(({ ok }) => ok) ? 0 : 1
 } finally {
   await lab?.down()
+}
+
+/** `--only <part>` measures just that. */
+async function part(name: string, rows: () => Row[] | Promise<Row[]>): Promise<Row[]> {
+  return flags.only === undefined || flags.only === name ? rows() : []
 }
 
 async function stop(): Promise<void> {

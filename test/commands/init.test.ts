@@ -199,7 +199,10 @@ describe('configTemplate()', () => {
           keep: 5,
           services: {
             db: { rollout: { strategy: 'hold' } },
-            web: { rollout: { strategy: 'recreate', health_timeout: 60_000 } },
+            web: {
+              expose: { host: ['shop.example.com'], port: 3000 },
+              rollout: { health_timeout: 60_000, drain_timeout: 30_000 },
+            },
           },
         },
       },

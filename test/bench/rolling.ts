@@ -1,0 +1,183 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Load, type LoadGenerator, percentile, startLoad } from '../rolling/load.ts'
+import type { Engine } from '../support/engine.ts'
+import type { Folder } from '../support/folder.ts'
+import { median, type Row } from './row.ts'
+
+const ROLLOUTS = 20
+const RATE = 300
+const APPLICATION = join(import.meta.dir, '../rolling/server.mjs')
+
+const HEALTH = {
+  test: ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:3000/up'],
+  ...{ interval: '1s', timeout: '2s', retries: 5 },
+}
+
+/** What is held against ours: the same application and load, behind a Caddy of its own that finds it by Docker's DNS. */
+const OTHERS = {
+  '`docker compose up -d`': 'docker compose up -d --no-deps web',
+  // https://github.com/Wowu/docker-rollout: scale to twice as many, wait until they are healthy, remove the old ones.
+  'docker-rollout': `old=$(docker compose ps -q web)
+docker compose up -d --no-deps --no-recreate --scale web=2 web
+for i in $(seq 120); do
+  healthy=$(docker inspect --format '{{.State.Health.Status}}' $(docker compose ps -q web) | grep -c '^healthy$')
+  [ "$healthy" -lt 2 ] || break
+  sleep 0.5
+done
+docker stop $old && docker rm $old`,
+} as const
+
+/** A rollout under load: when it began and ended, in milliseconds since the load began. */
+type Span = readonly [from: number, to: number]
+
+/** 20 rollouts under 300 requests a second: what was lost, how slow it was, and how long one takes. */
+export async function rollingRows(engine: Engine): Promise<Row[]> {
+  const ours = await rollOurs(engine)
+  const rows = [
+    row(
+      `failed requests in ${ROLLOUTS} rollouts, of ${ours.load.made}`,
+      failed(ours.load),
+      '0',
+      ours.load.failures.length === 0,
+    ),
+  ]
+  for (const [name, script] of Object.entries(OTHERS)) {
+    const { load } = await rollOther(engine, script)
+    rows.push(row(`the same with ${name}, of ${load.made}`, failed(load), '(told only)', true))
+  }
+  return [...rows, latencyRow(ours), timeRow(ours.times)]
+}
+
+function row(what: string, measured: string, limit: string, ok: boolean): Row {
+  return { what, measured, limit, ok }
+}
+
+function failed({ failures }: Load): string {
+  const kinds = new Map<string, number>()
+  for (const failure of failures) {
+    const why = failure.replace(/^[\d.]+ s \w+: /, '').replace(/ .*/, '')
+    kinds.set(why, (kinds.get(why) ?? 0) + 1)
+  }
+  const list = [...kinds].map(([why, count]) => `${count} ${why}`).join(', ')
+  return list === '' ? '0' : `${failures.length} (${list})`
+}
+
+interface Ours {
+  readonly load: Load
+  readonly rollouts: readonly Span[]
+  readonly steady: readonly Span[]
+  readonly times: readonly Time[]
+}
+
+/** Of one rollout, in milliseconds: all of its rollout phase; and what nobody can spare: the container's start, the drain. */
+interface Time {
+  readonly rollout: number
+  readonly start: number
+  readonly drain: number
+}
+
+async function rollOurs(engine: Engine): Promise<Ours> {
+  const folder = engine.folder('bench-rolling')
+  const release = async (version: string) => {
+    writeApp(folder, version, {})
+    const { code, stderr } = await folder.stagecraft(['deploy', '--version', version])
+    if (code !== 0) throw new Error(`Cannot deploy ${version}: exit ${code}\n${stderr}`)
+  }
+  try {
+    const host = `${folder.name}.test`
+    const expose = { host, port: 3000, health: '/up', tls: 'off' }
+    folder.write('stagecraft.yml', JSON.stringify({ environments: { local: { services: { web: { expose } } } } }))
+    await release('v0')
+    const load = await startLoad({ ip: engine.ip, host, rate: RATE, seconds: 900, long: false })
+    const [rollouts, steady, times]: [Span[], Span[], Time[]] = [[], [], []]
+    for (let number = 1; number <= ROLLOUTS; number++) {
+      const quiet = load.now()
+      await Bun.sleep(3000)
+      const from = load.now()
+      steady.push([quiet + 500, from])
+      await release(`v${number}`)
+      rollouts.push([from, load.now()])
+      times.push(await timeOf(folder))
+    }
+    return { load: await load.stop(), rollouts, steady, times }
+  } finally {
+    await folder.cleanUp()
+  }
+}
+
+/** From the bundle and from the engine's own times: since when the container runs, and when its first good probe ended. */
+async function timeOf(folder: Folder): Promise<Time> {
+  const id = JSON.parse(folder.read('.stagecraft/releases.json')).releases.at(-1).id
+  const { phases } = JSON.parse(folder.read(`.stagecraft/releases/${id}/release.json`))
+  const events = folder
+    .read(`.stagecraft/releases/${id}/events.jsonl`)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  const at = (step: string) => Date.parse(events.find(({ event }) => event.step === step)?.at)
+  const format =
+    '{{.State.StartedAt}}|{{range .State.Health.Log}}{{.ExitCode}} {{.End.Format "2006-01-02T15:04:05.000Z07:00"}}|{{end}}'
+  const web = (await folder.containers()).find(({ service }) => service === 'web')
+  const [started = '', ...probes] = (await folder.docker(['inspect', '--format', format, web?.id ?? ''])).stdout
+    .trim()
+    .split('|')
+  const healthy = probes.find((probe) => probe.startsWith('0 '))?.slice(2) ?? ''
+  return {
+    rollout: phases.rollout.duration_ms,
+    start: Date.parse(healthy) - Date.parse(started.replace(/(\.\d{3})\d*/, '$1')),
+    drain: at('remove') - at('switch'),
+  }
+}
+
+function latencyRow({ load, rollouts, steady }: Ours): Row {
+  const [during, between] = [percentile(load, 99, rollouts), percentile(load, 99, steady)]
+  const ratio = during / between
+  const measured = `${ratio.toFixed(2)} × (${during.toFixed(1)} ms against ${between.toFixed(1)} ms)`
+  return row('p99 latency within the rollouts, against between them', measured, '≤ 2 ×', ratio <= 2)
+}
+
+function timeRow(times: readonly Time[]): Row {
+  const ratio = median(times.map(({ rollout, start, drain }) => rollout / (start + drain)))
+  const [all, start, drain] = (['rollout', 'start', 'drain'] as const).map((key) =>
+    median(times.map((time) => time[key])),
+  )
+  const measured = `${ratio.toFixed(2)} × (${all} ms; start to healthy ${start} ms, drain ${drain} ms)`
+  return row('a rollout, against its container’s start and the drain', measured, '≤ 1.3 ×', ratio <= 1.3)
+}
+
+async function rollOther(engine: Engine, script: string): Promise<{ load: Load }> {
+  const folder = engine.folder('bench-other')
+  const run = async (command: string) => {
+    const { code, stderr } = await folder.exec(['sh', '-c', command])
+    if (code !== 0) throw new Error(`Cannot run ${command}: exit ${code}\n${stderr}`)
+  }
+  let load: LoadGenerator | undefined
+  try {
+    const port = await engine.freePort()
+    const proxy = {
+      image: 'caddy:2',
+      ports: [`${port}:80`],
+      command: ['caddy', 'reverse-proxy', '--from', ':80', '--to', 'web:3000'],
+    }
+    writeApp(folder, 'v0', { proxy })
+    await run('docker compose build && docker compose up -d --wait')
+    load = await startLoad({ ip: engine.ip, port, host: 'other.test', rate: RATE, seconds: 900, long: false })
+    for (let number = 1; number <= ROLLOUTS; number++) {
+      await Bun.sleep(3000)
+      writeApp(folder, `v${number}`, { proxy })
+      await run(script)
+    }
+    return { load: await load.stop() }
+  } finally {
+    await folder.cleanUp()
+  }
+}
+
+function writeApp(folder: Folder, version: string, more: object): void {
+  const web = { build: '.', environment: { VERSION: version }, healthcheck: HEALTH }
+  folder.write('compose.yaml', JSON.stringify({ services: { web, ...more } }))
+  folder.write('server.mjs', readFileSync(APPLICATION, 'utf8'))
+  folder.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
+  folder.write('.dockerignore', '.stagecraft\n')
+}

@@ -1,0 +1,131 @@
+// Load for a route, until stdin closes or `seconds` are over: node load.mjs '{"ip":…,"host":…,"rate":300,"seconds":600}'
+// Prints one line when it has begun, and one JSON line at its end. A request is failed if it is refused, reset, cut, late, or
+// answered with another status than 200, or by two versions. Nothing is asked twice.
+import http from 'node:http'
+import net from 'node:net'
+
+const { ip, port = 80, host, rate, seconds, long = true } = JSON.parse(process.argv[2] ?? '{}')
+const agent = new http.Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 64 })
+const began = performance.now()
+const now = () => performance.now() - began
+const failures = []
+const versions = []
+/** [milliseconds since the start, milliseconds that it took, number of the version] of each short request */
+const requests = []
+let [made, waiting, over] = [0, 0, false]
+
+function fail(at, what, why) {
+  failures.push(`${(at / 1000).toFixed(2)} s ${what}: ${why}`)
+}
+
+function versionNumber(name) {
+  if (!versions.includes(name)) versions.push(name)
+  return versions.indexOf(name)
+}
+
+/** One request, to its end. */
+function ask(what, path, { method = 'GET', kept = true } = {}, check = (body) => body) {
+  const at = now()
+  waiting++
+  let ended = false
+  const end = (why, version) => {
+    if (ended) return
+    ended = true
+    waiting--
+    if (why) fail(at, what, why)
+    else if (what !== 'stream') requests.push([Math.round(at), Math.round((now() - at) * 10) / 10, versionNumber(version)])
+    if (what === 'stream' && !over) setTimeout(openStream, 100)
+  }
+  const body = method === 'POST' ? 'a=1&b=2' : undefined
+  const headers = { host, ...(body ? { 'content-length': body.length } : {}) }
+  const request = http.request({ host: ip, port, path, method, headers, agent: kept ? agent : false }, (response) => {
+    let text = ''
+    response.on('data', (data) => {
+      text += data
+    })
+    response.on('error', (error) => end(`cut (${error.code})`))
+    response.on('aborted', () => end('cut'))
+    response.on('end', () => {
+      if (response.statusCode !== 200) return end(`${response.statusCode} ${text.slice(0, 60).trim()}`)
+      const version = check(text.trim())
+      end(version ? undefined : `answered ${JSON.stringify(text.slice(-60))}`, version)
+    })
+  })
+  request.setTimeout(20_000, () => request.destroy(new Error('late')))
+  request.on('error', (error) => end(`${error.code ?? error.message}${request.reusedSocket ? ' (kept connection)' : ''}`))
+  request.end(body)
+}
+
+/** All parts of a stream must come from one version, and its end too. */
+function openStream() {
+  ask('stream', '/stream?parts=12', {}, (text) => {
+    const parts = text.split('\n')
+    return parts.length === 13 && parts[12] === 'end' && new Set(parts.slice(0, 12)).size === 1 ? parts[0] : undefined
+  })
+}
+
+/** A WebSocket that echoes for six seconds, and then is closed by us. */
+function openSocket() {
+  const at = now()
+  let [sent, back, closing] = ['', '', false]
+  const socket = net.connect(port, ip)
+  waiting++
+  const end = (why) => {
+    clearInterval(timer)
+    clearTimeout(done)
+    socket.destroy()
+    if (closing) return
+    closing = true
+    waiting--
+    if (why) fail(at, 'websocket', why)
+    if (!over) setTimeout(openSocket, 100)
+  }
+  const key = Buffer.from('0123456789abcdef').toString('base64')
+  const headers = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${key}`]
+  socket.write(`GET /socket HTTP/1.1\r\nHost: ${host}\r\n${headers.join('\r\n')}\r\n\r\n`)
+  const timer = setInterval(() => {
+    if (!back.includes('\r\n\r\n')) return
+    const letter = String.fromCharCode(97 + (sent.length % 26))
+    sent += letter
+    socket.write(letter)
+  }, 200)
+  const done = setTimeout(() => {
+    const echo = back.slice(back.indexOf('\r\n\r\n') + 4)
+    end(sent.startsWith(echo) && echo.length >= sent.length - 2 && echo.length > 20 ? undefined : `echoed ${echo.length} of ${sent.length}`)
+  }, 6000)
+  socket.on('data', (data) => {
+    back += data.toString('latin1')
+  })
+  socket.on('error', (error) => end(error.code))
+  socket.on('close', () => end('cut'))
+}
+
+const timer = setInterval(() => {
+  while (made < (now() / 1000) * rate) {
+    const number = ++made
+    const method = number % 4 === 0 ? 'POST' : 'GET'
+    const kept = number % 8 < 6
+    if (number % Math.round(rate / 3) === 0) ask('slow', `/slow?ms=${1000 + (number % 10) * 100}`, { kept })
+    else ask(method, '/', { method, kept })
+  }
+  if (now() > seconds * 1000) stop()
+}, 5)
+if (long) openStream()
+if (long) openSocket()
+process.stdout.write('began\n')
+
+function stop() {
+  if (over) return
+  over = true
+  clearInterval(timer)
+  const end = now() + 25_000
+  const wait = setInterval(() => {
+    if (waiting > 0 && now() < end) return
+    clearInterval(wait)
+    if (waiting > 0) fail(now(), 'end', `${waiting} requests never ended`)
+    const result = { made, failures, versions, requests, seconds: now() / 1000 }
+    process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0))
+  }, 50)
+}
+process.stdin.on('end', stop)
+process.stdin.resume()

@@ -1,0 +1,67 @@
+import { join } from 'node:path'
+
+/** What became of a load: times are milliseconds since it began. */
+export interface Load {
+  readonly made: number
+  /** one line each */
+  readonly failures: readonly string[]
+  readonly versions: readonly string[]
+  /** of each request but streams and WebSockets: when it was made, how long it took, the number of the version in `versions` */
+  readonly requests: readonly (readonly [at: number, took: number, version: number])[]
+  readonly seconds: number
+}
+
+export interface LoadGenerator {
+  /** milliseconds since it began */
+  now(): number
+  stop(): Promise<Load>
+}
+
+/** Who is asked, how often, and for how long at the most. `long`: also a stream and a WebSocket, one after the other. */
+export interface LoadTarget {
+  readonly ip: string
+  readonly port?: number
+  readonly host: string
+  /** a second */
+  readonly rate: number
+  readonly seconds: number
+  readonly long?: boolean
+}
+
+/** Starts the load in a process of its own, so that nothing else here delays it. */
+export async function startLoad(target: LoadTarget): Promise<LoadGenerator> {
+  const argv = ['node', join(import.meta.dir, 'load.mjs'), JSON.stringify(target)]
+  const child = Bun.spawn(argv, { stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' })
+  const reader = child.stdout.getReader()
+  const decoder = new TextDecoder()
+  let printed = decoder.decode((await reader.read()).value)
+  const began = performance.now()
+  return {
+    now: () => performance.now() - began,
+    async stop() {
+      child.stdin.end()
+      for (let part = await reader.read(); !part.done; part = await reader.read())
+        printed += decoder.decode(part.value, { stream: true })
+      return JSON.parse(printed.slice(printed.indexOf('\n') + 1)) as Load // printed by load.mjs
+    },
+  }
+}
+
+/** @returns a percentile of the times that requests took which were made within these spans. */
+export function percentile(
+  load: Load,
+  percent: number,
+  spans: readonly (readonly [from: number, to: number])[],
+): number {
+  const slow = 900 // those that are asked to take a second or two
+  const took = load.requests
+    .filter(([at, ms]) => ms < slow && spans.some(([from, to]) => at >= from && at < to))
+    .map(([, ms]) => ms)
+    .toSorted((a, b) => a - b)
+  return took[Math.floor((took.length * percent) / 100)] ?? Number.NaN
+}
+
+/** @returns the versions that answered requests which were made at `at` or later. */
+export function versionsSince(load: Load, at: number): string[] {
+  return [...new Set(load.requests.filter(([made]) => made >= at).map(([, , version]) => load.versions[version] ?? ''))]
+}

@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Ran } from '../support/engine.ts'
+import type { Folder } from '../support/folder.ts'
+
+/** What a release of the site differs in. */
+export interface Release {
+  readonly version: string
+  /** its healthcheck never passes */
+  readonly bad?: boolean
+  readonly replicas?: number
+  /** its network `back` has another definition */
+  readonly network?: string
+}
+
+const HEALTH = {
+  test: ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:3000/up'],
+  ...{ interval: '1s', timeout: '2s', retries: 3 },
+}
+/** busybox as process 1 ignores TERM. */
+const QUICK = { stop_signal: 'SIGKILL' }
+
+/**
+ * An application with all that may stand beside what rolls: a job that the new version needs, an internal API and who calls it,
+ * a database with a volume, a service whose image declares one, a sidecar in its network, a network that changes.
+ */
+export function writeSite(folder: Folder, { version, bad, replicas = 1, network = 'one' }: Release): void {
+  const app = { build: '.', environment: { VERSION: version, BAD: bad ? '1' : '0' }, healthcheck: HEALTH }
+  const services = {
+    web: { ...app, scale: replicas, depends_on: { job: { condition: 'service_completed_successfully' } } },
+    api: { ...app, environment: { VERSION: version } },
+    front: { build: '.', command: ['node', '/app/caller.mjs'], depends_on: { api: { condition: 'service_healthy' } } },
+    job: { image: 'busybox:1', command: ['echo', `prepared ${version}`] },
+    db: {
+      image: 'postgres:15',
+      environment: { POSTGRES_PASSWORD: 'only-for-this-test' },
+      volumes: ['data:/var/lib/postgresql/data'],
+    },
+    cache: { build: './cache', command: ['sleep', '1d'], environment: { VERSION: version }, ...QUICK },
+    side: { image: 'busybox:1', command: ['sleep', '1d'], network_mode: 'service:cache', ...QUICK },
+    back: { image: 'busybox:1', command: ['sleep', '1d'], networks: ['back'], ...QUICK },
+  }
+  const networks = { back: { labels: { definition: network } } }
+  folder.write('compose.yaml', JSON.stringify({ services, networks, volumes: { data: {} } }, null, 1))
+  folder.write('Dockerfile', 'FROM node:20\nCOPY *.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
+  folder.write('.dockerignore', '.stagecraft\nbin\n')
+  folder.write('cache/Dockerfile', 'FROM busybox:1\nVOLUME /cache\n')
+  for (const file of ['server.mjs', 'caller.mjs']) folder.write(file, readFileSync(join(import.meta.dir, file), 'utf8'))
+  const quick = { rollout: { min_ready: '300ms' } }
+  const expose = { port: 3000, health: '/up' }
+  const settings = {
+    web: { expose: { ...expose, host: hostOf(folder), tls: 'off' } },
+    api: { expose: { ...expose, internal: true } },
+    front: { expose: { host: `front.${hostOf(folder)}`, port: 3000, tls: 'off' }, ...quick },
+    ...{ cache: quick, side: quick, back: quick, db: quick },
+  }
+  folder.write('stagecraft.yml', JSON.stringify({ environments: { local: { services: settings } } }, null, 1))
+}
+
+export function hostOf(folder: Folder): string {
+  return `${folder.name}.test`
+}
+
+/** Where a run is killed: with the first docker command whose arguments hold this text, before it or once it has ended. */
+export interface Death {
+  readonly at: string
+  readonly when: 'before' | 'after'
+}
+
+/** A docker that ends who called it. It stands first in PATH. */
+const KILLER = `#!/bin/sh
+here=$(dirname "$0"); PATH=\${PATH#*:}
+case "$*" in
+*"$KILL_AT"*)
+  [ "$KILL_WHEN" = after ] || { kill -9 $PPID; exit 1; }
+  docker "$@"; kill -9 $PPID; exit 1 ;;
+esac
+exec docker "$@"
+`
+
+/** Deploys as a run that is killed there. @returns what it had said; it fails if it was not killed */
+export async function deployAndDie(folder: Folder, version: string, { at, when }: Death): Promise<Ran> {
+  folder.write('bin/docker', KILLER, 0o755)
+  const path = (await folder.exec(['sh', '-c', 'echo "$PATH"'])).stdout.trim()
+  const env = { PATH: `${folder.path}/bin:${path}`, KILL_AT: at, KILL_WHEN: when }
+  const ran = await folder.stagecraft(['deploy', '--version', version], { env })
+  if (ran.code !== 137) throw new Error(`exit ${ran.code}, not killed at ${at}\n${ran.stdout}${ran.stderr}`)
+  return ran
+}
+
+/** What the caller of the internal API has seen so far. */
+export interface Calls {
+  readonly ok: number
+  readonly failed: number
+  readonly failures: Readonly<Record<string, number>>
+  readonly versions: Readonly<Record<string, number>>
+}
+
+/** Asks `front`, through its own route. */
+export async function callsOf(folder: Folder, ip: string): Promise<Calls> {
+  const answer = await fetch(`http://${ip}/`, { headers: { host: `front.${hostOf(folder)}` } })
+  return (await answer.json()) as Calls // caller.mjs
+}
