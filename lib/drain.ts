@@ -24,6 +24,7 @@ const POLL = 150
 /**
  * Waits until nothing is on its way to the slots that are not live any more, as Caddy counts it; each service has its
  * `drain_timeout`, and what is left then is cut when its container stops, which is told.
+ * Where the proxy does not run nothing is on its way.
  * @param live the slots that are live; those of the same services that are not are waited for
  */
 export async function drainSlots(context: DrainContext, live: Slots): Promise<void> {
@@ -35,6 +36,7 @@ export async function drainSlots(context: DrainContext, live: Slots): Promise<vo
   await clock.sleep(SETTLE)
   while (open.length > 0) {
     const counts = await requestsInFlight(docker)
+    if (counts === undefined) return
     for (const service of open) {
       const alias = slotAlias(name, service, otherSlot(live[service]))
       const count = sum([...counts].filter(([address]) => address.startsWith(`${alias}:`)).map(([, each]) => each))

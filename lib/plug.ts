@@ -28,9 +28,15 @@ export async function plugIntoSlots(
 /**
  * Plugs in containers that are ready, and asks each as the proxy would: what does not answer there is not ready, whatever
  * its healthcheck says.
+ * @param cancelled something else has failed: it does not matter any more
  * @throws failed (5)
  */
-export async function proveReachable(routing: Routing, service: string, ids: readonly string[]): Promise<void> {
+export async function proveReachable(
+  routing: Routing,
+  service: string,
+  ids: readonly string[],
+  cancelled: () => boolean = () => false,
+): Promise<void> {
   const { docker, name, slots, services } = routing
   if (services[service]?.expose === undefined || slots[service] === undefined) return
   const network = routeNetwork(name)
@@ -39,14 +45,14 @@ export async function proveReachable(routing: Routing, service: string, ids: rea
     await plugIntoSlots(docker, name, containers, slots)
     containers = await inspectContainers(docker, ids)
   }
-  await Promise.all(containers.map((container) => proveOne(routing, container)))
+  await Promise.all(containers.map((container) => proveOne(routing, container, cancelled)))
 }
 
 /** Milliseconds that a container has to answer the proxy: one whose healthcheck has passed should at once. */
 const PROBE_TIMEOUT = 10_000
 const PROBE_TIMEOUT_UNCHECKED = 60_000
 
-async function proveOne(routing: Routing, container: Container): Promise<void> {
+async function proveOne(routing: Routing, container: Container, cancelled: () => boolean): Promise<void> {
   const { docker, clock, name, services } = routing
   const { service, id, health, networks } = container
   const { expose, rollout } = services[service] ?? {}
@@ -57,7 +63,7 @@ async function proveOne(routing: Routing, container: Container): Promise<void> {
   const target = { address, port: expose.port, health: expose.health, host: expose.host?.[0] ?? service }
   for (;;) {
     const wrong = await probe(docker, target)
-    if (wrong === undefined) return
+    if (wrong === undefined || cancelled()) return
     const [now] = await inspectContainers(docker, [id])
     if (now?.state !== 'running' || clock.now() > end) throw await unreachable(routing, container, wrong)
     await clock.sleep(200)

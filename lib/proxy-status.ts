@@ -35,7 +35,7 @@ export async function proxyStatus(docker: Docker): Promise<ProxyStatus> {
 
 async function routeStatuses(docker: Docker): Promise<RouteStatus[]> {
   const { projects, live, maintenance } = await readProxy(docker)
-  const counts = await requestsInFlight(docker)
+  const counts = (await requestsInFlight(docker)) ?? new Map<string, number>()
   return Object.keys(projects)
     .toSorted()
     .flatMap((project) =>

@@ -75,9 +75,13 @@ export async function switchSlots(docker: Docker, project: string, slots: Slots)
   if (result.code !== 0) throw childError('tell the proxy what is live', result)
 }
 
-/** @returns how many requests are on their way, by upstream, as Caddy counts them; an open WebSocket is one. */
-export async function requestsInFlight(docker: Docker): Promise<Map<string, number>> {
+/**
+ * @returns how many requests are on their way, by upstream, as Caddy counts them; an open WebSocket is one. Undefined: the
+ * proxy does not run
+ */
+export async function requestsInFlight(docker: Docker): Promise<Map<string, number> | undefined> {
   const result = await inProxy(docker, 'in-flight', IN_FLIGHT)
+  if (/no such container|is not running/i.test(result.stderr)) return undefined
   if (result.code !== 0) throw childError('ask the proxy for requests in flight', result)
   const upstreams = JSON.parse(result.stdout) as readonly { address: string; num_requests: number }[] | null // Caddy's admin API
   return new Map((upstreams ?? []).map(({ address, num_requests }) => [address, num_requests]))

@@ -55,9 +55,9 @@ function routingSteps({ recorder, routing, network, proxyReady }: Routed): Pick<
       await network()
       await plugIntoSlots(routing.docker, routing.name, next, routing.slots)
     },
-    async onReady(service, ids) {
+    async onReady(service, ids, cancelled) {
       await proxyReady()
-      await proveReachable(routing, service, ids)
+      await proveReachable(routing, service, ids, cancelled)
       if (early && isNew(service) && routing.services[service]?.expose?.internal) await early(service)
     },
   }

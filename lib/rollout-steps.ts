@@ -20,7 +20,7 @@ export interface StepContext {
   /** what is done with containers that were made beside others, before they are started */
   readonly onMade?: (containers: readonly Container[]) => Promise<void>
   /** what is done with the new containers of a service as soon as they are ready */
-  readonly onReady?: (service: string, ids: readonly string[]) => Promise<void>
+  readonly onReady?: (service: string, ids: readonly string[], cancelled: () => boolean) => Promise<void>
 }
 
 /**
@@ -128,12 +128,23 @@ async function pass(
 ): Promise<void> {
   const tell = telling(emit)
   const put: Promise<unknown>[] = []
-  await gate(docker, targets, clock, (service, step, note) => {
-    tell(service, step, note)
-    const ids = targets.find((target) => target.service === service)?.ids ?? []
-    // Its error is looked at below: the gate's own is thrown first.
-    if (step === 'ready') put.push(onReady(service, ids).catch((error: unknown) => error ?? new Error('no reason')))
-  })
+  let over = false
+  const putToUse = (service: string, ids: readonly string[]) =>
+    onReady(service, ids, () => over).then(
+      () => undefined,
+      (error: unknown) => error ?? new Error('no reason'),
+    )
+  try {
+    await gate(docker, targets, clock, (service, step, note) => {
+      tell(service, step, note)
+      const ids = targets.find((target) => target.service === service)?.ids ?? []
+      if (step === 'ready') put.push(putToUse(service, ids))
+    })
+  } catch (error) {
+    over = true
+    await Promise.all(put)
+    throw error
+  }
   const failed = (await Promise.all(put)).find((error) => error !== undefined)
   if (failed !== undefined) throw failed
 }

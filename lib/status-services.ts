@@ -113,7 +113,8 @@ function serviceDrift({ service, own, wanted }: Own, input: PlanInput, known: Kn
  * what is held as well, and of health apart: `lifeDrift` says more.
  */
 function plannedReason(service: string, containers: readonly Container[], input: PlanInput): string | undefined {
-  const { [service]: _held, ...services } = input.environment.services
+  const { expose } = input.serving?.bundle.services?.[service] ?? {}
+  const services = { ...input.environment.services, [service]: { rollout: {}, ...(expose ? { expose } : {}) } }
   const environment = { ...input.environment, services }
   const without = containers.map((container) => ({ ...container, health: 'none' as const }))
   const { action, why, ifImageChanges } = planService(

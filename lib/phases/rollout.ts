@@ -108,9 +108,12 @@ async function recordTarget(run: Run, planning: Planning): Promise<Stage> {
 async function prepare({ run, stage, planning, recorder, routing, proxyReady, steps }: Change) {
   const { plan, containers } = planning
   const ready = proxyReady()
-  ready.catch(() => {}) // it is awaited below; what fails first is told
-  const prepared = await bringUp(steps, stage, orderPlan(plan, stage.model, run.project.topology).prepare, recorder)
+  const { prepare: members } = orderPlan(plan, stage.model, run.project.topology)
+  // Also where one of the two fails, the other has ended before anything is undone.
+  const [brought] = await Promise.allSettled([bringUp(steps, stage, members, recorder), ready])
+  if (brought.status === 'rejected') throw brought.reason
   await ready
+  const prepared = brought.value
   // What stays as it is, but is routed anew: it must answer there before anything is switched.
   for (const { service, action } of plan.routes) {
     const stays = plan.services.some((each) => each.service === service && ['unchanged', 'hold'].includes(each.action))

@@ -165,6 +165,20 @@ lab('a service that cannot run twice is recreated behind its route: requests wai
   expect((await blog.stagecraft(['plan'])).stdout).toMatch(/a gap of about \d+\.\ds \(as last time\)/)
 })
 
+lab('a route that Caddy cannot have changes nothing: exit 5, and everything answers as before', async () => {
+  // Its own administration has that port: only when it is applied Caddy finds out.
+  const expose = { internal: true, port: 2019 }
+  const api = page('api', { command: ['httpd', '-f', '-p', '2019', '-h', '/'] })
+  writeApp(shop, app(shop, { web: page('one'), worker: idle, api }, { api: { expose } }))
+  const before = await routesIn()
+  const { stderr } = await deploy(shop, 'v6', 5)
+  expect(stderr).toContain('Cannot change the routes of the proxy: Caddy refuses them')
+  expect(stderr).toContain('address already in use')
+  expect(await routesIn()).toBe(before)
+  expect((await ask(name(shop))).body).toBe('one')
+  expect((await shop.containers()).map(({ service }) => service)).toEqual(['web', 'worker'])
+})
+
 lab('maintenance answers 503 to whatever is asked, survives a deploy, and ends', async () => {
   expectCode(await shop.stagecraft(['maintenance', 'on', '--message', 'Back at 10']), 0)
   const post = await ask(name(shop), '/any/where', ['-X', 'POST', '-d', 'x=1', '-H', 'If-None-Match: *'])

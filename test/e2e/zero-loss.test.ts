@@ -1,8 +1,10 @@
 import { afterAll, expect, test } from 'bun:test'
-import { type LoadGenerator, startLoad, versionsSince } from '../rolling/load.ts'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type LoadGenerator, startLoad, versionsBetween } from '../rolling/load.ts'
 import { callsOf, type Death, deployAndDie, hostOf, writeSite } from '../rolling/site.ts'
 import { host, isUp } from '../support/lab.ts'
-import { deploy, expectCode, page, until, writeApp, writePage } from './app.ts'
+import { deploy, expectCode, until, writeApp } from './app.ts'
 
 // No request is lost, whatever a rollout comes to. On a host of its own: all its projects share one proxy, and a route that
 // another test changed would have the proxy load a configuration, which may reset connections.
@@ -16,52 +18,60 @@ afterAll(async () => {
   await Promise.all([folder.cleanUp(), other.cleanUp()])
 })
 
+/** When a release had ended, and what answers from then on. */
+const settled: { at: number; version: string }[] = []
+const failed: string[] = []
 let releases = 0
-const next = () => `v${++releases}`
 
-/** Deploys, and holds that the version answers everything which is asked after it, or nothing. */
 async function release(more: { bad?: boolean; replicas?: number; network?: string } = {}): Promise<void> {
-  const version = next()
+  const version = `v${++releases}`
   writeSite(folder, { version, ...more })
   const { stderr } = await deploy(folder, version, more.bad ? 5 : 0)
-  if (more.bad) expect(stderr).toContain('Cannot start web: its healthcheck says unhealthy')
-  settled.push({ at: load?.now() ?? 0, version: more.bad ? undefined : version })
+  if (!more.bad) return void settled.push({ at: load?.now() ?? 0, version })
+  expect(stderr).toContain('Cannot start web: its healthcheck says unhealthy')
+  failed.push(version)
 }
 
-/** When a deploy had ended, and what served from then on; undefined: what served before. */
-const settled: { at: number; version: string | undefined }[] = []
-
-async function dies(death: Death): Promise<void> {
-  const version = next()
+async function dieAt(death: Death): Promise<void> {
+  const version = `v${++releases}`
   writeSite(folder, { version })
   await deployAndDie(folder, version, death)
 }
 
-const idsOf = async (service: string) =>
-  (await folder.containers())
-    .filter((container) => container.service === service)
-    .map(({ id, started }) => `${id} ${started}`)
+async function containersOf(service: string): Promise<string[]> {
+  const own = (await folder.containers()).filter((container) => container.service === service)
+  return own.map(({ id, started }) => `${id} ${started}`)
+}
+
+/** A small project of somebody else, on the same proxy. */
+async function deployOther(version: string): Promise<void> {
+  other.write('server.mjs', readFileSync(join(import.meta.dir, '../rolling/server.mjs'), 'utf8'))
+  other.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
+  other.write('.dockerignore', '.stagecraft\n')
+  const expose = { host: hostOf(other), port: 3000, health: '/up', tls: 'off' }
+  writeApp(other, {
+    services: { web: { build: '.', environment: { VERSION: version } } },
+    settings: { web: { expose } },
+  })
+  await deploy(other, version)
+}
 
 lab(
-  'rollouts, failed ones, rollbacks and killed ones lose no request, and touch no database',
+  'rollouts, failed ones, a rollback and killed ones lose no request, and touch no database',
   async () => {
     await release()
-    const db = await idsOf('db')
+    await deployOther('one') // Adds a route: that is before the load.
+    const db = await containersOf('db')
     await until('front calls api', async () => (await callsOf(folder, h3.ip)).ok > 20 || 'not yet')
     const callsBefore = await callsOf(folder, h3.ip)
     load = await startLoad({ ip: h3.ip, host: hostOf(folder), rate: 300, seconds: 900 })
-
-    await release()
-    await release({ bad: true })
-    await release({ replicas: 3 })
-    await release({ replicas: 3, network: 'two' })
-    await release({ replicas: 3, bad: true, network: 'two' })
-    expectCode(await folder.stagecraft(['rollback']), 0)
-    await release({ network: 'two' })
-
-    // Two projects on one proxy: the other one rolls while this one is asked, and is asked too.
-    await deployOther('one')
     otherLoad = await startLoad({ ip: h3.ip, host: hostOf(other), rate: 30, seconds: 900, long: false })
+
+    await release({ replicas: 3 })
+    await release({ replicas: 3, bad: true })
+    await release({ network: 'two' })
+    await release({ network: 'two', bad: true })
+    expectCode(await folder.stagecraft(['rollback']), 0)
     await deployOther('two')
 
     // Killed in prepare, in the switch and in retire; the next deploy mends it, and goes on.
@@ -71,36 +81,44 @@ lab(
       { at: 'stagecraft-switch', when: 'after' },
       { at: 'stop ', when: 'before' },
     ] as const) {
-      await dies(death)
+      await dieAt(death)
       await release()
     }
 
-    const result = await load.stop()
+    await Bun.sleep(1000)
+    const [result, others] = [await load.stop(), await otherLoad.stop()]
     const calls = await callsOf(folder, h3.ip)
-    const others = await otherLoad.stop()
     expect(result.failures).toEqual([])
     expect(others.failures).toEqual([])
-    expect({ failures: calls.failures, lost: calls.failed - callsBefore.failed }).toEqual({
-      failures: callsBefore.failures,
-      lost: 0,
-    })
+    const lost = calls.failed - callsBefore.failed
+    expect({ lost, failures: calls.failures }).toEqual({ lost: 0, failures: callsBefore.failures })
     expect(result.made).toBeGreaterThan(5_000)
     expect(calls.ok - callsBefore.ok).toBeGreaterThan(1_000)
 
-    // After a deploy its version answers, and no other; the bad ones never did.
-    for (const { at, version } of settled.slice(-1)) expect(versionsSince(result, at)).toEqual([version ?? ''])
-    expect(await idsOf('db')).toEqual(db)
-    expect(await idsOf('web')).toHaveLength(1)
+    for (const { at, version } of settled.slice(1))
+      expect(versionsBetween(result, at, at + 400), version).toEqual([version])
+    expect([...result.versions, ...Object.keys(calls.versions)].filter((version) => failed.includes(version))).toEqual(
+      [],
+    )
+    expect(await containersOf('db')).toEqual(db)
+    expect(await containersOf('web')).toHaveLength(1)
     expectCode(await folder.stagecraft(['status']), 0)
   },
   900_000,
 )
 
-/** A small project of somebody else, on the same proxy. */
-async function deployOther(text: string): Promise<void> {
-  writePage(other, text)
-  const web = page(0, { ports: [], environment: { TEXT: text } })
-  const settings = { web: { expose: { host: hostOf(other), port: 80, tls: 'off' } } }
-  writeApp(other, { services: { web }, settings })
-  await deploy(other, text)
-}
+lab('a load that is lost counts: without its containers, requests fail', async () => {
+  const target = { ip: h3.ip, host: hostOf(other), rate: 20, seconds: 60, long: false }
+  const short = await startLoad(target)
+  expectCode(
+    await other.exec([
+      'sh',
+      '-c',
+      `docker stop -t 0 $(docker ps -q --filter label=com.docker.compose.project=${other.name})`,
+    ]),
+    0,
+  )
+  await Bun.sleep(2000)
+  const { failures } = await short.stop()
+  expect(failures.length).toBeGreaterThan(0)
+})

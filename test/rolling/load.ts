@@ -61,7 +61,8 @@ export function percentile(
   return took[Math.floor((took.length * percent) / 100)] ?? Number.NaN
 }
 
-/** @returns the versions that answered requests which were made at `at` or later. */
-export function versionsSince(load: Load, at: number): string[] {
-  return [...new Set(load.requests.filter(([made]) => made >= at).map(([, , version]) => load.versions[version] ?? ''))]
+/** @returns the versions that answered requests which were made between these times. */
+export function versionsBetween({ requests, versions }: Load, from: number, to: number): string[] {
+  const numbers = requests.filter(([at]) => at >= from && at < to).map(([, , version]) => version)
+  return [...new Set(numbers)].map((number) => versions[number] ?? '')
 }

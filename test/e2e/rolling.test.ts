@@ -1,0 +1,102 @@
+import { afterAll, expect, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { startLoad } from '../rolling/load.ts'
+import { host, isUp } from '../support/lab.ts'
+import { deploy, expectCode, httpd, QUICK_STOP, type ServiceSource, writeApp } from './app.ts'
+
+// Rolling on the oldest engine, with Compose 2.26, where its traps are: which containers it starts, waits for and removes.
+const lab = test.skipIf(!isUp('h2'))
+const h2 = host('h2')
+const [shop, traps] = [h2.folder('rolls'), h2.folder('traps')]
+afterAll(async () => {
+  await Promise.all([shop.cleanUp(), traps.cleanUp()])
+})
+
+lab('three rollouts and a failed one under load lose no request', async () => {
+  const expose = { host: `${shop.name}.test`, port: 3000, health: '/up', tls: 'off' }
+  shop.write('server.mjs', readFileSync(join(import.meta.dir, '../rolling/server.mjs'), 'utf8'))
+  shop.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
+  shop.write('.dockerignore', '.stagecraft\n')
+  const healthcheck = {
+    test: ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:3000/up'],
+    interval: '1s',
+    retries: 3,
+  }
+  const release = (version: string, code = 0, bad = '0') => {
+    const web = { build: '.', scale: 2, environment: { VERSION: version, BAD: bad }, healthcheck }
+    writeApp(shop, { services: { web }, settings: { web: { expose } } })
+    return deploy(shop, version, code)
+  }
+  await release('v1')
+  const load = await startLoad({ ip: h2.ip, host: expose.host, rate: 100, seconds: 300 })
+  await release('v2')
+  await release('v3')
+  await release('v4', 5, '1')
+  await release('v5')
+  const { failures, versions, made } = await load.stop()
+  expect(failures).toEqual([])
+  expect(versions).toEqual(['v1', 'v2', 'v3', 'v5'])
+  expect(made).toBeGreaterThan(500)
+})
+
+const web = (text: string, more: ServiceSource = {}): ServiceSource => ({
+  image: 'busybox:1',
+  command: ['sh', '-c', `mkdir /www; echo ${text} >/www/index.html; exec ${httpd('/www').join(' ')}`],
+  scale: 3,
+  ...QUICK_STOP,
+  ...more,
+})
+
+function writeTraps(service: ServiceSource): void {
+  const expose = { host: `${traps.name}.test`, port: 80, tls: 'off' }
+  writeApp(traps, { services: { web: service }, settings: { web: { expose } } })
+}
+
+const idsOf = async () => (await traps.containers()).map(({ id, started, state }) => `${id} ${started} ${state}`)
+
+lab(
+  'a failed rollout leaves exactly the old containers: Compose would remove the wrong ones when it scales down',
+  async () => {
+    writeTraps(web('one'))
+    await deploy(traps, 'v1')
+    const before = await idsOf()
+    expect(before).toHaveLength(3)
+    writeTraps(web('two', { command: ['sh', '-c', 'sleep 1; exit 9'] }))
+    await deploy(traps, 'v2', 5)
+    expect(await idsOf()).toEqual(before)
+  },
+)
+
+lab('a version that crashes and is restarted is never switched to: `up --wait` lets it pass', async () => {
+  const before = await idsOf()
+  writeTraps(web('three', { command: ['sh', '-c', 'exit 3'], restart: 'always' }))
+  const { stderr } = await deploy(traps, 'v3', 5)
+  expect(stderr).toContain('Cannot start web: it crashes and is restarted')
+  expect(await idsOf()).toEqual(before)
+})
+
+lab('an old container that has ended is not started again by a rollout, and goes with the others', async () => {
+  const [first] = await traps.containers()
+  expectCode(await traps.docker(['stop', first?.id ?? '']), 0)
+  const ended = (await idsOf()).find((line) => line.startsWith(first?.id ?? 'none'))
+  writeTraps(web('four', { command: ['sh', '-c', 'sleep 1; exit 9'] }))
+  await deploy(traps, 'v4', 5)
+  expect(await idsOf()).toContain(ended ?? '')
+  writeTraps(web('five'))
+  const events = traps.exec([
+    'timeout',
+    '30',
+    'docker',
+    'events',
+    '--filter',
+    `container=${first?.id}`,
+    '--format',
+    '{{.Action}}',
+  ])
+  await deploy(traps, 'v5')
+  const after = await traps.containers()
+  expect(after.map(({ state }) => state)).toEqual(['running', 'running', 'running'])
+  expect(after.filter(({ id }) => id === first?.id)).toEqual([])
+  expect((await events).stdout).not.toContain('start')
+})
