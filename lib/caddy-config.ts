@@ -33,8 +33,8 @@ export function caddyConfig(projects: ProjectRoutes): Json {
       const more = port === 80 ? {} : { automatic_https: { disable: true } }
       serverAt(port, more).routes.push(internalRoute(owned, all))
     }
-  for (const owned of all.toSorted(mostSpecificFirst))
-    if (owned.route.hosts.length > 0) serverAt(owned.route.tls === 'off' ? 80 : 443).routes.push(publicRoute(owned))
+  for (const owned of all.flatMap(byExactness).toSorted(mostSpecificFirst))
+    serverAt(owned.route.tls === 'off' ? 80 : 443).routes.push(publicRoute(owned))
   serverAt(80)
   for (const { routes } of servers.values()) routes.push({ handle: [unknownHost()] }) // Caddy itself would say 200
   const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
@@ -45,8 +45,15 @@ export function caddyConfig(projects: ProjectRoutes): Json {
   }
 }
 
+/** A host by its name comes before one by a `*`, whatever their paths: no project gets what another one named. */
 function mostSpecificFirst(one: Owned, other: Owned): number {
-  return other.route.path.length - one.route.path.length || Number(isWildcard(one)) - Number(isWildcard(other))
+  return Number(isWildcard(one)) - Number(isWildcard(other)) || other.route.path.length - one.route.path.length
+}
+
+/** @returns a route as one for its hosts by name, and one for those by a `*`. */
+function byExactness({ project, route }: Owned): Owned[] {
+  const [exact, wild] = [false, true].map((is) => route.hosts.filter((host) => host.startsWith('*.') === is))
+  return [exact, wild].flatMap((hosts = []) => (hosts.length > 0 ? [{ project, route: { ...route, hosts } }] : []))
 }
 
 function isWildcard({ route }: Owned): boolean {

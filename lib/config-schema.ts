@@ -83,9 +83,9 @@ const hostName = v.pipe(
 const hostNames = v.pipe(
   v.union(
     [hostName, v.pipe(v.array(hostName, 'must be a list of host names'), v.minLength(1, 'must not be empty'))],
-    'must be a host name or a list of them',
+    'must be a host name such as shop.example.com (no scheme, no port, no path), or a list of them',
   ),
-  v.transform((value) => (typeof value === 'string' ? [value] : value)),
+  v.transform((value) => (typeof value === 'string' ? [value] : [...new Set(value)])),
 )
 
 const PORT = 'must be a port from 1 to 65535'

@@ -68,5 +68,6 @@ function conclusion(plan: Plan): string {
   )
   const words = [`${changed.length} to change`, ...(open > 0 ? [`${open} to change if the image differs`] : [])]
   const gap = plan.services.some(({ action }) => action === 'recreate')
-  return `${plan.services.length} services: ${words.join(', ')}.${gap ? ' What is recreated does not answer meanwhile.' : ''}`
+  const count = plan.services.length === 1 ? '1 service' : `${plan.services.length} services`
+  return `${count}: ${words.join(', ')}.${gap ? ' What is recreated does not answer meanwhile.' : ''}`
 }

@@ -20,7 +20,8 @@ interface Obstacle {
 export function rollIfPossible(plan: ServicePlan, input: PlanInput, replaced: ReadonlySet<string>): ServicePlan {
   const routed = isRouted(plan.service, input)
   const containers = input.containers.filter(({ service }) => service === plan.service).length
-  const shrinks = plan.action === 'scale' && routed && plan.replicas > 0 && plan.replicas < containers
+  const rolls = routed || input.environment.services[plan.service]?.rollout.strategy === 'rolling'
+  const shrinks = plan.action === 'scale' && rolls && plan.replicas > 0 && plan.replicas < containers
   if (plan.action !== 'recreate' && !shrinks) return plan
   const obstacle = obstacleTo(plan.service, input, replaced)
   if (obstacle === undefined && plan.replicas > 0) return { ...plan, action: 'rolling' }

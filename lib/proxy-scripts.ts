@@ -2,7 +2,7 @@ import { PROXY_FOLDER } from './caddy-config.ts'
 
 /**
  * What is run inside the proxy's container, by `sh -c SCRIPT NAME ARGUMENT…`. busybox has everything that they use.
- * `config/<n>/` holds a whole configuration; the greatest n counts. `live/<project>` is a link to a folder with a file
+ * `config/<n>/` holds a whole configuration; the greatest n counts; `loaded` in it says that Caddy has taken it once. `live/<project>` is a link to a folder with a file
  * `<service>.<slot>` for each live slot, so that one rename switches all services of an environment at once.
  */
 
@@ -14,9 +14,11 @@ mkdir -p ${PROXY_FOLDER}/live ${PROXY_FOLDER}/maintenance ${PROXY_FOLDER}/config
 ${NEWEST}
 if [ -z "$(newest)" ]; then
   mkdir -p config/.first && printf '%s\\n' "$0" >config/.first/caddy.json && echo '{}' >config/.first/routes.json
-  mv -T config/.first config/1
+  : >config/.first/loaded; mv -T config/.first config/1
 fi
-exec caddy run --config "config/$(newest)/caddy.json"
+# One that was never loaded may be one that cannot be: READ tries it.
+n=$(ls -d config/[0-9]*/loaded | tr -dc '0-9\\n' | sort -n | tail -n 1)
+exec caddy run --config "config/\${n:-$(newest)}/caddy.json"
 `
 
 /** Whether an image is a Caddy that understands the newest configuration. */
@@ -32,7 +34,10 @@ exec caddy validate --config "config/$(newest)/caddy.json"
 export const READ = `set -e
 cd ${PROXY_FOLDER}
 ${NEWEST}
-n=$(newest); echo "$n"; cat "config/$n/routes.json"
+n=$(newest)
+# Who was to load it was killed before that.
+[ -e "config/$n/loaded" ] || { caddy reload --config "config/$n/caddy.json" --address 127.0.0.1:2019 2>/tmp/said && : >"config/$n/loaded"; } || :
+echo "$n"; cat "config/$n/routes.json"
 cd live; for file in */*.[ab]; do [ ! -e "$file" ] || echo "$file"; done
 cd ../maintenance; for file in *.html; do [ ! -e "$file" ] || echo "$file"; done
 `
@@ -55,6 +60,7 @@ until
   n=$(newest)
   caddy reload --config "config/$n/caddy.json" --address 127.0.0.1:2019 >/tmp/said 2>&1 ||
     { grep -v '"level":"info"' /tmp/said >&2; rm -rf "config/$1"; exit 65; }
+  : >"config/$n/loaded"
   [ "$n" = "$(newest)" ]
 do :; done
 for old in $(ls config | grep -x '[0-9]*'); do [ "$old" -ge $(($1 - 3)) ] || rm -rf "config/$old"; done

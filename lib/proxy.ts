@@ -3,7 +3,7 @@ import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { Result } from './exec.ts'
 import { APPLY, FORGET, IN_FLIGHT, PROBE, READ, SWITCH } from './proxy-scripts.ts'
-import { PROXY, type ProjectRoutes, type Route, type Slot, type Slots } from './routes.ts'
+import { PROXY, type ProjectRoutes, type Route, refuseTakenRoutes, type Slot, type Slots } from './routes.ts'
 
 /** What the proxy does for everyone on its host. */
 export interface ProxyState {
@@ -35,13 +35,14 @@ export async function readProxy(docker: Docker): Promise<ProxyState> {
 /**
  * Makes these the routes of a project; those of the others stay as they are. What does not change anything is not applied:
  * each configuration that Caddy loads may reset connections.
- * @throws failed (5) where Caddy refuses it: then everything is as it was
+ * @throws failed (5) where Caddy refuses it, config (3) where another project has one: then everything is as it was
  */
 export async function applyRoutes(docker: Docker, project: string, routes: readonly Route[]): Promise<void> {
   for (let tries = 0; tries < 20; tries++) {
     const state = await readProxy(docker)
     const { [project]: mine = [], ...others } = state.projects
     if (JSON.stringify(mine) === JSON.stringify(routes)) return
+    refuseTakenRoutes(project, routes, others)
     const projects = routes.length > 0 ? { ...others, [project]: routes } : others
     const input = `${JSON.stringify(projects)}\n${JSON.stringify(caddyConfig(projects))}\n`
     const result = await inProxy(docker, 'apply', APPLY, [String(state.generation + 1)], {

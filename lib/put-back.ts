@@ -1,13 +1,14 @@
 import { type Stage, toWaves, upArgs } from './compose-up.ts'
 import { type Container, listContainers, removeContainers } from './docker.ts'
-import { drainSlots } from './drain.ts'
+import { drainSlots, runDrainHooks } from './drain.ts'
 import { errorText, StagecraftError } from './errors.ts'
 import { table } from './format.ts'
 import { gate } from './gate.ts'
 import type { Before, Journal } from './journal.ts'
+import { networksOf } from './plan-networks.ts'
 import { plugIntoSlots } from './plug.ts'
 import { freeNetworks, gateTarget, type StepContext, wantedAsBefore } from './rollout-steps.ts'
-import { putRoutesBack, removeRouting } from './routing.ts'
+import { putRoutesBack, unplugUnrouted } from './routing.ts'
 import type { Topology } from './services.ts'
 
 /** A rollout that did not come to its commit point, and what it takes to undo it. Its settings are those of what served. */
@@ -60,7 +61,7 @@ async function attempt(undo: Undo): Promise<PutBack> {
   const { lost, started, removed } = await removeNew(undo)
   if (lost.length > 0) await restore(undo, lost)
   await proveWell(undo, [...lost, ...started])
-  if (journal.routing?.routes.length === 0) await removeRouting(undo, await listContainers(docker, name))
+  if (journal.routing) await unplugUnrouted(undo, await listContainers(docker, name), journal.routing)
   if (journal.before.length === 0) await removeNetworks(undo)
   return { removed, restored: [...lost, ...started] }
 }
@@ -87,10 +88,10 @@ async function removeNew(undo: Undo) {
   const isGone = ({ id }: Before) => !now.some((container) => container.id === id)
   const lost = touched.filter((service) => {
     const own = hadBefore(undo, service)
-    const unplugged = own.length > 0 && journal.replaced.length > 0
-    return (own.some(isGone) || unplugged) && !isBack(undo, service, now)
+    return (own.some(isGone) || (own.length > 0 && isUnplugged(undo, service))) && !isBack(undo, service, now)
   })
   const fresh = now.filter((container) => isNew(undo, container) && !lost.includes(container.service))
+  await drainFresh(undo, fresh)
   await removeContainers(docker, fresh)
   const isStopped = ({ id }: Before) => now.some((container) => container.id === id && container.state !== 'running')
   const started: string[] = []
@@ -102,9 +103,30 @@ async function removeNew(undo: Undo) {
     await docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
     started.push(service)
   }
-  const bereft = followersOf([...lost, ...started], undo.project.topology)
+  const bereft = [...followersOf([...lost, ...started], undo.project.topology), ...orphans(now)]
   const followers = bereft.filter((name) => hadBefore(undo, name).length > 0)
   return { lost: [...new Set([...lost, ...followers])], started, removed: fresh.length }
+}
+
+/** A proxy of the user's own may have found what is new already. */
+async function drainFresh(undo: Undo, fresh: readonly Container[]): Promise<void> {
+  const { services } = undo.project.environment
+  const beside = fresh.filter(({ service, state }) => undo.journal.rolling?.includes(service) && state === 'running')
+  await runDrainHooks({ ...undo, services }, beside)
+}
+
+/** @returns services in the namespace of a container that is gone: whoever undid before came as far as that one. */
+function orphans(now: readonly Container[]): string[] {
+  const isGone = (id: string) => !now.some((container) => container.id === id)
+  return now.flatMap(({ service, shares }) => (shares.some(isGone) ? [service] : []))
+}
+
+/** From the switch on, networks that are made anew may be gone, and what was on them cut off. */
+function isUnplugged({ journal, served }: Undo, service: string): boolean {
+  if (journal.step === 'prepare' || journal.replaced.length === 0) return false
+  const definition = served?.model.services[service]
+  if (served === undefined || definition === undefined) return true
+  return networksOf(definition, served.model).some((network) => journal.replaced.includes(network))
 }
 
 function hadBefore({ journal }: Undo, service: string): Before[] {
@@ -122,7 +144,7 @@ function isBack(undo: Undo, service: string, now: readonly Container[]): boolean
   const own = now.filter((container) => container.service === service)
   const isAnew = ({ id, state, configFiles }: Container) =>
     state === 'running' && configFiles === undo.served?.modelFile && !undo.journal.before.some((one) => one.id === id)
-  if (undo.journal.replaced.length > 0) return false // the networks are made once more, and what is on them with them
+  if (isUnplugged(undo, service)) return false // the networks are made once more, and what is on them with them
   return own.length === hadBefore(undo, service).length && own.every(isAnew)
 }
 

@@ -3,7 +3,7 @@ import { lastLogLines, listContainers, removeContainers } from './docker.ts'
 import { type DrainContext, drainSlots, runDrainHooks } from './drain.ts'
 import type { Before } from './journal.ts'
 import { isMissing } from './rollout-steps.ts'
-import { removeRouting } from './routing.ts'
+import { unplugUnrouted } from './routing.ts'
 
 /**
  * Removes what the release that serves has no use for, as the journal of its rollout says: the former containers of what
@@ -35,7 +35,8 @@ export async function retire(
     if (result.code !== 0 && !isMissing(result))
       emit({ type: 'warning', message: `network ${network} is not used any more, but could not be removed` })
   }
-  if (journal.routing && routes.length === 0) await removeRouting(context, await listContainers(docker, context.name))
+  const unrouted = journal.routing?.routes.some(({ service }) => !routes.some((route) => route.service === service))
+  if (unrouted) await unplugUnrouted(context, await listContainers(docker, context.name), { routes, slots })
 }
 
 /** Lines of log that stay of a container that goes. */

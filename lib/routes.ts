@@ -92,13 +92,18 @@ export function routesOf(
       {
         service,
         hosts,
-        path: path === '/' ? path : path.replace(/\/+$/, ''),
+        path: plainPath(path),
         tls,
         ports,
         ...(internal ? { internal } : {}),
       },
     ]
   })
+}
+
+/** @returns a path without slashes at its end: `/` is everything. */
+function plainPath(path: string): string {
+  return path.replace(/\/+$/, '') || '/'
 }
 
 function internalRoute(service: string, { port }: ExposeConfig, model: ComposeModel): InternalRoute {
@@ -138,7 +143,7 @@ export function refuseImpossibleRoutes(services: Readonly<Record<string, Service
           : 'The proxy reaches containers over a network: take network_mode out of the Compose file.',
       })
     for (const name of host) {
-      const key = `${name}${path === '/' ? '/' : path.replace(/\/+$/, '')}`
+      const key = `${name}${plainPath(path)}`
       const other = taken.get(key)
       if (other !== undefined)
         throw new StagecraftError('config', `Cannot expose ${service} as ${key}: ${other} is exposed there too`, {

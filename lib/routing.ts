@@ -2,9 +2,10 @@ import type { ServiceConfig } from './config.ts'
 import { type Container, childError, type Docker } from './docker.ts'
 import type { Emit } from './events.ts'
 import type { Clock } from './gate.ts'
+import { answerInternally, leaveCallers, withSubnets } from './internal-callers.ts'
 import type { ProxyPlan } from './plan.ts'
 import { plugIntoSlots } from './plug.ts'
-import { applyRoutes, connect, ownAliases, readProxy, switchSlots } from './proxy.ts'
+import { applyRoutes, connect, readProxy, switchSlots } from './proxy.ts'
 import { ensureProxy, findProxy } from './proxy-life.ts'
 import { isMissing } from './rollout-steps.ts'
 import { PROXY, type Route, type Routed, routeNetwork, type Slots } from './routes.ts'
@@ -74,12 +75,11 @@ export function openEarly(routing: Routing, before: Routed): (service: string) =
 
 /** The switch: puts the routes in force where they changed, then makes the slots live, all at once. @returns the routes, whole */
 export async function switchRoutes(routing: Routing, before: Routed): Promise<readonly Route[]> {
-  const { docker, name, slots } = routing
+  const { docker, slots } = routing
   const routes = await withSubnets(docker, routing.routes)
   // Prepare has seen to it that `before` is what the proxy does; only new routes may have been added since.
   const unchanged = sameText(routes, before.routes)
   await enforce(routing, { routes, slots }, unchanged ? before : undefined)
-  if (before.routes.some(({ internal }) => internal)) await leaveNetworks(docker, name, routes)
   return routes
 }
 
@@ -95,6 +95,7 @@ async function enforce(
   const now = known ?? (await routingNow(docker, name))
   const isRouted = sameText(now.routes, routes)
   const isLive = sameText(sorted(now.slots), sorted(slots))
+  await leaveCallers(docker, now.routes, routes)
   if (!isRouted) await applyRoutes(docker, name, routes)
   if (!isLive) await switchSlots(docker, name, slots)
   await answerInternally(docker, routes)
@@ -107,59 +108,20 @@ async function routingNow(docker: Docker, name: string): Promise<Routed> {
 
 type RoutingUndo = Pick<Routing, 'docker' | 'name'>
 
-async function withSubnets(docker: Docker, routes: readonly Route[]): Promise<Route[]> {
-  const subnets = new Map<string, string[]>()
-  for (const network of new Set(routes.flatMap(({ internal }) => internal?.networks ?? []))) {
-    const format = '{{range .IPAM.Config}}{{.Subnet}} {{end}}'
-    const result = await docker.run(`look at network ${network}`, ['network', 'inspect', '--format', format, network])
-    subnets.set(network, result.stdout.trim().split(/\s+/).filter(Boolean))
-  }
-  return routes.map((route) => {
-    if (route.internal === undefined) return route
-    const own = route.internal.networks.flatMap((network) => subnets.get(network) ?? [])
-    return { ...route, internal: { ...route.internal, subnets: own.toSorted() } }
-  })
-}
-
-/** Plugs the proxy into the networks of internal callers, under the names that they call. */
-async function answerInternally(docker: Docker, routes: readonly Route[]): Promise<void> {
-  const wanted = namesByNetwork(routes)
-  if (wanted.size === 0) return
-  const proxy = await findProxy(docker)
-  for (const [network, names] of wanted) {
-    const endpoint = proxy?.networks[network]
-    const has = ownAliases(endpoint?.aliases ?? [], proxy?.id ?? '')
-    if (endpoint && sameText(has.toSorted(), names.toSorted())) continue
-    if (endpoint) await docker.try(['network', 'disconnect', '--force', network, PROXY])
-    await connect(docker, network, PROXY, names)
-  }
-}
-
-function namesByNetwork(routes: readonly Route[]): Map<string, string[]> {
-  const wanted = new Map<string, string[]>()
-  for (const { internal } of routes)
-    for (const network of internal?.networks ?? [])
-      wanted.set(network, [...new Set([...(wanted.get(network) ?? []), ...(internal?.names ?? [])])])
-  return wanted
-}
-
-/** Takes the proxy out of the project's networks on which it answers nobody any more. */
-async function leaveNetworks(docker: Docker, name: string, routes: readonly Route[]): Promise<void> {
-  const wanted = namesByNetwork(routes)
-  const filter = ['--filter', `label=com.docker.compose.project=${name}`]
-  const proxy = await findProxy(docker)
-  const plugged = Object.keys(proxy?.networks ?? {}).filter((network) => !wanted.has(network))
-  if (plugged.length === 0) return
-  const own = await docker.run('list networks', ['network', 'ls', '--format', '{{.Name}}', ...filter])
-  for (const network of own.stdout.split('\n').filter((each) => plugged.includes(each)))
-    await docker.try(['network', 'disconnect', network, PROXY])
-}
-
-/** Where no service is routed any more, the network for it goes. */
-export async function removeRouting({ docker, name }: RoutingUndo, containers: readonly Container[]): Promise<void> {
+/**
+ * Unplugs containers of services that are not routed; where none is any more, the network for it goes.
+ * @param containers of the project
+ */
+export async function unplugUnrouted(
+  { docker, name }: RoutingUndo,
+  containers: readonly Container[],
+  { routes, slots }: Routed,
+): Promise<void> {
   const network = routeNetwork(name)
-  const plugged = containers.filter(({ networks }) => networks[network]).map(({ id }) => id)
-  for (const container of [PROXY, ...plugged]) await docker.try(['network', 'disconnect', network, container])
+  for (const { id, service, networks } of containers)
+    if (networks[network] && slots[service] === undefined) await docker.try(['network', 'disconnect', network, id])
+  if (routes.length > 0) return
+  await docker.try(['network', 'disconnect', network, PROXY])
   const result = await docker.try(['network', 'rm', network])
   if (result.code !== 0 && !isMissing(result)) throw childError(`remove network ${network}`, result)
 }

@@ -163,6 +163,86 @@ test('parseConfig() says what a value must be and what it is', () => {
   for (const [text, problem] of Object.entries(cases)) expect(problems(text)).toEqual([problem])
 })
 
+test('parseConfig() reads what is exposed, how it rolls, and the proxy', () => {
+  const text = `
+environments:
+  p:
+    proxy: {image: "caddy:2.10"}
+    services:
+      web:
+        expose: {host: [Shop.Example.com, "*.shop.example.com"], port: 3000, path: /shop, health: /up, tls: internal}
+        rollout: {strategy: rolling, order: stop-first, drain_timeout: 0s, drain: {command: "sleep 1", wait: 5s}}
+      api: {expose: {internal: true, port: 80}, rollout: {drain: {command: [touch, /tmp/x]}}}
+      one: {expose: {host: one.example.com, port: 1}, rollout: {drain: }}
+  q: {proxy: }
+`
+  const { p, q } = parseConfig(text).environments
+  expect(p?.proxy).toEqual({ image: 'caddy:2.10' })
+  expect(q?.proxy).toBeNull()
+  expect(p?.services).toEqual({
+    web: {
+      expose: {
+        ...{ host: ['shop.example.com', '*.shop.example.com'], port: 3000, path: '/shop', health: '/up' },
+        tls: 'internal',
+      },
+      rollout: {
+        ...{ strategy: 'rolling', order: 'stop-first', drain_timeout: 0 },
+        drain: { command: ['/bin/sh', '-c', 'sleep 1'], wait: 5_000 },
+      },
+    },
+    api: { expose: { internal: true, port: 80 }, rollout: { drain: { command: ['touch', '/tmp/x'] } } },
+    one: { expose: { host: ['one.example.com'], port: 1 }, rollout: { drain: null } },
+  })
+})
+
+test('parseConfig() says what is wrong with what is exposed, how it rolls, and the proxy', () => {
+  const service = (text: string) => problems(`environments: {p: {services: {w: {${text}}}}}`)
+  const cases: Readonly<Record<string, string>> = {
+    'expose: yes': '1:43: must be a mapping with a port, and a host or `internal: true`, not "yes"',
+    'expose: {port: 80}': '1:43: must have a host, or say `internal: true`',
+    'expose: {internal: false, port: 80}': '1:43: must have a host, or say `internal: true`',
+    'expose: {internal: true, port: 80, path: /x}': '1:43: `path` and `tls` are for what has a host',
+    'expose: {internal: true, port: 80, tls: off}': '1:43: `path` and `tls` are for what has a host',
+    'expose: {internal: true, port: 443}':
+      '1:43: cannot be internal on port 443: internal callers are answered without TLS',
+    'expose: {host: "*.a.b", port: 80}':
+      '1:43: cannot have certificates for a host with a * by itself: say `tls: internal`, or `tls: off` behind your own',
+    'expose: {host: a, port: 0}': '1:59: must be a port from 1 to 65535',
+    'expose: {host: a, port: 65536}': '1:59: must be a port from 1 to 65535',
+    'expose: {host: a, port: 80.5}': '1:59: must be a port from 1 to 65535',
+    'expose: {host: a, port: "80"}': '1:59: must be a port from 1 to 65535, not "80"',
+    'expose: {host: "https://a", port: 80}':
+      '1:50: must be a host name such as shop.example.com (no scheme, no port, no path), or a list of them, not "https://a"',
+    'expose: {host: "a:80", port: 80}':
+      '1:50: must be a host name such as shop.example.com (no scheme, no port, no path), or a list of them, not "a:80"',
+    'expose: {host: [a, "b_c"], port: 80}':
+      '1:54: must be a host name such as shop.example.com, without a scheme, a port or a path, not "b_c"',
+    'expose: {host: [], port: 80}': '1:50: must not be empty',
+    'expose: {host: 5, port: 80}':
+      '1:50: must be a host name such as shop.example.com (no scheme, no port, no path), or a list of them, not 5',
+    'expose: {host: a, port: 80, path: x}':
+      '1:69: must be a path such as /up: letters, digits and -._~/ after a first /, not "x"',
+    'expose: {host: a, port: 80, health: "/up?x"}':
+      '1:71: must be a path such as /up: letters, digits and -._~/ after a first /, not "/up?x"',
+    'expose: {host: a, port: 80, tls: on}': '1:68: must be off, auto or internal, not "on"',
+    'expose: {host: a, prot: 80, port: 1}': '1:53: unknown key "prot" (did you mean "port"?)',
+    'rollout: {order: random}': '1:52: must be start-first or stop-first, not "random"',
+    'rollout: {drain_timeout: 25h}': '1:60: must be at most 24h',
+    'rollout: {drain: 10s}': '1:52: must be a mapping, not "10s"',
+    'rollout: {drain: {command: ""}}': '1:62: must not be empty',
+    'rollout: {drain: {command: []}}': '1:62: must not be empty',
+    'rollout: {drain: {command: [a, 5]}}': '1:66: must be a word, not 5',
+    'rollout: {drain: {command: 5}}': '1:62: must be a command: a text, or a list of words, not 5',
+    'rollout: {drain: {wait: 5}}': '1:59: must be a duration such as 500ms, 60s, 5m or 1h, not 5',
+  }
+  const found = Object.keys(cases).map((text) => [text, service(text).join('\n')])
+  expect(Object.fromEntries(found)).toEqual(cases)
+  expect(problems('environments: {p: {proxy: {image: "a b"}}}')).toEqual([
+    '1:35: must be an image such as caddy:2 or caddy:2.10, not "a b"',
+  ])
+  expect(problems('environments: {p: {proxy: caddy}}')).toEqual(['1:27: must be a mapping, not "caddy"'])
+})
+
 test('parseConfig() reports what is no YAML with its place', () => {
   expectGolden('core/config.md', 'syntax', printed(errorOf('project: {}\nenvironments: {local: {}}\nproject: {}\n')))
   expect(problems('a: [1,\nb: 2')[0]).toMatch(/^2:\d+: /)

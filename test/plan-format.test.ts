@@ -99,6 +99,58 @@ describe('formatPlan()', () => {
     `)
   })
 
+  test('says what rolls, what has a gap and how it can be avoided, and what becomes of routes and the proxy', () => {
+    const gap = { because: 'it publishes port 8080', avoid: 'let the proxy have the port', inTurn: false }
+    const services: ServicePlan[] = [
+      service('web', 'rolling', 'its image changed'),
+      service('api', 'rolling', 'if the image that is built or pulled differs', true),
+      { ...service('mail', 'recreate', 'its image changed'), gap },
+      {
+        ...service('db', 'recreate', 'command changed'),
+        gap: { because: 'it writes to volume data', ms: 12_345, inTurn: false },
+      },
+      {
+        ...service('pool', 'recreate', 'user changed'),
+        gap: { because: 'its replicas are replaced in turn (order: stop-first)', inTurn: true },
+      },
+    ]
+    const routes: Plan['routes'] = [
+      { service: 'web', action: 'keep', route: 'https://shop.example.com' },
+      { service: 'api', action: 'add', route: 'http://api:3000 (internal)' },
+      { service: 'mail', action: 'change', route: 'https://mail.example.com' },
+      { service: 'old', action: 'remove', route: 'https://old.example.com' },
+    ]
+    const text = printed({ services, routes, proxy: { action: 'start', why: 'this host has none yet (caddy:2)' } })
+    expect(text.split('\n').slice(6)).toMatchInlineSnapshot(`
+      [
+        "  web    rolling   its image changed",
+        "  api    rolling?  if the image that is built or pulled differs",
+        "  mail   recreate  its image changed; a gap until it is ready, since it publishes port 8080; to avoid it: let the proxy have the port",
+        "  db     recreate  command changed; a gap of about 12.3s (as last time), since it writes to volume data",
+        "  pool   recreate  user changed; one after the other, since its replicas are replaced in turn (order: stop-first)",
+        "  api    route     http://api:3000 (internal)",
+        "  mail   reroute   https://mail.example.com",
+        "  old    unroute   https://old.example.com",
+        "  proxy  start     this host has none yet (caddy:2)",
+        "migrate_post  nothing: no databases are configured",
+        "finalize      check that what runs is what was released",
+        "",
+        "5 services: 4 to change, 1 to change if the image differs. What is recreated does not answer meanwhile.",
+      ]
+    `)
+    const kept = printed({ services, routes, proxy: { action: 'keep', why: 'caddy:2 runs' } })
+    expect(kept).not.toContain('caddy:2')
+  })
+
+  test('says of nothing but routes that there is something to do', () => {
+    const services = [service('web', 'unchanged', 'nothing changed')]
+    const routes: Plan['routes'] = [{ service: 'web', action: 'add', route: 'https://shop.example.com' }]
+    expect(formatPlan(plan({ services, routes })).at(-1)).toBe('1 service: 0 to change.')
+    expect(formatPlan(plan({ services, routes, proxy: { action: 'upgrade', why: 'x' } })).join('\n')).toContain(
+      'proxy  upgrade',
+    )
+  })
+
   test('says that it is the first release', () => {
     expect(formatPlan(plan({ serving: null, services: [service('web', 'create', 'new')] }))[0]).toBe(
       'Plan for prod (Compose project shop-prod): v2, the first release',

@@ -116,7 +116,9 @@ async function prepare({ run, stage, planning, recorder, routing, proxyReady, st
   const prepared = brought.value
   // What stays as it is, but is routed anew: it must answer there before anything is switched.
   for (const { service, action } of plan.routes) {
-    const stays = plan.services.some((each) => each.service === service && ['unchanged', 'hold'].includes(each.action))
+    const stays = plan.services.some(
+      (each) => each.service === service && ['unchanged', 'hold', 'scale'].includes(each.action),
+    )
     if (!stays || action === 'keep' || action === 'remove') continue
     const running = containers.filter((container) => container.service === service && container.state === 'running')
     recorder.routes()
@@ -177,7 +179,7 @@ function commit({ run, planning: { plan }, recorder, gaps }: Change, containers:
   const old = new Set(before.flatMap(({ id, service }) => (rolling.includes(service) ? [id] : [])))
   const hashes = containers.flatMap(({ id, service, configHash }) => (old.has(id) ? [] : [[service, configHash]]))
   const retiring = removedServices(plan)
-  const unrouted = routing !== undefined && plan.routes.every(({ action }) => action === 'remove')
+  const unrouted = routing !== undefined && plan.routes.some(({ action }) => action === 'remove')
   const isLeft = retiring.length > 0 || unused.length > 0 || rolling.length > 0 || unrouted
   const measured = { ...run.serving?.bundle.gaps, ...gaps }
   const { routes = run.serving?.bundle.routes, slots = run.serving?.bundle.slots } = run.bundle

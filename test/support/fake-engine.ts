@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { type ComposeModel, modelText, type Resource, type Service, unescapeDollars } from '../../lib/compose.ts'
 import type { Exec, ExecOptions, Result } from '../../lib/exec.ts'
 import type { Clock } from '../../lib/gate.ts'
+import { answerNetwork, type FakeNetwork, type Plugged } from './fake-networks.ts'
+import { addressOf, FakeProxy, type ProxyHost } from './fake-proxy.ts'
 
 /** What a container does once it is started. Times are milliseconds. */
 export interface Behaviour {
@@ -20,9 +22,7 @@ export interface Behaviour {
   readonly refuses?: string
 }
 
-export interface FakeContainer {
-  readonly id: string
-  name: string
+export interface FakeContainer extends Plugged {
   readonly service: string
   readonly project: string
   readonly image: string
@@ -31,8 +31,6 @@ export interface FakeContainer {
   /** the file of the model that it was made from */
   readonly file: string
   readonly behaviour: Behaviour
-  /** engine's names of the networks that it is plugged into */
-  networks: string[]
   /** the container whose network it shares */
   readonly joined: string | undefined
   /** what it writes outside of named volumes; Compose hands it on when it replaces a container */
@@ -48,11 +46,6 @@ interface FakeImage {
   readonly volumes: boolean
 }
 
-interface FakeNetwork {
-  readonly project: string
-  readonly definition: string
-}
-
 /** Everything that lasts on an engine. Plain values, so that a test can keep a copy and come back to it. */
 export interface EngineState {
   containers: FakeContainer[]
@@ -61,6 +54,7 @@ export interface EngineState {
   /** id by reference */
   tags: Record<string, string>
   networks: Record<string, FakeNetwork>
+  proxy: ProxyHost
   count: number
   now: number
 }
@@ -86,7 +80,11 @@ type Answer = Partial<Result> & { readonly lines?: readonly string[] }
  * flag that it does not know is an error of the test, not of docker.
  */
 export class FakeEngine {
-  state: EngineState = { containers: [], images: {}, tags: {}, networks: {}, count: 0, now: Date.UTC(2026, 10, 22, 8) }
+  state: EngineState = {
+    ...{ containers: [], images: {}, tags: {}, networks: {}, count: 0, now: Date.UTC(2026, 10, 22, 8) },
+    proxy: { boxes: [], volume: undefined, loaded: undefined },
+  }
+  readonly proxy = new FakeProxy(this)
   /** what `docker compose config` makes of the project's files; undefined: they are not valid */
   model: ComposeModel | undefined
   /** values for `${…}` */
@@ -103,6 +101,8 @@ export class FakeEngine {
     undefined
   /** asked before every command, with its number from 1; may let it fail, hang, or just watch */
   intercept: (argv: readonly string[], count: number) => Failure | 'hang' | undefined = () => undefined
+  /** called before every command, whatever becomes of it: to look at what holds then */
+  watch: () => void = () => {}
   calls: string[][] = []
 
   readonly clock: Clock = {
@@ -114,6 +114,7 @@ export class FakeEngine {
 
   readonly exec: Exec = async (argv, options = {}) => {
     this.calls.push([...argv])
+    this.watch()
     const planned = this.intercept(argv, this.calls.length)
     if (planned === 'hang') return this.#hang(argv, options)
     if (options.signal?.aborted) return ended(argv, { code: 143 })
@@ -141,6 +142,8 @@ export class FakeEngine {
     const [program, ...args] = argv
     if (program !== 'docker') throw new Error(`not a docker command: ${argv.join(' ')}`)
     const [first = '', second = '', ...rest] = args
+    const ofProxy = this.proxy.respond(args, options.input, half)
+    if (ofProxy) return ofProxy
     if (first === 'compose') return this.#compose(args.slice(1), options, half)
     if (first === 'version') return { stdout: 'linux/amd64\n' }
     if (first === 'ps') return this.#ps(args)
@@ -149,11 +152,11 @@ export class FakeEngine {
     if (first === 'image' && second === 'ls') return this.#listImages(rest)
     if (first === 'rmi') return this.#untag(second)
     if (first === 'tag') return this.#tag(second, rest[0] ?? '')
-    if (first === 'pull') return half ? {} : this.#pull(second)
+    if (first === 'pull') return half ? {} : this.#pull(args.at(-1) ?? '')
     if (first === 'push') return this.#push(second)
     if (first === 'events') return {} // nothing here is on its way
     if (first === 'logs') return this.#logs(args)
-    if (first === 'network') return this.#network(second, rest)
+    if (first === 'network') return answerNetwork(this, second, rest)
     if (first === 'stop' || first === 'start' || first === 'rm') {
       const ids = args.slice(1).filter((word) => !word.startsWith('-'))
       return this.#each(first, half ? ids.slice(0, 1) : ids)
@@ -312,12 +315,14 @@ export class FakeEngine {
       // Compose hashes the id of the container that `service:x` comes to.
       hash: configHash(joined ? { ...definition, network_mode: `container:${joined}` } : definition),
       behaviour: this.behave({ service, content: found.content, definition }) ?? commandOf(definition),
-      networks: this.#networksOf(model, definition),
+      ...{ networks: this.#networksOf(model, definition), aliases: {} },
       joined: joined || undefined,
       anonymous: old?.anonymous ?? `volume of ${id.slice(0, 6)}`,
       state: 'created',
       startedAt: 0,
     }
+    for (const [at, network] of container.networks.entries())
+      container.aliases[network] = [container.name, service, ...aliasesOf(Object.values(definition.networks ?? {})[at])]
     this.state.containers.push(container)
     return container
   }
@@ -325,6 +330,8 @@ export class FakeEngine {
   #start(container: FakeContainer): string | undefined {
     if (this.statusOf(container).status === 'running') return undefined
     if (container.behaviour.refuses !== undefined) return container.behaviour.refuses
+    const gone = container.networks.find((name) => this.state.networks[name] === undefined)
+    if (gone !== undefined) return `network ${gone} not found`
     const taken = this.#takenPort(container)
     if (taken !== undefined) return `Bind for 0.0.0.0:${taken} failed: port is already allocated`
     container.state = 'started'
@@ -333,10 +340,23 @@ export class FakeEngine {
   }
 
   #takenPort(container: FakeContainer): string | undefined {
-    const others = this.state.containers.filter((one) => this.statusOf(one).status === 'running')
-    const ports = ({ definition }: FakeContainer) =>
-      (definition.ports ?? []).flatMap(({ published }) => published ?? [])
-    return ports(container).find((port) => others.some((other) => ports(other).includes(port)))
+    const proxied = this.state.proxy.boxes.some(({ state }) => state === 'running') ? ['80', '443'] : []
+    return portsOf(container).find((port) => proxied.includes(port) || this.publishes(port))
+  }
+
+  /** Whether a container of a service that runs has a port of the host. */
+  publishes(port: string): boolean {
+    return this.state.containers.some((one) => this.isRunning(one) && portsOf(one).includes(port))
+  }
+
+  plugged(): Plugged[] {
+    return [...this.state.containers, ...this.state.proxy.boxes]
+  }
+
+  isRunning(one: Plugged): boolean {
+    const container = this.state.containers.find(({ id }) => id === one.id)
+    if (container) return this.statusOf(container).status === 'running'
+    return this.proxy.box(one.id)?.state === 'running'
   }
 
   // Containers
@@ -396,7 +416,14 @@ export class FakeEngine {
         },
         ...(definition.healthcheck ? { Healthcheck: { Test: definition.healthcheck.test } } : {}),
       },
-      NetworkSettings: { Networks: Object.fromEntries(networks.map((name) => [name, { Aliases: [service] }])) },
+      NetworkSettings: {
+        Networks: Object.fromEntries(
+          networks.map((name) => [
+            name,
+            { Aliases: container.aliases[name], IPAddress: status === 'running' ? addressOf(container) : '' },
+          ]),
+        ),
+      },
       HostConfig: { NetworkMode: container.joined ? `container:${container.joined}` : 'default', IpcMode: 'private' },
       State: {
         Status: status,
@@ -417,16 +444,20 @@ export class FakeEngine {
     return { stdout: last.map((line) => `${line}\n`).join('') }
   }
 
+  /** As the CLI does: what goes wrong with one does not keep it from the others. */
   #each(verb: 'stop' | 'start' | 'rm', ids: readonly string[]): Answer {
-    for (const id of ids) {
-      const container = this.state.containers.find((candidate) => candidate.id === id)
-      if (container === undefined) return { code: 1, stderr: `Error response from daemon: No such container: ${id}` }
-      if (verb === 'stop' && container.state === 'started') container.state = 'stopped'
-      const error = verb === 'start' ? this.#start(container) : undefined
-      if (error !== undefined) return { code: 1, stderr: `Error response from daemon: ${error}` }
-      if (verb === 'rm') this.state.containers = this.state.containers.filter((candidate) => candidate.id !== id)
-    }
-    return { stdout: ids.map((id) => `${id}\n`).join('') }
+    const wrong = ids.flatMap((id) => this.#act(verb, id) ?? [])
+    const stderr = wrong.map((said) => `Error response from daemon: ${said}\n`).join('')
+    return { code: wrong.length > 0 ? 1 : 0, stdout: ids.map((id) => `${id}\n`).join(''), stderr }
+  }
+
+  #act(verb: 'stop' | 'start' | 'rm', id: string): string | undefined {
+    const container = this.state.containers.find((candidate) => candidate.id === id)
+    if (container === undefined) return `No such container: ${id}`
+    if (verb === 'start') return this.#start(container)
+    if (verb === 'stop' && container.state === 'started') container.state = 'stopped'
+    if (verb === 'rm') this.state.containers = this.state.containers.filter((candidate) => candidate !== container)
+    return undefined
   }
 
   // Images
@@ -514,34 +545,6 @@ export class FakeEngine {
     return { stdout: `${line}\n`, lines: [line] }
   }
 
-  // Networks
-
-  #network(verb: string, args: readonly string[]): Answer {
-    const { networks, containers } = this.state
-    const [name = '', id] = args.slice(-(verb === 'disconnect' ? 2 : 1))
-    if (verb === 'ls') return { stdout: this.#projectNetworks(name).join('\n') }
-    if (networks[name] === undefined)
-      return { code: 1, stderr: `Error response from daemon: network ${name} not found` }
-    const plugged = containers.filter((one) => one.networks.includes(name) && this.statusOf(one).status === 'running')
-    if (verb === 'inspect') return { stdout: `${plugged.map((container) => `${container.id} `).join('')}\n` }
-    if (verb === 'rm') {
-      if (plugged.length > 0)
-        return { code: 1, stderr: `Error response from daemon: network ${name} has active endpoints` }
-      delete networks[name]
-      return { stdout: `${name}\n` }
-    }
-    if (verb !== 'disconnect') throw new Error(`the fake engine does not know: docker network ${verb}`)
-    const container = plugged.find((candidate) => candidate.id === id)
-    if (container === undefined) return { code: 1, stderr: `Error response from daemon: ${id} is not connected` }
-    container.networks = container.networks.filter((candidate) => candidate !== name)
-    return {}
-  }
-
-  #projectNetworks(filter: string): string[] {
-    const project = filter.replace('label=com.docker.compose.project=', '')
-    return Object.keys(this.state.networks).filter((name) => this.state.networks[name]?.project === project)
-  }
-
   // For tests
 
   /** Comes back to a copy of `state`, and forgets what was asked. */
@@ -575,14 +578,29 @@ export class FakeEngine {
 
   /** The commands that change something, without the flags that every one of them has. */
   changes(): string[] {
-    return this.calls.filter((argv) => !isQuestion(argv)).map((argv) => argv.join(' '))
+    return this.calls.filter((argv) => !isQuestion(argv)).map((argv) => argv.map(shortWord).join(' '))
   }
 }
 
 /** @returns whether a command changes nothing on the engine. */
 export function isQuestion(argv: readonly string[]): boolean {
-  const asking = /^docker (version|ps|container inspect|image (inspect|ls)|logs|network (inspect|ls)|compose.* config) /
-  return asking.test(`${argv.join(' ')} `)
+  const asking =
+    /^docker (version|ps|container inspect|image (inspect|ls)|logs|network (inspect|ls)|compose.* config|run --rm) /
+  return asking.test(`${argv.join(' ')} `) || argv.some((word) => /^stagecraft-(read|in-flight|probe)$/.test(word))
+}
+
+/** Scripts and configurations are long. */
+function shortWord(word: string): string {
+  return word.includes('\n') || word.length > 200 ? '…' : word
+}
+
+function portsOf({ definition }: FakeContainer): string[] {
+  return (definition.ports ?? []).flatMap(({ published }) => published ?? [])
+}
+
+function aliasesOf(settings: unknown): string[] {
+  const aliases = typeof settings === 'object' && settings !== null && 'aliases' in settings ? settings.aliases : []
+  return Array.isArray(aliases) ? aliases.map(String) : []
 }
 
 function ended(argv: readonly string[], { lines: _lines, ...answer }: Answer): Result {

@@ -17,6 +17,7 @@ import { deploy, planDeploy } from '../../lib/deploy.ts'
 import { StagecraftError } from '../../lib/errors.ts'
 import type { Event, TellOutput } from '../../lib/events.ts'
 import { exclusively } from '../../lib/exclusive.ts'
+import type { Exec } from '../../lib/exec.ts'
 import type { Plan } from '../../lib/plan.ts'
 import { openProject, openSettings, type Project, type Settings } from '../../lib/project.ts'
 import type { Locked, World } from '../../lib/release.ts'
@@ -44,6 +45,7 @@ export class FakeProject {
   readonly folder: string
   readonly engine = new FakeEngine()
   #versions = 0
+  #life = 0
 
   /** @param folder where; default: a new one in memory */
   constructor(
@@ -68,7 +70,11 @@ export class FakeProject {
 
   world(emit: (event: Event) => void = () => {}, signal = new AbortController().signal): World {
     const tell: TellOutput = (phase, line) => emit({ type: 'output', phase, line })
-    return { exec: this.engine.exec, clock: this.engine.clock, emit, tell, user: 'tester', signal }
+    const life = this.#life
+    // The dead ask for nothing more, also not what they had begun beside what is waited for.
+    const exec: Exec = (argv, options) =>
+      life === this.#life ? this.engine.exec(argv, options) : new Promise(() => {})
+    return { exec, clock: this.engine.clock, emit, tell, user: 'tester', signal }
   }
 
   async plan(version = 'next'): Promise<Plan> {
@@ -137,12 +143,13 @@ export class FakeProject {
     this.engine.intercept = (argv, count) => {
       if (dead) return { damage: 'none' } // the dead ask for nothing more
       dead = fits(argv, count)
-      if (dead) this.keep()
+      if (dead) this.keep('dead')
       return dead ? { damage } : undefined
     }
     await work().catch(() => {})
+    if (dead) this.#life++
     this.engine.intercept = () => undefined
-    if (dead) this.comeBack()
+    if (dead) this.comeBack('dead')
     return dead
   }
 
@@ -176,14 +183,15 @@ export class FakeProject {
     return unescapeDollars(JSON.parse(readFileSync(file, 'utf8'))) as ComposeModel // written by the code under test
   }
 
-  /** Keeps a copy of the state and the bundles, for `comeBack`. */
-  keep(): void {
-    cpSync(join(this.folder, '.stagecraft'), `${this.folder}.kept`, { recursive: true })
+  /** Keeps a copy of the state and the bundles, for `comeBack`. @param as a test's own, or that of a run that dies */
+  keep(as: 'kept' | 'dead' = 'kept'): void {
+    rmSync(`${this.folder}.${as}`, { recursive: true, force: true })
+    cpSync(join(this.folder, '.stagecraft'), `${this.folder}.${as}`, { recursive: true })
   }
 
-  comeBack(): void {
+  comeBack(to: 'kept' | 'dead' = 'kept'): void {
     rmSync(join(this.folder, '.stagecraft'), { recursive: true })
-    cpSync(`${this.folder}.kept`, join(this.folder, '.stagecraft'), { recursive: true })
+    cpSync(`${this.folder}.${to}`, join(this.folder, '.stagecraft'), { recursive: true })
   }
 
   /** What runs, in words. */
@@ -192,7 +200,7 @@ export class FakeProject {
   }
 
   remove(): void {
-    for (const folder of [this.folder, `${this.folder}.kept`]) rmSync(folder, { recursive: true, force: true })
+    for (const end of ['', '.kept', '.dead']) rmSync(`${this.folder}${end}`, { recursive: true, force: true })
   }
 }
 
@@ -202,6 +210,7 @@ export function story(events: readonly Event[]): string[] {
     if (event.type === 'phase')
       return event.status === 'running' ? [] : [`${event.phase} ${event.status}${event.note ? `: ${event.note}` : ''}`]
     if (event.type === 'service') return [`  ${event.service} ${event.step}`]
+    if (event.type === 'proxy') return [`  proxy ${event.step}: ${event.note}`]
     if (event.type === 'warning') return [`  warning: ${event.message}`]
     return event.type === 'output' ? [`  | ${event.line}`] : []
   })

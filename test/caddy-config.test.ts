@@ -1,0 +1,964 @@
+import { describe, expect, test } from 'bun:test'
+import { caddyConfig, PROXY_FOLDER } from '../lib/caddy-config.ts'
+import type { ProjectRoutes, Route } from '../lib/routes.ts'
+import { askCaddy, type CaddyConfig, type CaddyRequest } from './support/fake-caddy.ts'
+
+const route = (service: string, more: Partial<Route> = {}): Route => ({
+  ...{ service, hosts: [`${service}.example.com`], path: '/', tls: 'off', ports: { a: 3000, b: 3000 } },
+  ...more,
+})
+const internal = (port: number, subnets: string[], names = ['api']) => ({ port, names, networks: ['n'], subnets })
+
+/** Two projects that have an internal `api` on port 4000 each. */
+const RICH: ProjectRoutes = {
+  shop: [
+    route('api', { hosts: [], ports: { a: 4000, b: 4001 }, internal: internal(4000, ['10.1.0.0/24', '10.2.0.0/24']) }),
+    route('web', { hosts: ['shop.example.com', 'www.example.com'], tls: 'auto' }),
+    route('files', { hosts: ['shop.example.com'], path: '/files', tls: 'auto' }),
+  ],
+  blog: [
+    route('api', { hosts: ['api.example.com'], tls: 'internal', internal: internal(4000, ['10.3.0.0/24']) }),
+    route('web', { hosts: ['*.example.com'], tls: 'off' }),
+  ],
+}
+/** As JSON: what Caddy is given. */
+const config = (projects: ProjectRoutes) => JSON.parse(JSON.stringify(caddyConfig(projects))) as CaddyConfig
+const live = (...files: string[]) => new Set(files.map((file) => `${PROXY_FOLDER}/live/${file}`))
+
+test('caddyConfig() writes all of it, for two projects', () => {
+  expect(config(RICH)).toMatchInlineSnapshot(`
+    {
+      "admin": {
+        "listen": "127.0.0.1:2019",
+      },
+      "apps": {
+        "http": {
+          "servers": {
+            "port-4000": {
+              "automatic_https": {
+                "disable": true,
+              },
+              "listen": [
+                ":4000",
+              ],
+              "routes": [
+                {
+                  "handle": [
+                    {
+                      "handler": "subroute",
+                      "routes": [
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.api.blog.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/blog/api.a",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "b.api.blog.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/blog/api.b",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "body": 
+    "Nothing is deployed here.
+    "
+    ,
+                              "handler": "static_response",
+                              "status_code": "503",
+                            },
+                          ],
+                        },
+                      ],
+                    },
+                  ],
+                  "match": [
+                    {
+                      "remote_ip": {
+                        "ranges": [
+                          "10.3.0.0/24",
+                        ],
+                      },
+                    },
+                  ],
+                  "terminal": true,
+                },
+                {
+                  "handle": [
+                    {
+                      "handler": "subroute",
+                      "routes": [
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.api.shop.stagecraft.internal:4000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/shop/api.a",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "b.api.shop.stagecraft.internal:4001",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/shop/api.b",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "body": 
+    "Nothing is deployed here.
+    "
+    ,
+                              "handler": "static_response",
+                              "status_code": "503",
+                            },
+                          ],
+                        },
+                      ],
+                    },
+                  ],
+                  "match": [
+                    {
+                      "remote_ip": {
+                        "ranges": [
+                          "10.1.0.0/24",
+                          "10.2.0.0/24",
+                        ],
+                      },
+                    },
+                  ],
+                  "terminal": true,
+                },
+                {
+                  "handle": [
+                    {
+                      "body": 
+    "No such site.
+    "
+    ,
+                      "handler": "static_response",
+                      "status_code": "404",
+                    },
+                  ],
+                },
+              ],
+            },
+            "port-443": {
+              "listen": [
+                ":443",
+              ],
+              "routes": [
+                {
+                  "handle": [
+                    {
+                      "handler": "subroute",
+                      "routes": [
+                        {
+                          "handle": [
+                            {
+                              "handler": "rewrite",
+                              "method": "GET",
+                              "uri": "/shop.html",
+                            },
+                            {
+                              "handler": "headers",
+                              "request": {
+                                "delete": [
+                                  "If-Match",
+                                  "If-None-Match",
+                                  "If-Modified-Since",
+                                  "If-Unmodified-Since",
+                                  "If-Range",
+                                  "Range",
+                                ],
+                              },
+                              "response": {
+                                "set": {
+                                  "Cache-Control": [
+                                    "no-store",
+                                  ],
+                                  "Retry-After": [
+                                    "60",
+                                  ],
+                                },
+                              },
+                            },
+                            {
+                              "handler": "file_server",
+                              "root": "/config/stagecraft/maintenance",
+                              "status_code": "503",
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/maintenance",
+                                "try_files": [
+                                  "/shop.html",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.files.shop.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/shop/files.a",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "b.files.shop.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/shop/files.b",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "body": 
+    "Nothing is deployed here.
+    "
+    ,
+                              "handler": "static_response",
+                              "status_code": "503",
+                            },
+                          ],
+                        },
+                      ],
+                    },
+                  ],
+                  "match": [
+                    {
+                      "host": [
+                        "shop.example.com",
+                      ],
+                      "path": [
+                        "/files",
+                        "/files/*",
+                      ],
+                    },
+                  ],
+                  "terminal": true,
+                },
+                {
+                  "handle": [
+                    {
+                      "handler": "subroute",
+                      "routes": [
+                        {
+                          "handle": [
+                            {
+                              "handler": "rewrite",
+                              "method": "GET",
+                              "uri": "/blog.html",
+                            },
+                            {
+                              "handler": "headers",
+                              "request": {
+                                "delete": [
+                                  "If-Match",
+                                  "If-None-Match",
+                                  "If-Modified-Since",
+                                  "If-Unmodified-Since",
+                                  "If-Range",
+                                  "Range",
+                                ],
+                              },
+                              "response": {
+                                "set": {
+                                  "Cache-Control": [
+                                    "no-store",
+                                  ],
+                                  "Retry-After": [
+                                    "60",
+                                  ],
+                                },
+                              },
+                            },
+                            {
+                              "handler": "file_server",
+                              "root": "/config/stagecraft/maintenance",
+                              "status_code": "503",
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/maintenance",
+                                "try_files": [
+                                  "/blog.html",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.api.blog.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/blog/api.a",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "b.api.blog.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/blog/api.b",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "body": 
+    "Nothing is deployed here.
+    "
+    ,
+                              "handler": "static_response",
+                              "status_code": "503",
+                            },
+                          ],
+                        },
+                      ],
+                    },
+                  ],
+                  "match": [
+                    {
+                      "host": [
+                        "api.example.com",
+                      ],
+                    },
+                  ],
+                  "terminal": true,
+                },
+                {
+                  "handle": [
+                    {
+                      "handler": "subroute",
+                      "routes": [
+                        {
+                          "handle": [
+                            {
+                              "handler": "rewrite",
+                              "method": "GET",
+                              "uri": "/shop.html",
+                            },
+                            {
+                              "handler": "headers",
+                              "request": {
+                                "delete": [
+                                  "If-Match",
+                                  "If-None-Match",
+                                  "If-Modified-Since",
+                                  "If-Unmodified-Since",
+                                  "If-Range",
+                                  "Range",
+                                ],
+                              },
+                              "response": {
+                                "set": {
+                                  "Cache-Control": [
+                                    "no-store",
+                                  ],
+                                  "Retry-After": [
+                                    "60",
+                                  ],
+                                },
+                              },
+                            },
+                            {
+                              "handler": "file_server",
+                              "root": "/config/stagecraft/maintenance",
+                              "status_code": "503",
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/maintenance",
+                                "try_files": [
+                                  "/shop.html",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.web.shop.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/shop/web.a",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "b.web.shop.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/shop/web.b",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "body": 
+    "Nothing is deployed here.
+    "
+    ,
+                              "handler": "static_response",
+                              "status_code": "503",
+                            },
+                          ],
+                        },
+                      ],
+                    },
+                  ],
+                  "match": [
+                    {
+                      "host": [
+                        "shop.example.com",
+                        "www.example.com",
+                      ],
+                    },
+                  ],
+                  "terminal": true,
+                },
+                {
+                  "handle": [
+                    {
+                      "body": 
+    "No such site.
+    "
+    ,
+                      "handler": "static_response",
+                      "status_code": "404",
+                    },
+                  ],
+                },
+              ],
+            },
+            "port-80": {
+              "listen": [
+                ":80",
+              ],
+              "routes": [
+                {
+                  "handle": [
+                    {
+                      "handler": "subroute",
+                      "routes": [
+                        {
+                          "handle": [
+                            {
+                              "handler": "rewrite",
+                              "method": "GET",
+                              "uri": "/blog.html",
+                            },
+                            {
+                              "handler": "headers",
+                              "request": {
+                                "delete": [
+                                  "If-Match",
+                                  "If-None-Match",
+                                  "If-Modified-Since",
+                                  "If-Unmodified-Since",
+                                  "If-Range",
+                                  "Range",
+                                ],
+                              },
+                              "response": {
+                                "set": {
+                                  "Cache-Control": [
+                                    "no-store",
+                                  ],
+                                  "Retry-After": [
+                                    "60",
+                                  ],
+                                },
+                              },
+                            },
+                            {
+                              "handler": "file_server",
+                              "root": "/config/stagecraft/maintenance",
+                              "status_code": "503",
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/maintenance",
+                                "try_files": [
+                                  "/blog.html",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.web.blog.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/blog/web.a",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "b.web.blog.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/blog/web.b",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "body": 
+    "Nothing is deployed here.
+    "
+    ,
+                              "handler": "static_response",
+                              "status_code": "503",
+                            },
+                          ],
+                        },
+                      ],
+                    },
+                  ],
+                  "match": [
+                    {
+                      "host": [
+                        "*.example.com",
+                      ],
+                    },
+                  ],
+                  "terminal": true,
+                },
+                {
+                  "handle": [
+                    {
+                      "body": 
+    "No such site.
+    "
+    ,
+                      "handler": "static_response",
+                      "status_code": "404",
+                    },
+                  ],
+                },
+              ],
+            },
+          },
+        },
+        "tls": {
+          "automation": {
+            "policies": [
+              {
+                "issuers": [
+                  {
+                    "module": "internal",
+                  },
+                ],
+                "subjects": [
+                  "api.example.com",
+                ],
+              },
+            ],
+          },
+        },
+      },
+      "logging": {
+        "logs": {
+          "default": {
+            "exclude": [
+              "admin.api",
+            ],
+          },
+        },
+      },
+    }
+  `)
+})
+
+test('caddyConfig() of nobody answers 404, and has nothing for certificates', () => {
+  expect(config({})).toEqual({
+    admin: { listen: '127.0.0.1:2019' },
+    logging: { logs: { default: { exclude: ['admin.api'] } } },
+    apps: {
+      http: {
+        servers: {
+          'port-80': {
+            listen: [':80'],
+            routes: [{ handle: [{ handler: 'static_response', status_code: '404', body: 'No such site.\n' }] }],
+          },
+        },
+      },
+    },
+  } as never)
+})
+
+test('caddyConfig() is the same whatever the order of projects', () => {
+  const { shop = [], blog = [] } = RICH
+  expect(JSON.stringify(config({ blog, shop }))).toBe(JSON.stringify(config({ shop, blog })))
+})
+
+describe('a request', () => {
+  const ALL = live('shop/api.a', 'shop/web.a', 'shop/files.b', 'blog/api.b', 'blog/web.a')
+  const ask = (request: Partial<CaddyRequest>, files = ALL, projects = RICH) =>
+    askCaddy(
+      config(projects),
+      { host: 'shop.example.com', path: '/', port: 443, from: '203.0.113.7/32', ...request },
+      files,
+    )
+  const dial = (service: string, port: number) => ({ dial: `${service}.stagecraft.internal:${port}` })
+
+  test('goes to the slot that is live, on its own port', () => {
+    expect(ask({})).toEqual(dial('a.web.shop', 3000))
+    expect(ask({}, live('shop/web.b'))).toEqual(dial('b.web.shop', 3000))
+  })
+
+  test('is answered 503 while none is', () => {
+    expect(ask({}, live())).toEqual({ status: 503 })
+  })
+
+  test.each([
+    ['/files', 'b.files.shop'],
+    ['/files/a/b', 'b.files.shop'],
+    ['/filesystem', 'a.web.shop'],
+    ['/', 'a.web.shop'],
+  ])('for %s goes to the most specific path: %s', (path, service) => {
+    expect(ask({ path })).toEqual(dial(service, 3000))
+  })
+
+  test('for a host that is named goes there, and not to a wildcard', () => {
+    const projects = { a: [route('any', { hosts: ['*.example.com'] })], b: [route('one')] }
+    const files = live('a/any.a', 'b/one.a')
+    expect(ask({ host: 'one.example.com', port: 80 }, files, projects)).toEqual(dial('a.one.b', 3000))
+    expect(ask({ host: 'two.example.com', port: 80 }, files, projects)).toEqual(dial('a.any.a', 3000))
+    expect(ask({ host: 'a.b.example.com', port: 80 }, files, projects)).toEqual({ status: 404 })
+  })
+
+  // A path below a wildcard of one project takes requests to another project's own host.
+  test('for a host that is named goes there, also if a wildcard of another project has a longer path', () => {
+    const projects = { a: [route('any', { hosts: ['*.example.com'], path: '/api' })], b: [route('one')] }
+    const files = live('a/any.a', 'b/one.a')
+    expect(ask({ host: 'one.example.com', port: 80, path: '/api' }, files, projects)).toEqual(dial('a.one.b', 3000))
+  })
+
+  // A route with a wildcard among its hosts is sorted as one, with all of them.
+  test('for a host that is named goes there, also if its route has a wildcard besides', () => {
+    const projects = {
+      a: [route('any', { hosts: ['*.example.com'] })],
+      b: [route('one', { hosts: ['one.example.com', '*.other.com'] })],
+    }
+    const files = live('a/any.a', 'b/one.a')
+    expect(ask({ host: 'one.example.com', port: 80 }, files, projects)).toEqual(dial('a.one.b', 3000))
+  })
+
+  test('for an unknown host is answered 404, on every port', () => {
+    expect(ask({ host: 'nobody.net' })).toEqual({ status: 404 })
+    expect(ask({ host: 'nobody.net', port: 80 })).toEqual({ status: 404 })
+    expect(ask({ host: 'api', port: 4000 })).toEqual({ status: 404 })
+    expect(ask({ port: 8080 })).toBeUndefined()
+  })
+
+  test('of an internal caller goes to its own project', () => {
+    const call = (from: string, host = 'api') => ask({ host, port: 4000, from })
+    expect(call('10.1.0.0/24')).toEqual(dial('a.api.shop', 4000))
+    expect(call('10.2.0.0/24')).toEqual(dial('a.api.shop', 4000))
+    expect(call('10.3.0.0/24')).toEqual(dial('b.api.blog', 3000))
+    expect(call('10.4.0.0/24')).toEqual({ status: 404 })
+    expect(call('10.1.0.0/24', 'shop.example.com')).toEqual(dial('a.api.shop', 4000)) // what it forwards
+  })
+
+  test('of an internal caller is told by its name where two services have the port', () => {
+    const subnets = ['10.1.0.0/24']
+    const projects = {
+      shop: [
+        route('api', { hosts: [], internal: internal(80, subnets, ['api', 'backend']) }),
+        route('auth', { hosts: [], internal: internal(80, subnets, ['auth']) }),
+        route('web'),
+      ],
+    }
+    const files = live('shop/api.a', 'shop/auth.a', 'shop/web.a')
+    const call = (host: string) => ask({ host, port: 80, from: '10.1.0.0/24' }, files, projects)
+    expect(['api', 'backend', 'auth', 'web.example.com', 'other'].map(call)).toEqual([
+      dial('a.api.shop', 3000),
+      dial('a.api.shop', 3000),
+      dial('a.auth.shop', 3000),
+      dial('a.web.shop', 3000),
+      { status: 404 },
+    ])
+  })
+
+  test('of nobody is internal where the subnets are not known', () => {
+    const projects = { shop: [route('api', { hosts: [], internal: internal(80, []) })] }
+    expect(ask({ host: 'api', port: 80, from: '10.1.0.0/24' }, live('shop/api.a'), projects)).toEqual({ status: 404 })
+  })
+
+  test('gets the page under maintenance, but for internal callers and other projects', () => {
+    const files = new Set([...ALL, `${PROXY_FOLDER}/maintenance/shop.html`])
+    expect(ask({}, files)).toEqual({ status: 503 })
+    expect(ask({ path: '/files/x' }, files)).toEqual({ status: 503 })
+    expect(ask({ host: 'api', port: 4000, from: '10.1.0.0/24' }, files)).toEqual(dial('a.api.shop', 4000))
+    expect(ask({ host: 'any.example.com', port: 80 }, files)).toEqual(dial('a.web.blog', 3000))
+  })
+})

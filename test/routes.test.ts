@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'bun:test'
+import type { ComposeModel } from '../lib/compose.ts'
+import type { ExposeConfig } from '../lib/config.ts'
+import { StagecraftError } from '../lib/errors.ts'
+import {
+  describeRoute,
+  exposedServices,
+  type Route,
+  refuseImpossibleRoutes,
+  refuseTakenRoutes,
+  routeNetwork,
+  routesOf,
+  slotAddress,
+  slotAlias,
+} from '../lib/routes.ts'
+
+const model: ComposeModel = {
+  name: 'shop',
+  services: {
+    web: { networks: { default: null } },
+    api: { networks: { back: { aliases: ['backend', 'api'] }, default: null } },
+    side: { network_mode: 'service:web' },
+    host: { network_mode: 'host' },
+    none: { network_mode: 'none' },
+    strange: { network_mode: 'container:other' },
+  },
+  networks: { default: { name: 'shop_default' }, back: { name: 'the-back' } },
+}
+const settings = (exposes: Record<string, ExposeConfig>) =>
+  Object.fromEntries(Object.entries(exposes).map(([name, expose]) => [name, { expose, rollout: {} }]))
+const host = (...names: string[]) => ({ host: names, port: 3000 })
+const route = (service: string, more: Partial<Route> = {}): Route => ({
+  ...{ service, hosts: ['shop.example.com'], path: '/', tls: 'auto', ports: { a: 3000, b: 3000 } },
+  ...more,
+})
+
+function refusal(work: () => void): unknown {
+  try {
+    work()
+  } catch (error) {
+    if (error instanceof StagecraftError) return [error.kind, error.message, error.hint]
+    throw error
+  }
+  return undefined
+}
+
+test('names of slots and networks are of one project and service alone', () => {
+  expect(routeNetwork('shop')).toBe('stagecraft-shop')
+  expect(slotAlias('shop', 'web', 'b')).toBe('b.web.shop.stagecraft.internal')
+  expect(slotAddress('shop', route('web', { ports: { a: 1, b: 2 } }), 'b')).toBe('b.web.shop.stagecraft.internal:2')
+})
+
+test('exposedServices() gives those that are, in order', () => {
+  const services = { ...settings({ web: host('a'), api: host('b') }), db: { rollout: {} } }
+  expect(exposedServices(services).map(([name]) => name)).toEqual(['api', 'web'])
+})
+
+describe('routesOf()', () => {
+  const slots = { web: 'b', api: 'a' } as const
+  test('makes a route of each exposed service that has a slot', () => {
+    const exposes = {
+      web: { host: ['shop.example.com'], port: 3000, path: '/shop//', tls: 'off' },
+      api: { internal: true, port: 4000 },
+      db: host('db.example.com'),
+    } as const
+    expect(routesOf(settings(exposes), model, { slots, before: [] })).toEqual([
+      {
+        ...{ service: 'api', hosts: [], path: '/', tls: 'auto', ports: { a: 4000, b: 4000 } },
+        internal: { port: 4000, names: ['api', 'backend'], networks: ['shop_default', 'the-back'], subnets: [] },
+      },
+      { service: 'web', hosts: ['shop.example.com'], path: '/shop', tls: 'off', ports: { a: 3000, b: 3000 } },
+    ])
+  })
+
+  test('leaves the other slot the port that it had', () => {
+    const before = [route('web', { ports: { a: 80, b: 81 } })]
+    const of = (slot: 'a' | 'b') => routesOf(settings({ web: host('x') }), model, { slots: { web: slot }, before })
+    expect([of('a')[0]?.ports, of('b')[0]?.ports]).toEqual([
+      { a: 3000, b: 81 },
+      { a: 80, b: 3000 },
+    ])
+  })
+})
+
+test('describeRoute() says what answers', () => {
+  expect(describeRoute(route('web', { hosts: ['a', '*.b'], path: '/x' }))).toBe('https://a/x, https://*.b/x')
+  const internal = { port: 80, names: ['web'], networks: [], subnets: [] }
+  expect(describeRoute(route('web', { tls: 'off', internal }))).toBe(
+    'http://shop.example.com, http://web:80 (internal)',
+  )
+})
+
+describe('refuseImpossibleRoutes()', () => {
+  test.each<[string, string, string]>([
+    ['host', 'host', 'The proxy reaches containers over a network: take network_mode out of the Compose file.'],
+    ['none', 'none', 'The proxy reaches containers over a network: take network_mode out of the Compose file.'],
+    [
+      'strange',
+      'container:other',
+      'The proxy reaches containers over a network: take network_mode out of the Compose file.',
+    ],
+    ['side', 'service:web', 'Expose web, whose network it is in, with the port that side listens on.'],
+  ])('%s has no network of its own', (service, mode, hint) => {
+    expect(refusal(() => refuseImpossibleRoutes(settings({ [service]: host('x') }), model))).toEqual([
+      'config',
+      `Cannot expose ${service}: it has network_mode ${mode}`,
+      hint,
+    ])
+  })
+
+  test('two services cannot have one route, however it is written', () => {
+    const exposes = settings({ web: { ...host('b', 'a'), path: '/x/' }, api: { ...host('a'), path: '/x' } })
+    expect(refusal(() => refuseImpossibleRoutes(exposes, model))).toEqual([
+      'config',
+      'Cannot expose web as a/x: api is exposed there too',
+      'Give one of them another `host` or `path` in stagecraft.yml.',
+    ])
+  })
+
+  test('a host with two paths, two hosts, and internal ones on one port are fine', () => {
+    const exposes = { web: host('a'), api: { ...host('a'), path: '/api' }, none: undefined }
+    const { none: _, ...some } = exposes
+    expect(refusal(() => refuseImpossibleRoutes(settings(some), model))).toBeUndefined()
+    const internal = { internal: true, port: 80 }
+    expect(refusal(() => refuseImpossibleRoutes(settings({ web: internal, api: internal }), model))).toBeUndefined()
+  })
+})
+
+test('refuseTakenRoutes() leaves each project its own', () => {
+  const all = { shop: [route('old')], blog: [route('blog', { path: '/blog' })] }
+  expect(refusal(() => refuseTakenRoutes('shop', [route('web')], all))).toBeUndefined()
+  expect(
+    refusal(() => refuseTakenRoutes('shop', [route('web', { hosts: ['x', 'shop.example.com'], path: '/blog' })], all)),
+  ).toEqual([
+    'config',
+    'Cannot expose web as shop.example.com/blog: the project blog has that route',
+    'Choose another `host` or `path`, or take it from the other project and deploy that first.',
+  ])
+  expect(refusal(() => refuseTakenRoutes('blog', [route('web', { hosts: [] })], all))).toBeUndefined()
+})
