@@ -43,7 +43,7 @@ async function runQuick(): Promise<void> {
   const coverage = join(scratch, 'coverage')
   const args = [
     '--timeout=60000', // a lab that starts beside them takes both cores
-    '--parallel=2',
+    '--parallel=3', // some wait more than they work
     '--coverage',
     '--coverage-reporter=lcov',
     `--coverage-dir=${coverage}`,
