@@ -165,17 +165,27 @@ lab('a service that cannot run twice is recreated behind its route: requests wai
   expect((await blog.stagecraft(['plan'])).stdout).toMatch(/a gap of about \d+\.\ds \(as last time\)/)
 })
 
-lab('a route that Caddy cannot have changes nothing: exit 5, and everything answers as before', async () => {
-  // Its own administration has that port: only when it is applied Caddy finds out.
-  const expose = { internal: true, port: 2019 }
-  const api = page('api', { command: ['httpd', '-f', '-p', '2019', '-h', '/'] })
-  writeApp(shop, app(shop, { web: page('one'), worker: idle, api }, { api: { expose } }))
-  const before = await routesIn()
+lab('a configuration that Caddy refuses changes nothing: exit 5, and everything answers as before', async () => {
+  // Somebody has written nonsense where the routes are kept.
+  const internal = { port: 99, names: ['x'], networks: [], subnets: ['nonsense'] }
+  const bad = { service: 'x', hosts: [], path: '/', tls: 'off', ports: { a: 1, b: 1 }, internal }
+  const edit = (command: string) =>
+    h1.docker([
+      'exec',
+      'stagecraft-proxy',
+      'sh',
+      '-c',
+      `cd /config/stagecraft/config; for f in */routes.json; do ${command}; done`,
+    ])
+  await edit(`cp $f $f.kept; sed -i '1s~^{~{"nonsense":[${JSON.stringify(bad)}],~' $f`)
+  const api = page('api')
+  writeApp(shop, app(shop, { web: page('one'), worker: idle, api }, { api: exposed(`api.${name(shop)}`) }))
   const { stderr } = await deploy(shop, 'v6', 5)
+  await edit('mv $f.kept $f')
   expect(stderr).toContain('Cannot change the routes of the proxy: Caddy refuses them')
-  expect(stderr).toContain('address already in use')
-  expect(await routesIn()).toBe(before)
+  expect(stderr).toContain('nonsense')
   expect((await ask(name(shop))).body).toBe('one')
+  expect((await ask(`api.${name(shop)}`)).status).toBe(404)
   expect((await shop.containers()).map(({ service }) => service)).toEqual(['web', 'worker'])
 })
 
