@@ -40,10 +40,15 @@ export function openChange(run: Run, stage: Stage, planning: Planning, recorder:
   return { run, stage, planning, recorder, routing, proxyReady, steps, gaps }
 }
 
-type Routed = Pick<Change, 'recorder' | 'routing' | 'proxyReady'> & { readonly network: () => Promise<void> }
+type RoutingParts = Pick<Change, 'recorder' | 'routing' | 'proxyReady'> & { readonly network: () => Promise<void> }
 
 /** New containers get their slot's name before they are started; they are proved, and if need be routed, once they are ready. */
-function routingSteps({ recorder, routing, network, proxyReady }: Routed): Pick<StepContext, 'onMade' | 'onReady'> {
+function routingSteps({
+  recorder,
+  routing,
+  network,
+  proxyReady,
+}: RoutingParts): Pick<StepContext, 'onMade' | 'onReady'> {
   const { routing: before, before: containers } = recorder.journal
   const early = before && openEarly(routing, before)
   const isNew = (service: string) => !containers.some((container) => container.service === service)

@@ -42,9 +42,8 @@ export async function rollout(run: Run): Promise<string> {
     if (!recorder.untouched && !isLockLost(run)) await undo(run, recorder.journal, served, error)
     throw error
   }
-  const { name, environment } = { name: plan.project, environment: run.project.environment }
   const keepLog = logKeeper(run.project.stateFile, run.bundle.id, run.clock)
-  await retire({ ...run, docker: run.restoring, name, services: environment.services, keepLog }, run.bundle)
+  await retire({ ...change.routing, docker: run.restoring, keepLog }, run.bundle)
   if (run.bundle.journal) run.save({ journal: undefined, retiring: [] })
   return summarize(plan.services, isNothingToDo(plan))
 }

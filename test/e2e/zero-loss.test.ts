@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { type LoadGenerator, startLoad, versionsBetween } from '../rolling/load.ts'
 import { callsOf, type Death, deployAndDie, hostOf, writeSite } from '../rolling/site.ts'
 import { host, isUp } from '../support/lab.ts'
-import { deploy, expectCode, until, writeApp } from './app.ts'
+import { deploy, expectCode, releases as recordsOf, until, writeApp } from './app.ts'
+
+/** `npm run campaign -- --only rolling` asks for 20. */
+const ROLLOUTS = Number(process.env['STAGECRAFT_ROLLOUTS'] ?? 4)
 
 // No request is lost, whatever a rollout comes to. On a host of its own: all its projects share one proxy, and a route that
 // another test changed would have the proxy load a configuration, which may reset connections.
@@ -21,10 +24,10 @@ afterAll(async () => {
 /** When a release had ended, and what answers from then on. */
 const settled: { at: number; version: string }[] = []
 const failed: string[] = []
-let releases = 0
+let made = 0
 
 async function release(more: { bad?: boolean; replicas?: number; network?: string } = {}): Promise<void> {
-  const version = `v${++releases}`
+  const version = `v${++made}`
   writeSite(folder, { version, ...more })
   const { stderr } = await deploy(folder, version, more.bad ? 5 : 0)
   if (!more.bad) return void settled.push({ at: load?.now() ?? 0, version })
@@ -32,8 +35,13 @@ async function release(more: { bad?: boolean; replicas?: number; network?: strin
   failed.push(version)
 }
 
+async function rollBack(): Promise<void> {
+  expectCode(await folder.stagecraft(['rollback']), 0)
+  settled.push({ at: load?.now() ?? 0, version: recordsOf(folder).at(-1)?.version ?? '' })
+}
+
 async function dieAt(death: Death): Promise<void> {
-  const version = `v${++releases}`
+  const version = `v${++made}`
   writeSite(folder, { version })
   await deployAndDie(folder, version, death)
 }
@@ -64,14 +72,18 @@ lab(
     const db = await containersOf('db')
     await until('front calls api', async () => (await callsOf(folder, h3.ip)).ok > 20 || 'not yet')
     const callsBefore = await callsOf(folder, h3.ip)
-    load = await startLoad({ ip: h3.ip, host: hostOf(folder), rate: 300, seconds: 900 })
-    otherLoad = await startLoad({ ip: h3.ip, host: hostOf(other), rate: 30, seconds: 900, long: false })
+    load = await startLoad({ ip: h3.ip, host: hostOf(folder), rate: 300, seconds: 2400 })
+    otherLoad = await startLoad({ ip: h3.ip, host: hostOf(other), rate: 30, seconds: 2400, long: false })
 
-    await release({ replicas: 3 })
-    await release({ replicas: 3, bad: true })
-    await release({ network: 'two' })
-    await release({ network: 'two', bad: true })
-    expectCode(await folder.stagecraft(['rollback']), 0)
+    // One in four to a version that never becomes healthy; with one and with three replicas; a network changes meanwhile.
+    for (let number = 1; number <= ROLLOUTS; number++) {
+      await release({
+        bad: number % 4 === 2,
+        replicas: number % 3 === 1 ? 3 : 1,
+        network: number % 2 === 0 ? 'one' : 'two',
+      })
+      if (number === 3 || number === 12) await rollBack()
+    }
     await deployOther('two')
 
     // Killed in prepare, in the switch and in retire; the next deploy mends it, and goes on.
@@ -104,7 +116,7 @@ lab(
     expect(await containersOf('web')).toHaveLength(1)
     expectCode(await folder.stagecraft(['status']), 0)
   },
-  900_000,
+  2_400_000,
 )
 
 lab('a load that is lost counts: without its containers, requests fail', async () => {
