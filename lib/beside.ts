@@ -23,7 +23,7 @@ export interface Beside {
 export async function startBeside(
   { docker, stage, services, recorder, onMade }: Beside,
   more: readonly Wanted[],
-  present: readonly Container[],
+  present: readonly Pick<Container, 'id' | 'service'>[],
 ): Promise<string[]> {
   const old = new Set(present.map(({ id }) => id))
   const wanted = more.map(({ service, replicas }) => {

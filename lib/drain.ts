@@ -2,8 +2,8 @@ import type { ServiceConfig } from './config.ts'
 import type { Docker } from './docker.ts'
 import type { Emit } from './events.ts'
 import type { Clock } from './gate.ts'
-import { requestsInFlight } from './proxy.ts'
-import { otherSlot, type Slots, slotAlias } from './routes.ts'
+import { untilDrained } from './proxy.ts'
+import { otherSlot, type Route, type Routed, slotAddress } from './routes.ts'
 
 /** What draining needs to know. */
 export interface DrainContext {
@@ -17,40 +17,35 @@ export interface DrainContext {
 
 /** Milliseconds that requests on their way have, where `drain_timeout` does not say it. */
 const DRAIN_TIMEOUT = 30_000
-/** Milliseconds between a request's look at which slot is live and its being counted: much more than it takes. */
-const SETTLE = 100
-const POLL = 150
+/** Seconds within which most drains have ended: only what takes longer is told. */
+const SHORT = 1
 
 /**
  * Waits until nothing is on its way to the slots that are not live any more, as Caddy counts it; each service has its
- * `drain_timeout`, and what is left then is cut when its container stops, which is told.
- * Where the proxy does not run nothing is on its way.
- * @param live the slots that are live; those of the same services that are not are waited for
+ * `drain_timeout`, and what is left then is cut when its container stops, which is told. Where the proxy does not run nothing
+ * is on its way.
+ * @param routed the routes with these services' ports, and the slots that are live: the others are waited for
  */
-export async function drainSlots(context: DrainContext, live: Slots): Promise<void> {
+export async function drainSlots(context: DrainContext, { routes, slots }: Routed): Promise<void> {
   const { docker, clock, emit, name, services } = context
   const began = clock.now()
-  let open = Object.keys(live)
-  const quiet = new Map<string, number>()
-  const told = new Set<string>()
-  await clock.sleep(SETTLE)
+  const left = ({ service }: Route) =>
+    (services[service]?.rollout.drain_timeout ?? DRAIN_TIMEOUT) - (clock.now() - began)
+  const address = (route: Route) => slotAddress(name, route, otherSlot(slots[route.service]))
+  let open = routes.filter(({ service }) => slots[service] !== undefined)
+  let seconds = SHORT
   while (open.length > 0) {
-    const counts = await requestsInFlight(docker)
+    const counts = await untilDrained(docker, seconds, open.map(address))
     if (counts === undefined) return
-    for (const service of open) {
-      const alias = slotAlias(name, service, otherSlot(live[service]))
-      const count = sum([...counts].filter(([address]) => address.startsWith(`${alias}:`)).map(([, each]) => each))
-      quiet.set(service, count === 0 ? (quiet.get(service) ?? 0) + 1 : 0)
-      if (count === 0) continue
-      if (!told.has(service)) emit({ type: 'service', service, step: 'drain', note: waiting(count) })
-      told.add(service)
-      if (clock.now() - began < (services[service]?.rollout.drain_timeout ?? DRAIN_TIMEOUT)) continue
-      open = open.filter((each) => each !== service)
-      emit(late(service, count, clock.now() - began))
-    }
-    // Twice in a row: one that had just been let through when the slots were switched is counted by then.
-    open = open.filter((service) => (quiet.get(service) ?? 0) < 2)
-    if (open.length > 0) await clock.sleep(POLL)
+    open = open.filter((route) => {
+      const count = counts.get(address(route)) ?? 0
+      const isOver = count === 0 || left(route) <= 0
+      if (count > 0 && isOver) emit(late(route.service, count, clock.now() - began))
+      else if (count > 0 && seconds === SHORT)
+        emit({ type: 'service', service: route.service, step: 'drain', note: waiting(count) })
+      return !isOver
+    })
+    seconds = Math.max(SHORT, Math.ceil(Math.min(...open.map(left)) / 1000))
   }
 }
 
@@ -68,10 +63,6 @@ function late(service: string, count: number, ms: number) {
     message: `${requests(count)} to the former ${service} did not end within ${Math.round(ms / 1000)} s and will be cut`,
     hint: `Raise services.${service}.rollout.drain_timeout in stagecraft.yml if they need longer.`,
   } as const
-}
-
-function sum(counts: readonly number[]): number {
-  return counts.reduce((total, count) => total + count, 0)
 }
 
 /**

@@ -88,5 +88,25 @@ export const MAINTENANCE_OFF = `rm -f "${PROXY_FOLDER}/maintenance/$1.html" && s
 /** Prints JSON: `[{"address":"…","num_requests":0,…}]`. */
 export const IN_FLIGHT = 'exec timeout 5 wget -q -O - http://127.0.0.1:2019/reverse_proxy/upstreams'
 
+/**
+ * Waits until Caddy has counted no request to any of these upstreams twice in a row. @param $1 seconds at the most, then their
+ * addresses. Prints what `IN_FLIGHT` does, as it was last
+ */
+export const DRAINED = `end=$(($(date +%s) + $1)); shift; quiet=0
+while
+  said=$(timeout 5 wget -q -O - http://127.0.0.1:2019/reverse_proxy/upstreams) || exit
+  open=0
+  for address; do
+    case $said in
+    *'"address":"'"$address"'","num_requests":0,'*) ;;
+    *'"address":"'"$address"'"'*) open=1 ;;
+    esac
+  done
+  [ $open = 0 ] && quiet=$((quiet + 1)) || quiet=0
+  [ $quiet -lt 2 ] && [ "$(date +%s)" -lt $end ]
+do sleep 0.1; done
+printf '%s\\n' "$said"
+`
+
 /** Asks a container once, as the proxy would. @param $1 `http://<address>:<port>/path` @param $2 the Host header */
 export const PROBE = 'exec timeout 5 wget -q -O /dev/null --header "Host: $2" "$1"'

@@ -2,7 +2,7 @@ import { caddyConfig } from './caddy-config.ts'
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { Result } from './exec.ts'
-import { APPLY, FORGET, IN_FLIGHT, PROBE, READ, SWITCH } from './proxy-scripts.ts'
+import { APPLY, DRAINED, FORGET, IN_FLIGHT, PROBE, READ, SWITCH } from './proxy-scripts.ts'
 import { PROXY, type ProjectRoutes, type Route, refuseTakenRoutes, type Slot, type Slots } from './routes.ts'
 
 /** What the proxy does for everyone on its host. */
@@ -81,7 +81,19 @@ export async function switchSlots(docker: Docker, project: string, slots: Slots)
  * proxy does not run
  */
 export async function requestsInFlight(docker: Docker): Promise<Map<string, number> | undefined> {
-  const result = await inProxy(docker, 'in-flight', IN_FLIGHT)
+  return counted(await inProxy(docker, 'in-flight', IN_FLIGHT))
+}
+
+/** Waits until none is on its way to these upstreams, for so many seconds at the most. @returns how many there are then */
+export async function untilDrained(
+  docker: Docker,
+  seconds: number,
+  addresses: readonly string[],
+): Promise<Map<string, number> | undefined> {
+  return counted(await inProxy(docker, 'drained', DRAINED, [String(seconds), ...addresses], { seconds }))
+}
+
+function counted(result: Result): Map<string, number> | undefined {
   if (/no such container|is not running/i.test(result.stderr)) return undefined
   if (result.code !== 0) throw childError('ask the proxy for requests in flight', result)
   const upstreams = JSON.parse(result.stdout) as readonly { address: string; num_requests: number }[] | null // Caddy's admin API
@@ -113,6 +125,8 @@ export async function probe(
 
 interface InProxy {
   readonly input?: string
+  /** it takes so long */
+  readonly seconds?: number
   /** it changes something: it has the lock, and as much time as its engine answers */
   readonly changes?: true
 }
@@ -123,11 +137,12 @@ export function inProxy(
   name: string,
   script: string,
   args: readonly string[] = [],
-  { input, changes }: InProxy = {},
+  { input, changes, seconds }: InProxy = {},
 ): Promise<Result> {
   const stdin = input === undefined ? [] : ['--interactive']
   return docker.try(['exec', ...stdin, PROXY, 'sh', '-c', script, `stagecraft-${name}`, ...args], {
     asks: changes !== true,
+    ...(seconds === undefined ? {} : { timeout: seconds * 1000 + 60_000 }),
     ...(input === undefined ? {} : { input }),
   })
 }

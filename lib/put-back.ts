@@ -70,7 +70,7 @@ async function attempt(undo: Undo): Promise<PutBack> {
 async function routeBack(undo: Undo): Promise<void> {
   const { routing, step } = undo.journal
   if (routing === undefined || !(await putRoutesBack(undo, routing)) || step === 'prepare') return
-  await drainSlots({ ...undo, services: undo.project.environment.services }, routing.slots)
+  await drainSlots({ ...undo, services: undo.project.environment.services }, routing)
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Bundle } from './bundle.ts'
-import { lastLogLines, listContainers, removeContainers } from './docker.ts'
+import { type Docker, inspectContainers, lastLogLines, listContainers, removeContainers } from './docker.ts'
 import { type DrainContext, drainSlots, runDrainHooks } from './drain.ts'
 import type { Before } from './journal.ts'
 import { isMissing } from './rollout-steps.ts'
@@ -17,12 +17,12 @@ export async function retire(
   if (journal === undefined) return
   const { docker, emit } = context
   const rolled = journal.rolling ?? []
-  const old = await stillThere(
-    context,
+  const old = await stillRunning(
+    docker,
     journal.before.filter(({ service }) => rolled.includes(service)),
   )
-  const live = Object.entries(slots).filter(([service]) => old.some((container) => container.service === service))
-  if (live.length > 0) await drainSlots(context, Object.fromEntries(live))
+  const left = routes.filter(({ service }) => old.some((container) => container.service === service))
+  if (left.length > 0) await drainSlots(context, { routes: left, slots })
   await runDrainHooks(context, old)
   for (const service of rolled) emit({ type: 'service', service, step: 'remove', note: 'what was before' })
   for (const service of retiring) emit({ type: 'service', service, step: 'remove' })
@@ -42,8 +42,10 @@ export async function retire(
 /** Lines of log that stay of a container that goes. */
 const KEPT_LINES = 100
 
-async function stillThere({ docker, name }: DrainContext, old: readonly Before[]): Promise<Before[]> {
-  if (old.length === 0) return []
-  const running = (await listContainers(docker, name)).filter(({ state }) => state === 'running')
-  return old.filter(({ id }) => running.some((container) => container.id === id))
+async function stillRunning(docker: Docker, old: readonly Before[]): Promise<Before[]> {
+  const found = await inspectContainers(
+    docker,
+    old.map(({ id }) => id),
+  )
+  return old.filter(({ id }) => found.some((container) => container.id === id && container.state === 'running'))
 }

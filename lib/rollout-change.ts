@@ -5,7 +5,8 @@ import { plannedRoutes, plannedSlots } from './plan-routes.ts'
 import type { Planning } from './planning.ts'
 import { plugIntoSlots, proveReachable } from './plug.ts'
 import type { StepContext } from './rollout-steps.ts'
-import { ensureRouteNetwork, openEarly, prepareRouting, type Routing } from './routing.ts'
+import { routeNetwork } from './routes.ts'
+import { ensureRouteNetwork, isPlugged, openEarly, prepareRouting, type Routing } from './routing.ts'
 import type { Run } from './run.ts'
 
 /** A rollout that is under way. */
@@ -28,7 +29,8 @@ export function openChange(run: Run, stage: Stage, planning: Planning, recorder:
   const slots = plannedSlots(input, plan.services)
   const routing = { ...run, name: plan.project, services, slots, routes: plannedRoutes(input, slots) }
   const network = once(async () => {
-    if (plan.proxy) await ensureRouteNetwork(run.docker, plan.project)
+    if (plan.proxy && !input.proxy?.networks[routeNetwork(plan.project)])
+      await ensureRouteNetwork(run.docker, plan.project)
   })
   // Containers need a while to be ready: what the proxy needs is done meanwhile.
   const proxyReady = once(async () => {
@@ -89,8 +91,11 @@ function once(work: () => Promise<void>): () => Promise<void> {
   }
 }
 
-async function readyProxy(run: Run, { plan, containers }: Planning, recorder: Recorder, routing: Routing) {
+/** What the plan has just seen need not be looked at again: the environment is locked. */
+async function readyProxy(run: Run, { plan, input, containers }: Planning, recorder: Recorder, routing: Routing) {
   const { image } = run.project.environment.proxy ?? {}
   const before = recorder.journal.routing
-  if (plan.proxy && before) await prepareRouting(routing, { plan: plan.proxy, image, before }, containers)
+  if (plan.proxy === null || before === undefined) return
+  if (plan.proxy.action === 'keep' && isPlugged(input.proxy, containers, plan.project, before)) return
+  await prepareRouting(routing, { plan: plan.proxy, image, before }, containers)
 }

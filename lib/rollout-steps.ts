@@ -94,7 +94,7 @@ async function up(
     'keep',
   )
   const how = { docker, stage, services, recorder, onMade }
-  if (beside.length > 0) await startBeside(how, beside, await listContainers(docker, stage.model.name))
+  if (beside.length > 0) await startBeside(how, beside, before) // nothing else has made any of these services
   for (const member of inTurn) {
     const target = gateTarget(context, member.service, [], new Set())
     const old = before.filter(({ service }) => service === member.service)

@@ -8,7 +8,7 @@ import { plugIntoSlots } from './plug.ts'
 import { applyRoutes, connect, readProxy, switchSlots } from './proxy.ts'
 import { ensureProxy, findProxy } from './proxy-life.ts'
 import { isMissing } from './rollout-steps.ts'
-import { PROXY, type Route, type Routed, routeNetwork, type Slots } from './routes.ts'
+import { PROXY, type Route, type Routed, routeNetwork, type Slots, slotAlias } from './routes.ts'
 
 /** The routes of one environment, and what it takes to bring them about. */
 export interface Routing {
@@ -40,6 +40,23 @@ export async function prepareRouting(
   const lost = containers.filter(({ service, state }) => before.slots[service] !== undefined && state === 'running')
   await plugIntoSlots(docker, name, lost, before.slots)
   await enforce(routing, before)
+}
+
+/** @returns whether the proxy and all containers that it sends requests to are where they find each other. */
+export function isPlugged(
+  proxy: Pick<Container, 'networks'> | undefined,
+  containers: readonly Container[],
+  name: string,
+  { slots }: Routed,
+): boolean {
+  const network = routeNetwork(name)
+  const isReached = ({ service, state, networks }: Container) => {
+    const slot = slots[service]
+    return (
+      slot === undefined || state !== 'running' || networks[network]?.aliases.includes(slotAlias(name, service, slot))
+    )
+  }
+  return proxy?.networks[network] !== undefined && containers.every(isReached)
 }
 
 /** The network on which the proxy reaches routed containers: internal, so that it changes nobody's default route. */

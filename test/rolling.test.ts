@@ -209,9 +209,7 @@ describe('a rolling deploy', () => {
       line.replaceAll(/[0-9a-f]{64}/g, (id) => (old.includes(id) ? '<old>' : '<new>')).replace(/--progress.*json /, '')
     expect(changes.map(short)).toMatchInlineSnapshot(`
       [
-        "docker network create --internal --label stagecraft.project=shop stagecraft-shop",
         "docker compose up --no-start --no-deps --no-build --pull never --no-recreate --scale web=2 -- web",
-        "docker network connect stagecraft-shop stagecraft-proxy",
         "docker network connect --alias b.web.shop.stagecraft.internal stagecraft-shop <new>",
         "docker start <new>",
         "docker exec stagecraft-proxy sh -c … stagecraft-switch shop api.a web.b",
@@ -324,7 +322,7 @@ describe('a rolling deploy', () => {
   test('waits for requests that are on their way', async () => {
     const project = await serving()
     write(project, { web: 'web two' })
-    let left = 6
+    let left = 20
     const asked: string[][] = []
     project.engine.proxy.inFlight = (address) => {
       if (!address.startsWith('a.web.')) return 0
@@ -335,7 +333,7 @@ describe('a rolling deploy', () => {
     expect(story(events)).toContain('  web drain')
     expect(story(events).filter((line) => line.includes('warning'))).toEqual([])
     const both = [...OLD, 'web of web two running']
-    expect(asked).toEqual(Array(7).fill(both))
+    expect(asked).toEqual(Array(21).fill(both))
     expect(services(project)).toEqual([...OLD.slice(0, 2), 'web of web two running'])
   })
 
@@ -744,7 +742,7 @@ describe('the proxy', () => {
     write(project, { web: 'web two' })
     expect(
       await project.dieAt(
-        (argv) => argv.includes('stagecraft-in-flight'),
+        (argv) => argv.includes('stagecraft-drained'),
         'none',
         () => project.deploy(),
       ),

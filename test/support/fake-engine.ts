@@ -586,7 +586,9 @@ export class FakeEngine {
 export function isQuestion(argv: readonly string[]): boolean {
   const asking =
     /^docker (version|ps|container inspect|image (inspect|ls)|logs|network (inspect|ls)|compose.* config|run --rm) /
-  return asking.test(`${argv.join(' ')} `) || argv.some((word) => /^stagecraft-(read|in-flight|probe)$/.test(word))
+  return (
+    asking.test(`${argv.join(' ')} `) || argv.some((word) => /^stagecraft-(read|in-flight|drained|probe)$/.test(word))
+  )
 }
 
 /** Scripts and configurations are long. */

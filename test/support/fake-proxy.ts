@@ -4,6 +4,7 @@ import type { Exec } from '../../lib/exec.ts'
 import {
   APPLY,
   CHECK,
+  DRAINED,
   FORGET,
   IN_FLIGHT,
   MAINTENANCE_OFF,
@@ -58,6 +59,7 @@ const SCRIPTS: Readonly<Record<string, readonly string[]>> = {
   apply: [APPLY],
   switch: [SWITCH, FORGET],
   'in-flight': [IN_FLIGHT],
+  drained: [DRAINED],
   probe: [PROBE],
   'maintenance-on': [MAINTENANCE_ON],
   'maintenance-off': [MAINTENANCE_OFF],
@@ -212,11 +214,22 @@ export class FakeProxy {
     if (volume === undefined) throw new Error('a proxy that runs has a volume')
     if (what === 'read') return { stdout: readText(volume) }
     if (what === 'in-flight') return { stdout: JSON.stringify(this.#counts()) }
+    if (what === 'drained') return this.#drained(Number(rest[0]), rest.slice(1))
     if (what === 'probe') return this.#probe(box, rest)
     // Both do all or nothing: with one rename.
     if (half) return OK
     if (what === 'apply') return this.#apply(volume, Number(rest[0]), input ?? '')
     return what === 'switch' ? switchTo(volume, rest) : maintain(volume, rest[0] ?? '', input)
+  }
+
+  #drained(seconds: number, addresses: readonly string[]): Said {
+    const end = this.engine.state.now + seconds * 1000
+    for (let quiet = 0; ; this.engine.state.now += 100) {
+      const counts = this.#counts()
+      const isOpen = counts.some(({ address, num_requests }) => addresses.includes(address) && num_requests > 0)
+      quiet = isOpen ? 0 : quiet + 1
+      if (quiet === 2 || this.engine.state.now >= end) return { stdout: JSON.stringify(counts) }
+    }
   }
 
   #counts() {
