@@ -183,12 +183,12 @@ export async function inspectContainers(docker: Docker, ids: readonly string[]):
 
 /**
  * Stops and removes containers by id, with their anonymous volumes; never by scaling down.
- * @param onStopped told of each before it is removed
+ * @param meanwhile is done while they stop, and has ended before they are removed
  */
 export async function removeContainers(
   docker: Docker,
   containers: readonly Pick<Container, 'id' | 'name'>[],
-  onStopped: (container: Pick<Container, 'id' | 'name'>) => Promise<void> = async () => {},
+  meanwhile: (container: Pick<Container, 'id' | 'name'>) => Promise<void> = async () => {},
 ): Promise<void> {
   const ids = containers.map(({ id }) => id)
   if (ids.length === 0) return
@@ -198,8 +198,7 @@ export async function removeContainers(
     const result = await docker.try(args)
     if (result.code !== 0 && !gone(result.stderr)) await docker.run(`remove ${names}`, args)
   }
-  await act(['stop', ...ids])
-  await Promise.all(containers.map(onStopped))
+  await Promise.all([act(['stop', ...ids]), ...containers.map(meanwhile)])
   await act(['rm', '--force', '--volumes', ...ids])
 }
 
@@ -218,11 +217,13 @@ export async function inspectImages(docker: Docker, names: readonly string[]): P
   return images
 }
 
-/** @returns what a container printed last, `lines` lines of both streams; nothing where the engine hangs. */
-export async function lastLogLines(docker: Docker, id: string, lines = 20): Promise<string> {
-  const result = await docker
-    .try(['logs', '--tail', String(lines), id], { asks: true, limit: 64 * 1024 })
-    .catch(() => undefined)
+/**
+ * @param follow also what it prints until it has stopped
+ * @returns what a container printed last, `lines` lines of both streams; nothing where the engine hangs.
+ */
+export async function lastLogLines(docker: Docker, id: string, lines = 20, follow = false): Promise<string> {
+  const flags = [...(follow ? ['--follow'] : []), '--tail', String(lines)]
+  const result = await docker.try(['logs', ...flags, id], { limit: 64 * 1024, asks: !follow }).catch(() => undefined)
   return result ? docker.mask(result.stdout + result.stderr).trimEnd() : ''
 }
 

@@ -25,50 +25,75 @@ export async function plugIntoSlots(
   await Promise.all(containers.map(plug))
 }
 
-/**
- * Plugs in containers that are ready, and asks each as the proxy would: what does not answer there is not ready, whatever
- * its healthcheck says.
- * @param cancelled something else has failed: it does not matter any more
- * @throws failed (5)
- */
-export async function proveReachable(
-  routing: Routing,
-  service: string,
-  ids: readonly string[],
-  cancelled: () => boolean = () => false,
-): Promise<void> {
-  const { docker, name, slots, services } = routing
-  if (services[service]?.expose === undefined || slots[service] === undefined) return
-  const network = routeNetwork(name)
-  let containers = await inspectContainers(docker, ids)
-  if (containers.some(({ networks }) => !networks[network]?.address)) {
-    await plugIntoSlots(docker, name, containers, slots)
-    containers = await inspectContainers(docker, ids)
-  }
-  await Promise.all(containers.map((container) => proveOne(routing, container, cancelled)))
-}
-
 /** Milliseconds that a container has to answer the proxy: one whose healthcheck has passed should at once. */
 const PROBE_TIMEOUT = 10_000
 const PROBE_TIMEOUT_UNCHECKED = 60_000
 
-async function proveOne(routing: Routing, container: Container, cancelled: () => boolean): Promise<void> {
-  const { docker, clock, name, services } = routing
-  const { service, id, health, networks } = container
+/** The proof that containers answer the proxy: what does not is not ready, whatever its healthcheck says. */
+export interface Proof {
+  /** They are ready, as far as their healthchecks go: from now on they have their time. @throws failed (5) */
+  demand(cancelled?: () => boolean): Promise<void>
+}
+
+/**
+ * Begins to ask containers as the proxy would, each until it answers. Meanwhile they may become healthy.
+ * @param ids of one service; they run, and have the alias of their slot
+ */
+export function beginProof(routing: Routing, service: string, ids: readonly string[]): Proof {
+  const { clock, services } = routing
   const { expose, rollout } = services[service] ?? {}
-  if (expose === undefined) return
-  const patience = rollout?.health_timeout ?? (health === 'healthy' ? PROBE_TIMEOUT : PROBE_TIMEOUT_UNCHECKED)
-  const end = clock.now() + patience
-  const { address = '' } = networks[routeNetwork(name)] ?? {}
-  const target = { address, port: expose.port, health: expose.health, host: expose.host?.[0] ?? service }
+  let end = Number.POSITIVE_INFINITY
+  let cancelled = () => false
+  const done = Promise.all(ids.map((id) => proveOne(routing, id, () => clock.now() > end || cancelled())))
+  done.catch(() => {}) // it is thrown where it is demanded
+  return {
+    async demand(isCancelled = () => false) {
+      if (expose === undefined) return
+      cancelled = isCancelled
+      const patience = async () => {
+        const checked = (await inspectContainers(routing.docker, ids)).every(({ health }) => health === 'healthy')
+        end = clock.now() + (rollout?.health_timeout ?? (checked ? PROBE_TIMEOUT : PROBE_TIMEOUT_UNCHECKED))
+      }
+      patience().catch(() => {}) // who waits asks the same engine, and says so
+      await done
+    },
+  }
+}
+
+/** Plugs in containers that are ready, and proves that they answer. @throws failed (5) */
+export async function proveReachable(
+  routing: Routing,
+  service: string,
+  ids: readonly string[],
+  cancelled?: () => boolean,
+): Promise<void> {
+  if (routing.services[service]?.expose === undefined || routing.slots[service] === undefined) return
+  await plugIntoSlots(routing.docker, routing.name, await inspectContainers(routing.docker, ids), routing.slots)
+  await beginProof(routing, service, ids).demand(cancelled)
+}
+
+/** @param isOver nobody waits any longer */
+async function proveOne(routing: Routing, id: string, isOver: () => boolean): Promise<void> {
+  const { docker, clock, name, services } = routing
   for (;;) {
-    const wrong = await probe(docker, target)
-    if (wrong === undefined || cancelled()) return
+    const [container] = await inspectContainers(docker, [id])
+    if (container === undefined) return // the gate says so
+    const { service, networks } = container
+    const expose = services[service]?.expose
+    const { address } = networks[routeNetwork(name)] ?? {}
+    if (expose === undefined) return
+    const { port, health, host = [service] } = expose
+    const target = { address: address ?? '', port, health, host: host[0] ?? service }
+    const wrong = address ? await probe(docker, target, PROBE_SECONDS) : 'it is not on the proxy’s network'
+    if (wrong === undefined) return
     const [now] = await inspectContainers(docker, [id])
-    if (now?.state !== 'running' || clock.now() > end) throw await unreachable(routing, container, wrong)
+    if (now?.state !== 'running' || isOver()) throw await unreachable(routing, container, wrong)
     await clock.sleep(200)
   }
 }
+
+/** Seconds that one command asks for. */
+const PROBE_SECONDS = 2
 
 async function unreachable(
   { docker, services }: Routing,

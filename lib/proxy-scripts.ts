@@ -108,5 +108,13 @@ do sleep 0.1; done
 printf '%s\\n' "$said"
 `
 
-/** Asks a container once, as the proxy would. @param $1 `http://<address>:<port>/path` @param $2 the Host header */
-export const PROBE = 'exec timeout 5 wget -q -O /dev/null --header "Host: $2" "$1"'
+/**
+ * Asks a container as the proxy would, until it answers 2xx. @param $1 seconds at the most @param $2 `http://<address>:<port>/path`
+ * @param $3 the Host header. Says what was wrong last
+ */
+export const PROBE = `end=$(($(date +%s) + $1))
+until said=$(timeout 5 wget -q -O /dev/null --header "Host: $3" "$2" 2>&1); do
+  [ "$(date +%s)" -lt $end ] || { printf '%s\\n' "$said" >&2; exit 1; }
+  sleep 0.2
+done
+`

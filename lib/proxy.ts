@@ -100,18 +100,24 @@ function counted(result: Result): Map<string, number> | undefined {
   return new Map((upstreams ?? []).map(({ address, num_requests }) => [address, num_requests]))
 }
 
-/** Asks a container as the proxy would. @returns what stands in the way of an answer that counts, if something does */
-export async function probe(
-  docker: Docker,
-  target: {
-    readonly address: string
-    readonly port: number
-    readonly health: string | undefined
-    readonly host: string
-  },
-): Promise<string | undefined> {
+/** Where and how a container is asked whether it takes requests. */
+export interface ProbeTarget {
+  readonly address: string
+  readonly port: number
+  /** a path that must answer 2xx; undefined: any answer counts */
+  readonly health: string | undefined
+  readonly host: string
+}
+
+/**
+ * Asks a container as the proxy would, for so many seconds at the most.
+ * @returns what stands in the way of an answer that counts, if something does
+ */
+export async function probe(docker: Docker, target: ProbeTarget, seconds: number): Promise<string | undefined> {
   const url = `http://${target.address}:${target.port}${target.health ?? '/'}`
-  const result = await inProxy(docker, 'probe', PROBE, [url, target.host])
+  // What answers with an error has answered: without a health path that is enough, and once is enough.
+  const limit = target.health === undefined ? 0 : seconds
+  const result = await inProxy(docker, 'probe', PROBE, [String(limit), url, target.host], { seconds })
   if (result.code === 0) return undefined
   const [, status] = /server returned error: HTTP\/[\d.]+ (\d{3}[^\n]*)/i.exec(result.stderr) ?? []
   if (status !== undefined) return target.health === undefined ? undefined : `${target.health} answers ${status.trim()}`

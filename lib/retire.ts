@@ -28,7 +28,7 @@ export async function retire(
   for (const service of retiring) emit({ type: 'service', service, step: 'remove' })
   const going = journal.before.filter(({ service }) => rolled.includes(service) || retiring.includes(service))
   await removeContainers(docker, going, async ({ id, name }) => {
-    context.keepLog?.(name, await lastLogLines(docker, id, KEPT_LINES))
+    context.keepLog?.(name, await lastLogLines(docker, id, KEPT_LINES, true))
   })
   for (const network of journal.unused) {
     const result = await docker.try(['network', 'rm', network])

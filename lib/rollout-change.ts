@@ -3,7 +3,7 @@ import type { Emit } from './events.ts'
 import type { Recorder } from './journal.ts'
 import { plannedRoutes, plannedSlots } from './plan-routes.ts'
 import type { Planning } from './planning.ts'
-import { plugIntoSlots, proveReachable } from './plug.ts'
+import { beginProof, type Proof, plugIntoSlots, proveReachable } from './plug.ts'
 import type { StepContext } from './rollout-steps.ts'
 import { routeNetwork } from './routes.ts'
 import { ensureRouteNetwork, isPlugged, openEarly, prepareRouting, type Routing } from './routing.ts'
@@ -37,37 +37,48 @@ export function openChange(run: Run, stage: Stage, planning: Planning, recorder:
     await network()
     await readyProxy(run, planning, recorder, routing)
   })
+  // The proof can begin with the container where the proxy runs already.
+  const isProxyUp = () => plan.proxy?.action === 'keep'
   const gaps: Record<string, number> = {}
-  const steps = { ...run, emit: measureGaps(run, gaps), ...routingSteps({ recorder, routing, network, proxyReady }) }
+  const steps = {
+    ...run,
+    emit: measureGaps(run, gaps),
+    ...routingSteps({ recorder, routing, network, proxyReady, isProxyUp }),
+  }
   return { run, stage, planning, recorder, routing, proxyReady, steps, gaps }
 }
 
-type RoutingParts = Pick<Change, 'recorder' | 'routing' | 'proxyReady'> & { readonly network: () => Promise<void> }
+type RoutingParts = Pick<Change, 'recorder' | 'routing' | 'proxyReady'> & {
+  readonly network: () => Promise<void>
+  readonly isProxyUp: () => boolean
+}
 
 /** New containers get their slot's name before they are started; they are proved, and if need be routed, once they are ready. */
-function routingSteps({
-  recorder,
-  routing,
-  network,
-  proxyReady,
-}: RoutingParts): Pick<StepContext, 'onMade' | 'onReady'> {
+function routingSteps({ recorder, routing, network, proxyReady, isProxyUp }: RoutingParts) {
   const { routing: before, before: containers } = recorder.journal
   const early = before && openEarly(routing, before)
   const isNew = (service: string) => !containers.some((container) => container.service === service)
+  const plugged = new Set<string>()
+  const proofs = new Map<string, Proof>()
   return {
     async onMade(made) {
       // A slot that is live gets no container that is not ready.
       const next = made.filter(({ service }) => before && before.slots[service] !== routing.slots[service])
+      for (const { service } of next) plugged.add(service)
       if (next.length === 0) return
       await network()
       await plugIntoSlots(routing.docker, routing.name, next, routing.slots)
     },
+    onStarted(service, ids) {
+      if (plugged.has(service) && routing.slots[service] && isProxyUp())
+        proofs.set(service, beginProof(routing, service, ids))
+    },
     async onReady(service, ids, cancelled) {
       await proxyReady()
-      await proveReachable(routing, service, ids, cancelled)
+      await (proofs.get(service)?.demand(cancelled) ?? proveReachable(routing, service, ids, cancelled))
       if (early && isNew(service) && routing.services[service]?.expose?.internal) await early(service)
     },
-  }
+  } satisfies Pick<StepContext, 'onMade' | 'onStarted' | 'onReady'>
 }
 
 /** From the moment that a service is about to be stopped until its new containers are ready. */

@@ -19,6 +19,8 @@ export interface StepContext {
   readonly project: { readonly environment: Pick<Environment, 'services'>; readonly topology: Topology }
   /** what is done with containers that were made beside others, before they are started */
   readonly onMade?: (containers: readonly Container[]) => Promise<void>
+  /** told of the containers of a service that have been started */
+  readonly onStarted?: (service: string, ids: readonly string[]) => void
   /** what is done with the new containers of a service as soon as they are ready */
   readonly onReady?: (service: string, ids: readonly string[], cancelled: () => boolean) => Promise<void>
 }
@@ -43,6 +45,7 @@ export async function bringUp(
     const now = await listContainers(context.docker, stage.model.name)
     const targets = wave.members.map(({ service }) => gateTarget(context, service, now, old))
     containers = now
+    for (const { service, ids } of targets) context.onStarted?.(service, ids)
     recorder.made(targets.flatMap(({ ids }) => ids))
     await pass(
       context,

@@ -7,6 +7,8 @@ import { median, type Row } from './row.ts'
 
 const ROLLOUTS = 20
 const RATE = 300
+/** How long one takes is measured with little else to do: half of these requests a second take 1 to 2 s. */
+const [TIMED, LITTLE] = [7, 6]
 const APPLICATION = join(import.meta.dir, '../rolling/server.mjs')
 
 const HEALTH = {
@@ -93,14 +95,20 @@ async function rollOurs(engine: Engine): Promise<Ours> {
     const [rollouts, steady, times]: [Span[], Span[], Time[]] = [[], [], []]
     for (let number = 1; number <= ROLLOUTS; number++) {
       const quiet = load.now()
-      await Bun.sleep(3000)
+      await Bun.sleep(2000)
       const from = load.now()
       steady.push([quiet + 500, from])
       await release(`v${number}`)
       rollouts.push([from, load.now()])
+    }
+    const result = await load.stop()
+    const little = await startLoad({ ip: engine.ip, host, rate: LITTLE, seconds: 300, long: false })
+    for (let number = 1; number <= TIMED; number++) {
+      await release(`timed-${number}`)
       times.push(await timeOf(folder))
     }
-    return { load: await load.stop(), rollouts, steady, times }
+    const { failures } = await little.stop()
+    return { load: { ...result, failures: [...result.failures, ...failures] }, rollouts, steady, times }
   } finally {
     await folder.cleanUp()
   }
@@ -164,7 +172,7 @@ async function rollOther(engine: Engine, script: string): Promise<{ load: Load }
     await run('docker compose build && docker compose up -d --wait')
     load = await startLoad({ ip: engine.ip, port, host: 'other.test', rate: RATE, seconds: 900, long: false })
     for (let number = 1; number <= ROLLOUTS; number++) {
-      await Bun.sleep(3000)
+      await Bun.sleep(2000)
       writeApp(folder, `v${number}`, { proxy })
       await run(script)
     }

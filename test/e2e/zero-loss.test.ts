@@ -1,8 +1,10 @@
 import { afterAll, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type LoadGenerator, startLoad, versionsBetween } from '../rolling/load.ts'
-import { callsOf, type Death, deployAndDie, hostOf, writeSite } from '../rolling/site.ts'
+import { DEATHS, type Death, deployAndDie } from '../rolling/death.ts'
+import { type LoadGenerator, movedRequests, startLoad, versionsBetween } from '../rolling/load.ts'
+import { callsOf, hostOf, writeSite } from '../rolling/site.ts'
+import { mostAtOnce, watchContainers } from '../rolling/watch.ts'
 import { host, isUp } from '../support/lab.ts'
 import { deploy, expectCode, releases as recordsOf, until, writeApp } from './app.ts'
 
@@ -72,6 +74,8 @@ lab(
     const db = await containersOf('db')
     await until('front calls api', async () => (await callsOf(folder, h3.ip)).ok > 20 || 'not yet')
     const callsBefore = await callsOf(folder, h3.ip)
+    const before = await folder.containers()
+    const watch = watchContainers(h3, folder.name, 2400)
     load = await startLoad({ ip: h3.ip, host: hostOf(folder), rate: 300, seconds: 2400 })
     otherLoad = await startLoad({ ip: h3.ip, host: hostOf(other), rate: 30, seconds: 2400, long: false })
 
@@ -87,12 +91,7 @@ lab(
     await deployOther('two')
 
     // Killed in prepare, in the switch and in retire; the next deploy mends it, and goes on.
-    for (const death of [
-      { at: 'start ', when: 'after' },
-      { at: 'stagecraft-switch', when: 'before' },
-      { at: 'stagecraft-switch', when: 'after' },
-      { at: 'stop ', when: 'before' },
-    ] as const) {
+    for (const death of DEATHS) {
       await dieAt(death)
       await release()
     }
@@ -104,6 +103,7 @@ lab(
     expect(others.failures).toEqual([])
     const lost = calls.failed - callsBefore.failed
     expect({ lost, failures: calls.failures }).toEqual({ lost: 0, failures: callsBefore.failures })
+    expect(movedRequests(result)).toEqual([])
     expect(result.made).toBeGreaterThan(5_000)
     expect(calls.ok - callsBefore.ok).toBeGreaterThan(1_000)
 
@@ -112,7 +112,15 @@ lab(
     expect([...result.versions, ...Object.keys(calls.versions)].filter((version) => failed.includes(version))).toEqual(
       [],
     )
+
+    // The database is left alone; what has a volume or shares a namespace is recreated, never doubled; the job ran each time.
+    const events = await watch.stop()
+    const count = (service: string) =>
+      events.filter((event) => event.service === service && event.action === 'start').length
     expect(await containersOf('db')).toEqual(db)
+    expect(events.filter(({ service }) => service === 'db')).toEqual([])
+    expect(mostAtOnce(events, before)).toMatchObject({ web: 4, api: 2, db: 1, cache: 1, side: 1, back: 1 })
+    for (const service of ['job', 'cache', 'side']) expect(count(service), service).toBeGreaterThanOrEqual(ROLLOUTS)
     expect(await containersOf('web')).toHaveLength(1)
     expectCode(await folder.stagecraft(['status']), 0)
   },

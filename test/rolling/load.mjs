@@ -10,7 +10,7 @@ const began = performance.now()
 const now = () => performance.now() - began
 const failures = []
 const versions = []
-/** [milliseconds since the start, milliseconds that it took, number of the version] of each short request */
+/** [milliseconds since the start, milliseconds that it took, number of the version, whether it asked to take long] */
 const requests = []
 let [made, waiting, over] = [0, 0, false]
 
@@ -23,6 +23,10 @@ function versionNumber(name) {
   return versions.indexOf(name)
 }
 
+function note(what, at, version) {
+  requests.push([Math.round(at), Math.round((now() - at) * 10) / 10, versionNumber(version), what === 'slow' ? 1 : 0])
+}
+
 /** One request, to its end. */
 function ask(what, path, { method = 'GET', kept = true } = {}, check = (body) => body) {
   const at = now()
@@ -33,7 +37,7 @@ function ask(what, path, { method = 'GET', kept = true } = {}, check = (body) =>
     ended = true
     waiting--
     if (why) fail(at, what, why)
-    else if (what !== 'stream') requests.push([Math.round(at), Math.round((now() - at) * 10) / 10, versionNumber(version)])
+    else if (what !== 'stream') note(what, at, version)
     if (what === 'stream' && !over) setTimeout(openStream, 100)
   }
   const body = method === 'POST' ? 'a=1&b=2' : undefined
@@ -100,12 +104,17 @@ function openSocket() {
   socket.on('close', () => end('cut'))
 }
 
+/** For one to two seconds. Every other one is a POST: a proxy may quietly ask for a GET once more, but never for these. */
+function askSlow(number, kept) {
+  ask('slow', `/slow?ms=${1000 + (number % 11) * 100}`, { kept, method: number % 2 === 0 ? 'POST' : 'GET' })
+}
+
 const timer = setInterval(() => {
   while (made < (now() / 1000) * rate) {
     const number = ++made
     const method = number % 4 === 0 ? 'POST' : 'GET'
     const kept = number % 8 < 6
-    if (number % Math.round(rate / 3) === 0) ask('slow', `/slow?ms=${1000 + (number % 10) * 100}`, { kept })
+    if (number % Math.round(rate / 3) === 0) askSlow(Math.round((number * 3) / rate), kept)
     else ask(method, '/', { method, kept })
   }
   if (now() > seconds * 1000) stop()

@@ -6,8 +6,8 @@ export interface Load {
   /** one line each */
   readonly failures: readonly string[]
   readonly versions: readonly string[]
-  /** of each request but streams and WebSockets: when it was made, how long it took, the number of the version in `versions` */
-  readonly requests: readonly (readonly [at: number, took: number, version: number])[]
+  /** all that were answered, but streams and WebSockets; `version` is a place in `versions`, `slow` 1 if it asked to take long */
+  readonly requests: readonly (readonly [at: number, took: number, version: number, slow: 0 | 1])[]
   readonly seconds: number
 }
 
@@ -42,20 +42,21 @@ export async function startLoad(target: LoadTarget): Promise<LoadGenerator> {
       child.stdin.end()
       for (let part = await reader.read(); !part.done; part = await reader.read())
         printed += decoder.decode(part.value, { stream: true })
+      const code = await child.exited
+      if (code !== 0) throw new Error(`Cannot judge the load: it ended with ${child.signalCode ?? code}`)
       return JSON.parse(printed.slice(printed.indexOf('\n') + 1)) as Load // printed by load.mjs
     },
   }
 }
 
-/** @returns a percentile of the times that requests took which were made within these spans. */
+/** @returns a percentile of the times that short requests took which were made within these spans. */
 export function percentile(
   load: Load,
   percent: number,
   spans: readonly (readonly [from: number, to: number])[],
 ): number {
-  const slow = 900 // those that are asked to take a second or two
   const took = load.requests
-    .filter(([at, ms]) => ms < slow && spans.some(([from, to]) => at >= from && at < to))
+    .filter(([at, , , slow]) => slow === 0 && spans.some(([from, to]) => at >= from && at < to))
     .map(([, ms]) => ms)
     .toSorted((a, b) => a - b)
   return took[Math.floor((took.length * percent) / 100)] ?? Number.NaN
@@ -65,4 +66,16 @@ export function percentile(
 export function versionsBetween({ requests, versions }: Load, from: number, to: number): string[] {
   const numbers = requests.filter(([at]) => at >= from && at < to).map(([, , version]) => version)
   return [...new Set(numbers)].map((number) => versions[number] ?? '')
+}
+
+/** Milliseconds: a short request that was made just before a slow one may have been later to look which version is live. */
+const JUST = 200
+
+/** @returns the slow requests, one line each, that ended on a version which nobody had seen yet when they began. */
+export function movedRequests({ requests, versions }: Load): string[] {
+  const first = new Map<number, number>()
+  for (const [at, , version, slow] of requests)
+    if (slow === 0) first.set(version, Math.min(at, first.get(version) ?? at))
+  const moved = requests.filter(([at, , version, slow]) => slow === 1 && at + JUST < (first.get(version) ?? 0))
+  return moved.map(([at, took, version]) => `${(at / 1000).toFixed(2)} s, ${took} ms: ${versions[version]}`)
 }

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Ran } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
 
 /** What a release of the site differs in. */
@@ -59,33 +58,6 @@ export function writeSite(folder: Folder, { version, bad, replicas = 1, network 
 
 export function hostOf(folder: Folder): string {
   return `${folder.name}.test`
-}
-
-/** Where a run is killed: with the first docker command whose arguments hold this text, before it or once it has ended. */
-export interface Death {
-  readonly at: string
-  readonly when: 'before' | 'after'
-}
-
-/** A docker that ends who called it. It stands first in PATH. */
-const KILLER = `#!/bin/sh
-here=$(dirname "$0"); PATH=\${PATH#*:}
-case "$*" in
-*"$KILL_AT"*)
-  [ "$KILL_WHEN" = after ] || { kill -9 $PPID; exit 1; }
-  docker "$@"; kill -9 $PPID; exit 1 ;;
-esac
-exec docker "$@"
-`
-
-/** Deploys as a run that is killed there. @returns what it had said; it fails if it was not killed */
-export async function deployAndDie(folder: Folder, version: string, { at, when }: Death): Promise<Ran> {
-  folder.write('bin/docker', KILLER, 0o755)
-  const path = (await folder.exec(['sh', '-c', 'echo "$PATH"'])).stdout.trim()
-  const env = { PATH: `${folder.path}/bin:${path}`, KILL_AT: at, KILL_WHEN: when }
-  const ran = await folder.stagecraft(['deploy', '--version', version], { env })
-  if (ran.code !== 137) throw new Error(`exit ${ran.code}, not killed at ${at}\n${ran.stdout}${ran.stderr}`)
-  return ran
 }
 
 /** What the caller of the internal API has seen so far. */

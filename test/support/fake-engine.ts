@@ -155,7 +155,7 @@ export class FakeEngine {
     if (first === 'pull') return half ? {} : this.#pull(args.at(-1) ?? '')
     if (first === 'push') return this.#push(second)
     if (first === 'events') return {} // nothing here is on its way
-    if (first === 'logs') return this.#logs(args)
+    if (first === 'logs') return this.#logs(args.filter((word) => word !== '--follow'))
     if (first === 'network') return answerNetwork(this, second, rest)
     if (first === 'stop' || first === 'start' || first === 'rm') {
       const ids = args.slice(1).filter((word) => !word.startsWith('-'))

@@ -215,7 +215,7 @@ export class FakeProxy {
     if (what === 'read') return { stdout: readText(volume) }
     if (what === 'in-flight') return { stdout: JSON.stringify(this.#counts()) }
     if (what === 'drained') return this.#drained(Number(rest[0]), rest.slice(1))
-    if (what === 'probe') return this.#probe(box, rest)
+    if (what === 'probe') return this.#probe(box, rest.slice(1))
     // Both do all or nothing: with one rename.
     if (half) return OK
     if (what === 'apply') return this.#apply(volume, Number(rest[0]), input ?? '')
