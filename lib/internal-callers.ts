@@ -1,15 +1,17 @@
 import { childError, type Docker } from './docker.ts'
 import { connect, ownAliases } from './proxy.ts'
 import { findProxy } from './proxy-life.ts'
+import { isMissing } from './rollout-steps.ts'
 import { PROXY, type Route } from './routes.ts'
 
-/** @returns the routes with the subnets of their networks as they are now. */
+/** @returns the routes with the subnets of their networks as they are now; of a network that is gone none. */
 export async function withSubnets(docker: Docker, routes: readonly Route[]): Promise<Route[]> {
   const subnets = new Map<string, string[]>()
   for (const network of new Set(routes.flatMap(({ internal }) => internal?.networks ?? []))) {
     const format = '{{range .IPAM.Config}}{{.Subnet}} {{end}}'
-    const result = await docker.run(`look at network ${network}`, ['network', 'inspect', '--format', format, network])
-    subnets.set(network, result.stdout.trim().split(/\s+/).filter(Boolean))
+    const result = await docker.try(['network', 'inspect', '--format', format, network], { asks: true })
+    if (result.code !== 0 && !isMissing(result)) throw childError(`look at network ${network}`, result)
+    subnets.set(network, result.code === 0 ? result.stdout.trim().split(/\s+/).filter(Boolean) : [])
   }
   return routes.map((route) => {
     if (route.internal === undefined) return route

@@ -40,7 +40,8 @@ export async function readProxy(docker: Docker): Promise<ProxyState> {
 export async function applyRoutes(docker: Docker, project: string, routes: readonly Route[]): Promise<void> {
   for (let tries = 0; tries < 20; tries++) {
     const state = await readProxy(docker)
-    const { [project]: mine = [], ...others } = state.projects
+    const { [project]: mine = [], ...theirs } = state.projects
+    const others = withoutSubnets(theirs, routes)
     if (JSON.stringify(mine) === JSON.stringify(routes)) return
     refuseTakenRoutes(project, routes, others)
     const projects = routes.length > 0 ? { ...others, [project]: routes } : others
@@ -53,6 +54,17 @@ export async function applyRoutes(docker: Docker, project: string, routes: reado
     if (result.code !== TAKEN) throw refused(result)
   }
   throw new StagecraftError('failed', 'Cannot change the routes of the proxy: others keep changing them')
+}
+
+/** A subnet has one network at a time: who had it before, and has not been deployed since, has it no more. */
+function withoutSubnets(others: ProjectRoutes, routes: readonly Route[]): ProjectRoutes {
+  const taken = new Set(routes.flatMap(({ internal }) => internal?.subnets ?? []))
+  const free = (route: Route): Route => {
+    if (!route.internal?.subnets.some((subnet) => taken.has(subnet))) return route
+    const subnets = route.internal.subnets.filter((subnet) => !taken.has(subnet))
+    return { ...route, internal: { ...route.internal, subnets } }
+  }
+  return Object.fromEntries(Object.entries(others).map(([name, theirs]) => [name, theirs.map(free)]))
 }
 
 /** Exit codes of `APPLY`. */

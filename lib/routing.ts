@@ -39,7 +39,7 @@ export async function prepareRouting(
   await connect(docker, routeNetwork(name), PROXY, [])
   const lost = containers.filter(({ service, state }) => before.slots[service] !== undefined && state === 'running')
   await plugIntoSlots(docker, name, lost, before.slots)
-  await enforce(routing, before)
+  await enforce(routing, { ...before, routes: await withSubnets(docker, before.routes) })
 }
 
 /** @returns whether the proxy and all containers that it sends requests to are where they find each other. */

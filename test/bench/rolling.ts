@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Load, type LoadGenerator, percentile, startLoad } from '../rolling/load.ts'
+import { type ContainerEvent, watchContainers } from '../rolling/watch.ts'
 import type { Engine } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
 import { median, type Row } from './row.ts'
@@ -72,7 +73,10 @@ interface Ours {
   readonly times: readonly Time[]
 }
 
-/** Of one rollout, in milliseconds: all of its rollout phase; and what nobody can spare: the container's start, the drain. */
+/**
+ * Of one rollout, in milliseconds: all of its rollout phase; from the new container's start until it was healthy; from the
+ * first request that it was given until the last one of the old container had its answer.
+ */
 interface Time {
   readonly rollout: number
   readonly start: number
@@ -92,7 +96,7 @@ async function rollOurs(engine: Engine): Promise<Ours> {
     folder.write('stagecraft.yml', JSON.stringify({ environments: { local: { services: { web: { expose } } } } }))
     await release('v0')
     const load = await startLoad({ ip: engine.ip, host, rate: RATE, seconds: 900, long: false })
-    const [rollouts, steady, times]: [Span[], Span[], Time[]] = [[], [], []]
+    const [rollouts, steady, durations]: [Span[], Span[], number[]] = [[], [], []]
     for (let number = 1; number <= ROLLOUTS; number++) {
       const quiet = load.now()
       await Bun.sleep(2000)
@@ -102,40 +106,46 @@ async function rollOurs(engine: Engine): Promise<Ours> {
       rollouts.push([from, load.now()])
     }
     const result = await load.stop()
+    const watch = watchContainers(engine, folder.name, 300)
     const little = await startLoad({ ip: engine.ip, host, rate: LITTLE, seconds: 300, long: false })
     for (let number = 1; number <= TIMED; number++) {
       await release(`timed-${number}`)
-      times.push(await timeOf(folder))
+      durations.push(rolloutDuration(folder))
     }
-    const { failures } = await little.stop()
-    return { load: { ...result, failures: [...result.failures, ...failures] }, rollouts, steady, times }
+    const timed = await little.stop()
+    const failures = [...result.failures, ...timed.failures]
+    const times = timesOf(durations, timed, await watch.stop())
+    return { load: { ...result, failures }, rollouts, steady, times }
   } finally {
     await folder.cleanUp()
   }
 }
 
-/** From the bundle and from the engine's own times: since when the container runs, and when its first good probe ended. */
-async function timeOf(folder: Folder): Promise<Time> {
-  const id = JSON.parse(folder.read('.stagecraft/releases.json')).releases.at(-1).id
-  const { phases } = JSON.parse(folder.read(`.stagecraft/releases/${id}/release.json`))
-  const events = folder
-    .read(`.stagecraft/releases/${id}/events.jsonl`)
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line))
-  const at = (step: string) => Date.parse(events.find(({ event }) => event.step === step)?.at)
-  const format =
-    '{{.State.StartedAt}}|{{range .State.Health.Log}}{{.ExitCode}} {{.End.Format "2006-01-02T15:04:05.000Z07:00"}}|{{end}}'
-  const web = (await folder.containers()).find(({ service }) => service === 'web')
-  const [started = '', ...probes] = (await folder.docker(['inspect', '--format', format, web?.id ?? ''])).stdout
-    .trim()
-    .split('|')
-  const healthy = probes.find((probe) => probe.startsWith('0 '))?.slice(2) ?? ''
+/** What nobody can spare, as others see it: the engine, which starts the containers, and who makes the requests. */
+function timesOf(durations: readonly number[], load: Load, events: readonly ContainerEvent[]): Time[] {
+  const starts = events.filter(({ action, service }) => action === 'start' && service === 'web')
+  return durations.map((rollout, index) => {
+    const began = starts[index]
+    const healthy = events.find(({ action, id }) => action === 'healthy' && id === began?.id)
+    const [old, fresh] = [answersOf(load, index), answersOf(load, index + 1)]
+    const start = (healthy?.at ?? Number.NaN) - (began?.at ?? Number.NaN)
+    return { rollout, start, drain: Math.max(0, old.lastEnd - fresh.firstBegan) }
+  })
+}
+
+/** @param version as the load saw them, one after the other @returns when it was first asked, and when it last answered */
+function answersOf({ requests }: Load, version: number): { firstBegan: number; lastEnd: number } {
+  const own = requests.filter((request) => request[2] === version)
   return {
-    rollout: phases.rollout.duration_ms,
-    start: Date.parse(healthy) - Date.parse(started.replace(/(\.\d{3})\d*/, '$1')),
-    drain: at('remove') - at('switch'),
+    firstBegan: own.reduce((first, [at]) => Math.min(first, at), Number.POSITIVE_INFINITY),
+    lastEnd: own.reduce((last, [at, took]) => Math.max(last, at + took), 0),
   }
+}
+
+/** @returns the milliseconds of the newest release's rollout phase. */
+function rolloutDuration(folder: Folder): number {
+  const id = JSON.parse(folder.read('.stagecraft/releases.json')).releases.at(-1).id
+  return JSON.parse(folder.read(`.stagecraft/releases/${id}/release.json`)).phases.rollout.duration_ms
 }
 
 function latencyRow({ load, rollouts, steady }: Ours): Row {
@@ -148,7 +158,7 @@ function latencyRow({ load, rollouts, steady }: Ours): Row {
 function timeRow(times: readonly Time[]): Row {
   const ratio = median(times.map(({ rollout, start, drain }) => rollout / (start + drain)))
   const [all, start, drain] = (['rollout', 'start', 'drain'] as const).map((key) =>
-    median(times.map((time) => time[key])),
+    Math.round(median(times.map((time) => time[key]))),
   )
   const measured = `${ratio.toFixed(2)} × (${all} ms; start to healthy ${start} ms, drain ${drain} ms)`
   return row('a rollout, against its container’s start and the drain', measured, '≤ 1.3 ×', ratio <= 1.3)

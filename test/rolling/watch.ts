@@ -1,8 +1,10 @@
 import type { Engine } from '../support/engine.ts'
 
-/** What the engine did with a container of a project. */
+/** What the engine did with a container of a project, or what became of it. */
 export interface ContainerEvent {
-  readonly action: 'create' | 'start' | 'die'
+  /** milliseconds since 1970, by the engine's clock */
+  readonly at: number
+  readonly action: 'create' | 'start' | 'die' | 'healthy' | 'unhealthy'
   readonly service: string
   readonly id: string
 }
@@ -14,20 +16,27 @@ export function watchContainers(
   seconds: number,
 ): { stop: () => Promise<ContainerEvent[]> } {
   const label = `label=com.docker.compose.project=${project}`
-  const filters = ['type=container', label, 'event=create', 'event=start', 'event=die']
-  const format = '{{.Action}} {{index .Actor.Attributes "com.docker.compose.service"}} {{.ID}}'
+  const filters = [
+    'type=container',
+    label,
+    ...['create', 'start', 'die', 'health_status'].map((event) => `event=${event}`),
+  ]
+  const format = '{{.TimeNano}} {{.ID}} {{index .Actor.Attributes "com.docker.compose.service"}} {{.Action}}'
   const argv = ['docker', 'events', ...filters.flatMap((filter) => ['--filter', filter]), '--format', format]
   const running = engine.start(argv, { timeout: seconds })
   return {
     async stop() {
       await running.signal('TERM')
       const lines = (await running.done).stdout.split('\n').filter(Boolean)
-      return lines.map((line) => {
-        const [action, service = '', id = ''] = line.split(' ')
-        return { action: action as ContainerEvent['action'], service, id } // of the three that are asked for
-      })
+      return lines.map(parseEvent)
     },
   }
+}
+
+function parseEvent(line: string): ContainerEvent {
+  const [nanoseconds, id = '', service = '', ...words] = line.split(' ')
+  const action = words.at(-1) as ContainerEvent['action'] // `start`, or `health_status: healthy`
+  return { at: Number(nanoseconds) / 1e6, action, service, id }
 }
 
 /** @returns how many containers of each service ran at once, at the most. @param before that ran when the watch began */

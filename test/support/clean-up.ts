@@ -1,5 +1,7 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Docker } from '../../lib/docker.ts'
+import { applyRoutes, readProxy, switchSlots } from '../../lib/proxy.ts'
 import type { Engine } from './engine.ts'
 
 // Everything is chosen by the label that Compose puts on what it makes, or by the name that begins with the project's;
@@ -30,8 +32,31 @@ rm -f /tmp/.$0
 /** Removes what belongs to the Compose project `name`, and to those named `<name>-…`. Throws if something stays. */
 export async function cleanUp(engine: Engine, name: string): Promise<void> {
   if (!/^(sct-[a-z0-9]+|stagecraft-demo$)/.test(name)) throw new Error(`Cannot clean up "${name}": not the tests' own`)
+  await removeRoutes(engine, name)
   const { code, stderr } = await engine.exec(['sh', '-c', SCRIPT, name])
   if (code !== 0) throw new Error(`Cannot clean up ${name} on ${engine.name}: ${stderr}`)
+}
+
+/** A route that stays would take requests that come from its networks' addresses, which the engine gives to others later. */
+async function removeRoutes(engine: Engine, name: string): Promise<void> {
+  const running = await engine.docker(['ps', '-q', '--filter', 'name=^stagecraft-proxy$'])
+  if (running.stdout.trim() === '') return
+  const docker = dockerOf(engine)
+  const { projects, live } = await readProxy(docker)
+  const all = [...new Set([...Object.keys(projects), ...Object.keys(live)])]
+  for (const project of all.filter((each) => each === name || each.startsWith(`${name}-`))) {
+    await applyRoutes(docker, project, [])
+    await switchSlots(docker, project, {})
+  }
+}
+
+/** The engine's docker, as lib/ uses one. */
+function dockerOf(engine: Engine): Docker {
+  const ask: Docker['try'] = async (args, { input } = {}) => {
+    const ran = await engine.docker(args, input === undefined ? {} : { stdin: input })
+    return { argv: ['docker', ...args], timedOut: false, ...ran }
+  }
+  return { try: ask, run: (_, args, options) => ask(args, options), mask: (text) => text }
 }
 
 // The programs that a run started left their process ids in files. One that is asked to end may have something to undo.

@@ -1,0 +1,37 @@
+import { expect, test } from 'bun:test'
+import type { Docker } from '../lib/docker.ts'
+import { applyRoutes } from '../lib/proxy.ts'
+import type { ProjectRoutes, Route } from '../lib/routes.ts'
+
+/** A docker whose proxy has these routes, and what it is then told to have. */
+function proxyWith(projects: ProjectRoutes): { docker: Docker; told: () => ProjectRoutes } {
+  let input = ''
+  const attempt: Docker['try'] = async (args, options) => {
+    if (args.includes('stagecraft-apply')) input = options?.input ?? ''
+    return { argv: args, code: 0, stdout: `7\n${JSON.stringify(projects)}\n`, stderr: '', timedOut: false }
+  }
+  const docker: Docker = { try: attempt, run: (_, args, options) => attempt(args, options), mask: (text) => text }
+  return { docker, told: () => JSON.parse(input.split('\n')[0] ?? '') as ProjectRoutes } // written by the code under test
+}
+
+const internal = (subnets: readonly string[]): Route => ({
+  service: 'api',
+  hosts: [],
+  path: '/',
+  tls: 'auto',
+  ports: { a: 80, b: 80 },
+  internal: { port: 80, names: ['api'], networks: ['net'], subnets },
+})
+
+test('applyRoutes() takes a subnet from who had it before: the engine has given it to another network', async () => {
+  const { docker, told } = proxyWith({
+    gone: [internal(['10.0.1.0/24', '10.0.2.0/24'])],
+    blog: [internal(['10.0.3.0/24'])],
+  })
+  await applyRoutes(docker, 'shop', [internal(['10.0.1.0/24'])])
+  expect(told()).toEqual({
+    gone: [internal(['10.0.2.0/24'])],
+    blog: [internal(['10.0.3.0/24'])],
+    shop: [internal(['10.0.1.0/24'])],
+  })
+})
