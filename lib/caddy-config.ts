@@ -119,7 +119,8 @@ function slots(owned: Owned): Json[] {
       },
     ],
   })
-  return [live('a'), live('b'), { handle: [noRelease()] }]
+  // A switch from b to a between the two looks: a is looked for once more.
+  return [live('a'), live('b'), live('a'), { handle: [noRelease()] }]
 }
 
 function noRelease(): Json {

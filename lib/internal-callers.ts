@@ -1,4 +1,5 @@
 import { childError, type Docker } from './docker.ts'
+import { StagecraftError } from './errors.ts'
 import { connect, ownAliases } from './proxy.ts'
 import { findProxy } from './proxy-life.ts'
 import { isMissing } from './rollout-steps.ts'
@@ -30,8 +31,13 @@ export async function answerInternally(docker: Docker, routes: readonly Route[])
     const has = ownAliases(endpoint?.aliases ?? [], proxy?.id ?? '')
     if (endpoint && sameNames(has, names)) continue
     if (endpoint) await leave(docker, network)
-    await connect(docker, network, PROXY, names)
+    await connect(docker, network, PROXY, names).catch(ignoreMissing)
   }
+}
+
+/** A network that is gone is made anew with who is on it, and the proxy is plugged in then. */
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof StagecraftError) || !/network .*not found/i.test(error.detail ?? '')) throw error
 }
 
 /** Takes the proxy out of networks on which it answers nobody any more, before it has no route there. */

@@ -20,9 +20,10 @@ interface Obstacle {
 export function rollIfPossible(plan: ServicePlan, input: PlanInput, replaced: ReadonlySet<string>): ServicePlan {
   const routed = isRouted(plan.service, input)
   const containers = input.containers.filter(({ service }) => service === plan.service).length
-  const rolls = routed || input.environment.services[plan.service]?.rollout.strategy === 'rolling'
-  const shrinks = plan.action === 'scale' && rolls && plan.replicas > 0 && plan.replicas < containers
-  if (plan.action !== 'recreate' && !shrinks) return plan
+  // In the slot that is live a container can neither be proved nor drained: another number of them is another slot.
+  const isAsked = input.environment.services[plan.service]?.rollout.strategy === 'rolling'
+  const scales = plan.action === 'scale' && plan.replicas > 0 && (routed || (isAsked && plan.replicas < containers))
+  if (plan.action !== 'recreate' && !scales) return plan
   const obstacle = obstacleTo(plan.service, input, replaced)
   if (obstacle === undefined && plan.replicas > 0) return { ...plan, action: 'rolling' }
   return plan.action === 'recreate' && plan.replicas > 0 ? { ...plan, gap: gapOf(plan, input, obstacle) } : plan

@@ -83,7 +83,8 @@ async function proveOne(routing: Routing, id: string, isOver: () => boolean): Pr
     const { address } = networks[routeNetwork(name)] ?? {}
     if (expose === undefined) return
     const { port, health, host = [service] } = expose
-    const target = { address: address ?? '', port, health, host: host[0] ?? service }
+    const scheme = expose.host === undefined || expose.tls === 'off' ? 'http' : 'https'
+    const target = { address: address ?? '', port, health, host: host[0] ?? service, scheme }
     const wrong = address ? await probe(docker, target, PROBE_SECONDS) : 'it is not on the proxy’s network'
     if (wrong === undefined) return
     const [now] = await inspectContainers(docker, [id])

@@ -60,6 +60,7 @@ const NEXT = `${PROXY}-next`
  * @throws failed (5): then the former one runs again
  */
 export async function remakeProxy(docker: Docker, clock: Clock, image: string): Promise<void> {
+  await finishUpgrade(docker)
   const before = await findProxy(docker)
   if (before) await checkImage(docker, image)
   await createProxy(docker, image, before ? NEXT : PROXY)

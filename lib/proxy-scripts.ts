@@ -36,7 +36,7 @@ cd ${PROXY_FOLDER}
 ${NEWEST}
 n=$(newest)
 # Who was to load it was killed before that.
-[ -e "config/$n/loaded" ] || { caddy reload --config "config/$n/caddy.json" --address 127.0.0.1:2019 2>/tmp/said && : >"config/$n/loaded"; } || :
+[ -e "config/$n/loaded" ] || { caddy reload --config "config/$n/caddy.json" --address 127.0.0.1:2019 2>/dev/null && : >"config/$n/loaded"; } || :
 echo "$n"; cat "config/$n/routes.json"
 cd live; for file in */*.[ab]; do [ ! -e "$file" ] || echo "$file"; done
 cd ../maintenance; for file in *.html; do [ ! -e "$file" ] || echo "$file"; done
@@ -52,15 +52,15 @@ ${NEWEST}
 t=config/.new-$1-$$; rm -rf "$t"; mkdir "$t"
 IFS= read -r routes; printf '%s\\n' "$routes" >"$t/routes.json"
 cat >"$t/caddy.json"
-caddy validate --config "$t/caddy.json" >"$t/said" 2>&1 || { grep -v '"level":"info"' "$t/said" >&2; rm -rf "$t"; exit 65; }
+caddy validate --config "$t/caddy.json" >"$t/said" 2>&1 || { grep -v '"level":"info"' "$t/said" >&2 || :; rm -rf "$t"; exit 65; }
 rm "$t/said"; sync "$t/routes.json" "$t/caddy.json" 2>/dev/null || sync
 mv -T "$t" "config/$1" 2>/dev/null || { rm -rf "$t"; exit 75; }
 sync config 2>/dev/null || sync
 until
   n=$(newest)
-  caddy reload --config "config/$n/caddy.json" --address 127.0.0.1:2019 >/tmp/said 2>&1 ||
-    { grep -v '"level":"info"' /tmp/said >&2; rm -rf "config/$1"; exit 65; }
-  : >"config/$n/loaded"
+  caddy reload --config "config/$n/caddy.json" --address 127.0.0.1:2019 >/tmp/said-$$ 2>&1 ||
+    { rm -rf "config/$1"; grep -v '"level":"info"' /tmp/said-$$ >&2 || :; exit 65; }
+  : >"config/$n/loaded"; sync "config/$n/loaded" "config/$n" 2>/dev/null || sync
   [ "$n" = "$(newest)" ]
 do :; done
 for old in $(ls config | grep -x '[0-9]*'); do [ "$old" -ge $(($1 - 3)) ] || rm -rf "config/$old"; done
@@ -110,11 +110,15 @@ printf '%s\\n' "$said"
 
 /**
  * Asks a container as the proxy would, until it answers 2xx. @param $1 seconds at the most @param $2 `http://<address>:<port>/path`
- * @param $3 the Host header. Says what was wrong last
+ * @param $3 the Host header @param $4 X-Forwarded-Proto. Says the first status line, or what was wrong last: wget follows
+ * redirects, which would ask somebody else
  */
 export const PROBE = `end=$(($(date +%s) + $1))
-until said=$(timeout 5 wget -q -O /dev/null --header "Host: $3" "$2" 2>&1); do
-  [ "$(date +%s)" -lt $end ] || { printf '%s\\n' "$said" >&2; exit 1; }
-  sleep 0.2
-done
+while
+  said=$(timeout 5 wget -S -O /dev/null --header "Host: $3" --header "X-Forwarded-Proto: $4" "$2" 2>&1)
+  status=$(printf '%s\\n' "$said" | grep -o 'HTTP/[0-9.]* [0-9].*' | head -n 1)
+  case $status in *' '2??*) exit 0 ;; esac
+  [ "$(date +%s)" -lt $end ]
+do sleep 0.2; done
+printf '%s\\n' "\${status:-$(printf '%s\\n' "$said" | tail -n 1)}" >&2; exit 1
 `

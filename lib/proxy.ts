@@ -119,6 +119,8 @@ export interface ProbeTarget {
   /** a path that must answer 2xx; undefined: any answer counts */
   readonly health: string | undefined
   readonly host: string
+  /** X-Forwarded-Proto: `http` or `https` */
+  readonly scheme: string
 }
 
 /**
@@ -129,9 +131,9 @@ export async function probe(docker: Docker, target: ProbeTarget, seconds: number
   const url = `http://${target.address}:${target.port}${target.health ?? '/'}`
   // What answers with an error has answered: without a health path that is enough, and once is enough.
   const limit = target.health === undefined ? 0 : seconds
-  const result = await inProxy(docker, 'probe', PROBE, [String(limit), url, target.host], { seconds })
+  const result = await inProxy(docker, 'probe', PROBE, [String(limit), url, target.host, target.scheme], { seconds })
   if (result.code === 0) return undefined
-  const [, status] = /server returned error: HTTP\/[\d.]+ (\d{3}[^\n]*)/i.exec(result.stderr) ?? []
+  const [, status] = /HTTP\/[\d.]+ (\d{3}[^\n]*)/i.exec(result.stderr) ?? []
   if (status !== undefined) return target.health === undefined ? undefined : `${target.health} answers ${status.trim()}`
   const said = result.stderr
     .trim()

@@ -1,14 +1,13 @@
 import { type Stage, toWaves, upArgs } from './compose-up.ts'
 import { type Container, listContainers, removeContainers } from './docker.ts'
-import { drainSlots, runDrainHooks } from './drain.ts'
 import { errorText, StagecraftError } from './errors.ts'
 import { table } from './format.ts'
 import { gate } from './gate.ts'
 import type { Before, Journal } from './journal.ts'
 import { networksOf } from './plan-networks.ts'
-import { plugIntoSlots } from './plug.ts'
+import { drainFresh, plugBack, routeBack } from './put-back-routes.ts'
 import { freeNetworks, gateTarget, type StepContext, wantedAsBefore } from './rollout-steps.ts'
-import { putRoutesBack, unplugUnrouted } from './routing.ts'
+import { unplugUnrouted } from './routing.ts'
 import type { Topology } from './services.ts'
 
 /** A rollout that did not come to its commit point, and what it takes to undo it. Its settings are those of what served. */
@@ -60,17 +59,11 @@ async function attempt(undo: Undo): Promise<PutBack> {
   await routeBack(undo)
   const { lost, started, removed } = await removeNew(undo)
   if (lost.length > 0) await restore(undo, lost)
+  if (journal.routing) await plugBack(undo, journal.routing, lost)
   await proveWell(undo, [...lost, ...started])
   if (journal.routing) await unplugUnrouted(undo, await listContainers(docker, name), journal.routing)
   if (journal.before.length === 0) await removeNetworks(undo)
   return { removed, restored: [...lost, ...started] }
-}
-
-/** First of all requests go to what served; those that are on their way to what is new may end there. */
-async function routeBack(undo: Undo): Promise<void> {
-  const { routing, step } = undo.journal
-  if (routing === undefined || !(await putRoutesBack(undo, routing)) || step === 'prepare') return
-  await drainSlots({ ...undo, services: undo.project.environment.services }, routing)
 }
 
 /**
@@ -106,13 +99,6 @@ async function removeNew(undo: Undo) {
   const bereft = [...followersOf([...lost, ...started], undo.project.topology), ...orphans(now)]
   const followers = bereft.filter((name) => hadBefore(undo, name).length > 0)
   return { lost: [...new Set([...lost, ...followers])], started, removed: fresh.length }
-}
-
-/** A proxy of the user's own may have found what is new already. */
-async function drainFresh(undo: Undo, fresh: readonly Container[]): Promise<void> {
-  const { services } = undo.project.environment
-  const beside = fresh.filter(({ service, state }) => undo.journal.rolling?.includes(service) && state === 'running')
-  await runDrainHooks({ ...undo, services }, beside)
 }
 
 /** @returns services in the namespace of a container that is gone: whoever undid before came as far as that one. */
@@ -192,9 +178,6 @@ async function restore(undo: Undo, lost: readonly string[]): Promise<void> {
     const names = wave.members.map(({ service }) => service).join(', ')
     await docker.run(`put back ${names}`, upArgs(served, wave.members, 'anew'), { cwd: served.directory })
   }
-  if (journal.routing === undefined) return
-  const back = (await listContainers(docker, undo.name)).filter(({ service }) => lost.includes(service))
-  await plugIntoSlots(docker, undo.name, back, journal.routing.slots)
 }
 
 /** What was well before must pass the same gate as what is new. */

@@ -1,11 +1,12 @@
 import type { Stage } from './compose-up.ts'
+import type { Container, Docker } from './docker.ts'
 import type { Emit } from './events.ts'
 import type { Recorder } from './journal.ts'
 import { plannedRoutes, plannedSlots } from './plan-routes.ts'
 import type { Planning } from './planning.ts'
 import { beginProof, type Proof, plugIntoSlots, proveReachable } from './plug.ts'
 import type { StepContext } from './rollout-steps.ts'
-import { routeNetwork } from './routes.ts'
+import { routeNetwork, slotAlias } from './routes.ts'
 import { ensureRouteNetwork, isPlugged, openEarly, prepareRouting, type Routing } from './routing.ts'
 import type { Run } from './run.ts'
 
@@ -43,7 +44,15 @@ export function openChange(run: Run, stage: Stage, planning: Planning, recorder:
   const steps = {
     ...run,
     emit: measureGaps(run, gaps),
-    ...routingSteps({ recorder, routing, network, proxyReady, isProxyUp }),
+    ...routingSteps({
+      recorder,
+      routing,
+      network,
+      proxyReady,
+      isProxyUp,
+      present: planning.containers,
+      lasting: run.restoring,
+    }),
   }
   return { run, stage, planning, recorder, routing, proxyReady, steps, gaps }
 }
@@ -51,12 +60,16 @@ export function openChange(run: Run, stage: Stage, planning: Planning, recorder:
 type RoutingParts = Pick<Change, 'recorder' | 'routing' | 'proxyReady'> & {
   readonly network: () => Promise<void>
   readonly isProxyUp: () => boolean
+  /** the project's containers, as they were */
+  readonly present: readonly Container[]
+  /** no signal ends it: a change of the proxy goes on in there, and the undo must come after it */
+  readonly lasting: Docker
 }
 
 /** New containers get their slot's name before they are started; they are proved, and if need be routed, once they are ready. */
-function routingSteps({ recorder, routing, network, proxyReady, isProxyUp }: RoutingParts) {
+function routingSteps({ recorder, routing, network, proxyReady, isProxyUp, present, lasting }: RoutingParts) {
   const { routing: before, before: containers } = recorder.journal
-  const early = before && openEarly(routing, before)
+  const early = before && openEarly({ ...routing, docker: lasting }, before)
   const isNew = (service: string) => !containers.some((container) => container.service === service)
   const plugged = new Set<string>()
   const proofs = new Map<string, Proof>()
@@ -67,6 +80,7 @@ function routingSteps({ recorder, routing, network, proxyReady, isProxyUp }: Rou
       for (const { service } of next) plugged.add(service)
       if (next.length === 0) return
       await network()
+      await unplugLeftOver(routing, present, next)
       await plugIntoSlots(routing.docker, routing.name, next, routing.slots)
     },
     onStarted(service, ids) {
@@ -79,6 +93,20 @@ function routingSteps({ recorder, routing, network, proxyReady, isProxyUp }: Rou
       if (early && isNew(service) && routing.services[service]?.expose?.internal) await early(service)
     },
   } satisfies Pick<StepContext, 'onMade' | 'onStarted' | 'onReady'>
+}
+
+/** What an undo that failed has left in the slot that is to be used next does not come to serve with it. */
+async function unplugLeftOver(
+  { docker, name, slots }: Routing,
+  present: readonly Container[],
+  next: readonly Container[],
+): Promise<void> {
+  const services = new Set(next.map(({ service }) => service))
+  for (const { id, service, networks } of present) {
+    const alias = slotAlias(name, service, slots[service] ?? 'a')
+    if (services.has(service) && networks[routeNetwork(name)]?.aliases.includes(alias))
+      await docker.run(`unplug ${service}`, ['network', 'disconnect', routeNetwork(name), id])
+  }
 }
 
 /** From the moment that a service is about to be stopped until its new containers are ready. */

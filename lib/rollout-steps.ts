@@ -114,7 +114,7 @@ function toBeside(
   const internal = services[service]?.expose?.internal === true
   if (action === 'rolling' || (action === 'create' && internal)) return { service, replicas }
   const there = before.filter((container) => container.service === service).length
-  return action === 'scale' && replicas > there ? { service, replicas: replicas - there } : undefined
+  return action === 'scale' && internal && replicas > there ? { service, replicas: replicas - there } : undefined
 }
 
 const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = {

@@ -8,7 +8,7 @@ import { plugIntoSlots } from './plug.ts'
 import { applyRoutes, connect, readProxy, switchSlots } from './proxy.ts'
 import { ensureProxy, findProxy } from './proxy-life.ts'
 import { isMissing } from './rollout-steps.ts'
-import { PROXY, type Route, type Routed, routeNetwork, type Slots, slotAlias } from './routes.ts'
+import { PROXY, type Route, type Routed, routeNetwork, type Slots } from './routes.ts'
 
 /** The routes of one environment, and what it takes to bring them about. */
 export interface Routing {
@@ -37,9 +37,20 @@ export async function prepareRouting(
   if (plan.action !== 'keep') emit({ type: 'proxy', step: plan.action, note: plan.why })
   await ensureProxy(docker, clock, image)
   await connect(docker, routeNetwork(name), PROXY, [])
-  const lost = containers.filter(({ service, state }) => before.slots[service] !== undefined && state === 'running')
-  await plugIntoSlots(docker, name, lost, before.slots)
+  await plugServed(docker, name, containers, before)
   await enforce(routing, { ...before, routes: await withSubnets(docker, before.routes) })
+}
+
+/** Plugs in what serves and was unplugged. What has another slot's name is left over of something else, and is not live. */
+export async function plugServed(
+  docker: Docker,
+  name: string,
+  containers: readonly Container[],
+  { slots }: Routed,
+): Promise<void> {
+  const isWell = ({ state, health }: Container) => state === 'running' && (health === 'healthy' || health === 'none')
+  const loose = containers.filter((container) => isWell(container) && !container.networks[routeNetwork(name)])
+  await plugIntoSlots(docker, name, loose, slots)
 }
 
 /** @returns whether the proxy and all containers that it sends requests to are where they find each other. */
@@ -51,10 +62,7 @@ export function isPlugged(
 ): boolean {
   const network = routeNetwork(name)
   const isReached = ({ service, state, networks }: Container) => {
-    const slot = slots[service]
-    return (
-      slot === undefined || state !== 'running' || networks[network]?.aliases.includes(slotAlias(name, service, slot))
-    )
+    return slots[service] === undefined || state !== 'running' || networks[network] !== undefined
   }
   return proxy?.networks[network] !== undefined && containers.every(isReached)
 }
@@ -79,7 +87,8 @@ export function openEarly(routing: Routing, before: Routed): (service: string) =
     const slot = routing.slots[service]
     const route = routing.routes.find((each) => each.service === service)
     if (slot === undefined || route === undefined) return
-    const routes = await withSubnets(routing.docker, [...now.routes, { ...route, hosts: [] }])
+    const others = now.routes.filter((each) => each.service !== service)
+    const routes = await withSubnets(routing.docker, [...others, { ...route, hosts: [] }])
     now = { routes, slots: { ...now.slots, [service]: slot } }
     await enforce(routing, now)
   }
@@ -143,13 +152,18 @@ export async function unplugUnrouted(
   if (result.code !== 0 && !isMissing(result)) throw childError(`remove network ${network}`, result)
 }
 
-/** What the proxy did before is what it does again. @returns whether there is a proxy: else it never did anything else */
-export async function putRoutesBack(undo: RoutingUndo, before: Routed): Promise<boolean> {
-  const proxy = await findProxy(undo.docker)
-  if (proxy?.state !== 'running') return false
-  await enforce(undo, before)
+/**
+ * What the proxy did before is what it does again.
+ * @returns whether there is a proxy: where nothing was routed before, and it does not run, it never did anything else
+ */
+export async function putRoutesBack({ docker, clock, name }: PutRoutesBack, before: Routed): Promise<boolean> {
+  if (before.routes.length > 0) await ensureProxy(docker, clock, undefined)
+  else if ((await findProxy(docker))?.state !== 'running') return false
+  await enforce({ docker, name }, { ...before, routes: await withSubnets(docker, before.routes) })
   return true
 }
+
+type PutRoutesBack = Pick<Routing, 'docker' | 'clock' | 'name'>
 
 function sorted(slots: Slots): object {
   return Object.fromEntries(Object.entries(slots).toSorted(([a], [b]) => (a < b ? -1 : 1)))

@@ -106,6 +106,34 @@ test('caddyConfig() writes all of it, for two projects', () => {
                         {
                           "handle": [
                             {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.api.blog.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/blog/api.a",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
                               "body": 
     "Nothing is deployed here.
     "
@@ -184,6 +212,34 @@ test('caddyConfig() writes all of it, for two projects', () => {
                                 "root": "/config/stagecraft/live",
                                 "try_files": [
                                   "/shop/api.b",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.api.shop.stagecraft.internal:4000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/shop/api.a",
                                 ],
                               },
                             },
@@ -348,6 +404,34 @@ test('caddyConfig() writes all of it, for two projects', () => {
                         {
                           "handle": [
                             {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.files.shop.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/shop/files.a",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
                               "body": 
     "Nothing is deployed here.
     "
@@ -485,6 +569,34 @@ test('caddyConfig() writes all of it, for two projects', () => {
                         {
                           "handle": [
                             {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.api.blog.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/blog/api.a",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
                               "body": 
     "Nothing is deployed here.
     "
@@ -609,6 +721,34 @@ test('caddyConfig() writes all of it, for two projects', () => {
                                 "root": "/config/stagecraft/live",
                                 "try_files": [
                                   "/shop/web.b",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.web.shop.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/shop/web.a",
                                 ],
                               },
                             },
@@ -762,6 +902,34 @@ test('caddyConfig() writes all of it, for two projects', () => {
                                 "root": "/config/stagecraft/live",
                                 "try_files": [
                                   "/blog/web.b",
+                                ],
+                              },
+                            },
+                          ],
+                          "terminal": true,
+                        },
+                        {
+                          "handle": [
+                            {
+                              "handler": "reverse_proxy",
+                              "load_balancing": {
+                                "try_duration": "10s",
+                                "try_interval": "100ms",
+                              },
+                              "stream_close_delay": "1h",
+                              "upstreams": [
+                                {
+                                  "dial": "a.web.blog.stagecraft.internal:3000",
+                                },
+                              ],
+                            },
+                          ],
+                          "match": [
+                            {
+                              "file": {
+                                "root": "/config/stagecraft/live",
+                                "try_files": [
+                                  "/blog/web.a",
                                 ],
                               },
                             },

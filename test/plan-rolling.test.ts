@@ -54,12 +54,12 @@ describe('a service that is made anew rolls', () => {
     expect(planOf(changed({ scale: 3 }))).toMatchObject({ action: 'rolling', replicas: 3 })
   })
 
-  test('where it is only scaled down: no replica that answers is removed by Compose', () => {
+  test('where only the number of its replicas changes: none is asked before it is ready, none that answers is removed', () => {
     const situation = changed({}, {}, { images: {}, before: { web: { image: 'web', scale: 3 } } })
     expect(planOf(situation)).toMatchObject({ action: 'rolling', why: '3 → 1 containers', replicas: 1 })
     expect(planOf({ ...situation, ...unrouted() })).toMatchObject({ action: 'scale', why: '3 → 1 containers' })
     expect(planOf(changed({ scale: 3 }, {}, { images: {}, before: { web: { image: 'web' } } }))).toMatchObject({
-      action: 'scale',
+      action: 'rolling',
       why: '1 → 3 containers',
     })
   })

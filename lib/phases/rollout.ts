@@ -145,7 +145,8 @@ async function switchOver({ run, stage, planning, recorder, routing, steps }: Ch
   if (before && !isNothingToDo(plan)) {
     run.checkLock()
     recorder.routes()
-    const routes = await switchRoutes(routing, before)
+    // No signal ends this: the proxy would go on with it, and the undo must come after.
+    const routes = await switchRoutes({ ...routing, docker: run.restoring }, before)
     run.bundle = { ...run.bundle, routes, slots: routing.slots } // written with the commit point
     const moved = Object.keys(routing.slots).filter((name) => routing.slots[name] !== before.slots[name])
     for (const service of moved)

@@ -264,27 +264,24 @@ lab(
   },
 )
 
-lab(
-  'a service that is more than one rolls as many; a number set by hand stays; fewer roll, more are added',
-  async () => {
-    const ids = async () => (await shop.containers()).filter(({ service }) => service === 'web').map(({ id }) => id)
-    const scaled = (text: string, scale?: number) =>
-      app(shop, { web: page(text, scale === undefined ? {} : { scale }), worker: idle })
-    writeApp(shop, scaled('a', 2))
-    await deploy(shop, 'v11')
-    const two = await ids()
-    writeApp(shop, scaled('a', 3))
-    await deploy(shop, 'v12')
-    const three = await ids()
-    expect([two.length, three.length, three.filter((id) => two.includes(id)).length]).toEqual([2, 3, 2])
-    writeApp(shop, scaled('a', 2))
-    await deploy(shop, 'v13')
-    const rolled = await ids()
-    expect([rolled.length, rolled.filter((id) => three.includes(id)).length]).toEqual([2, 0])
-    expect((await ask(name(shop))).body).toBe('a')
-    expect(Object.keys(bundle(shop).images)).toEqual(['web', 'worker'])
-  },
-)
+lab('a service that is more than one rolls as many; another number of them rolls too', async () => {
+  const ids = async () => (await shop.containers()).filter(({ service }) => service === 'web').map(({ id }) => id)
+  const scaled = (text: string, scale?: number) =>
+    app(shop, { web: page(text, scale === undefined ? {} : { scale }), worker: idle })
+  writeApp(shop, scaled('a', 2))
+  await deploy(shop, 'v11')
+  const two = await ids()
+  writeApp(shop, scaled('a', 3))
+  await deploy(shop, 'v12')
+  const three = await ids()
+  expect([two.length, three.length, three.filter((id) => two.includes(id)).length]).toEqual([2, 3, 0])
+  writeApp(shop, scaled('a', 2))
+  await deploy(shop, 'v13')
+  const rolled = await ids()
+  expect([rolled.length, rolled.filter((id) => three.includes(id)).length]).toEqual([2, 0])
+  expect((await ask(name(shop))).body).toBe('a')
+  expect(Object.keys(bundle(shop).images)).toEqual(['web', 'worker'])
+})
 
 lab('replicas with order: stop-first are replaced in turn, never more than there are to be', async () => {
   const settings = { worker: { rollout: { order: 'stop-first' } } }

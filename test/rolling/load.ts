@@ -3,6 +3,8 @@ import { join } from 'node:path'
 /** What became of a load: times are milliseconds since it began. */
 export interface Load {
   readonly made: number
+  /** that were due, but left out as too many others had no answer yet */
+  readonly skipped: number
   /** one line each */
   readonly failures: readonly string[]
   readonly versions: readonly string[]
