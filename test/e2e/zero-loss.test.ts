@@ -19,7 +19,9 @@ const folder = h3.folder('site')
 const other = h3.folder('other')
 let load: LoadGenerator | undefined
 let otherLoad: LoadGenerator | undefined
+let watch: ReturnType<typeof watchContainers> | undefined
 afterAll(async () => {
+  await Promise.allSettled([load?.stop(), otherLoad?.stop(), watch?.stop()]) // that of a test that failed goes on
   await Promise.all([folder.cleanUp(), other.cleanUp()])
 })
 
@@ -75,7 +77,7 @@ lab(
     await until('front calls api', async () => (await callsOf(folder, h3.ip)).ok > 20 || 'not yet')
     const callsBefore = await callsOf(folder, h3.ip)
     const before = await folder.containers()
-    const watch = watchContainers(h3, folder.name, 2400)
+    watch = watchContainers(h3, folder.name, 2400)
     load = await startLoad({ ip: h3.ip, host: hostOf(folder), rate: 300, seconds: 2400 })
     otherLoad = await startLoad({ ip: h3.ip, host: hostOf(other), rate: 30, seconds: 2400, long: false })
 
