@@ -1,7 +1,7 @@
 // Shows that a release is never half-done: runs are killed at random instants and before each rename, and whatever else
 // can happen happens to them in each phase (spec/core/faults.md). Prints tables; exit 1 if a check failed.
 // usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix|rolling] [--fault <text>] [--write]
-// `--only rolling`: 20 rollouts, 5 of which fail, two rollbacks and four kills under load lose no request (host h3)
+// `--only rolling`: 20 rollouts, 5 of which fail, two rollbacks and five kills under load lose no request (host h3)
 // for work on this program: --built: dist/stagecraft as it is; --host h1: that lab host, where no engine is stopped
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'

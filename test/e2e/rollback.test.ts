@@ -85,7 +85,7 @@ describe('one application, back and forth', () => {
     writePage(folder, 'an edit')
     const [before, state] = [await images(), folder.read('.stagecraft/releases.json')]
     const dry = await rollback(folder, ['--dry-run'])
-    expect(dry.stdout).toMatch(/^ +web +recreate +its image changed$/m)
+    expect(dry.stdout).toMatch(/^ +web +recreate +its image changed; a gap of about /m)
     expect(folder.read('.stagecraft/releases.json')).toBe(state)
     let stdout = ''
     const touched = await touchedBy(folder, async () => {
