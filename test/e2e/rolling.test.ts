@@ -21,6 +21,7 @@ lab('three rollouts and a failed one under load lose no request', async () => {
   const healthcheck = {
     test: ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:3000/up'],
     interval: '1s',
+    timeout: '10s',
     retries: 3,
   }
   const release = (version: string, code = 0, bad = '0') => {

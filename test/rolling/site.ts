@@ -14,7 +14,7 @@ export interface Release {
 
 const HEALTH = {
   test: ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:3000/up'],
-  ...{ interval: '1s', timeout: '2s', retries: 3 },
+  ...{ interval: '1s', timeout: '10s', retries: 3 },
 }
 /** busybox as process 1 ignores TERM. */
 const QUICK = { stop_signal: 'SIGKILL' }
