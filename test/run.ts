@@ -65,11 +65,15 @@ async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> 
   const args = ['--timeout=120000']
   const slow = testStep('slow', filesOf('slow'), join(scratch, 'slow.xml'), { args, limit: 1200 })
   // The end-to-end tests wait for containers most of the time: more of them at once than there are processors.
-  if ((await engineIsThere(labUp)) && !ending) {
+  const engine = (await engineIsThere(labUp)) && !ending
+  if (engine) {
     const parallel = [...args, '--parallel=4']
     note(await testStep('e2e', filesOf('e2e'), join(scratch, 'e2e.xml'), { args: parallel, live: true, limit: 1800 }))
   }
   note(await slow)
+  // Hundreds of requests a second, by themselves: others would be disturbed, and disturb them.
+  if (!engine || ending) return
+  note(await testStep('load', filesOf('load'), join(scratch, 'load.xml'), { args, live: true, limit: 1800 }))
 }
 
 /** The lab if it can run here; otherwise the engine that `docker` reaches, which leaves out what is about versions. */
@@ -85,13 +89,15 @@ async function engineIsThere(labUp: ReturnType<Lab['up']> | undefined): Promise<
 }
 
 /** Which part a test file belongs to: the quick ones need neither an engine nor the binary. */
-function filesOf(part: 'quick' | 'slow' | 'e2e'): string[] {
+function filesOf(part: Part): string[] {
   const files = [...new Bun.Glob('test/**/*.test.ts').scanSync(ROOT)].sort()
-  const isLong = (file: string) => Number(file.endsWith('zero-loss.test.ts')) // begun last, it would end alone
-  return files.filter((file) => part === partOf(file)).toSorted((a, b) => isLong(b) - isLong(a))
+  return files.filter((file) => part === partOf(file))
 }
 
-function partOf(file: string): 'quick' | 'slow' | 'e2e' {
+type Part = 'quick' | 'slow' | 'e2e' | 'load'
+
+function partOf(file: string): Part {
+  if (/^test\/e2e\/(zero-loss|rolling|own-proxy)\.test\.ts$/.test(file)) return 'load'
   if (file.startsWith('test/e2e/')) return 'e2e'
   return file === 'test/build.test.ts' || file.endsWith('-faults.test.ts') ? 'slow' : 'quick'
 }
