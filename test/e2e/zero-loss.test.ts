@@ -9,7 +9,7 @@ import { host, isUp } from '../support/lab.ts'
 import { deploy, expectCode, releases as recordsOf, until, writeApp } from './app.ts'
 
 /** `npm run campaign -- --only rolling` asks for 20, and then for every death; without it there is one in each step. */
-const ROLLOUTS = Number(process.env['STAGECRAFT_ROLLOUTS'] ?? 4)
+const ROLLOUTS = Number(process.env['STAGECRAFT_ROLLOUTS'] ?? 3)
 const deaths = process.env['STAGECRAFT_ROLLOUTS'] ? DEATHS : DEATHS.filter(({ inShort }) => inShort)
 
 // No request is lost, whatever a rollout comes to. On a host of its own: all its projects share one proxy, and a route that
