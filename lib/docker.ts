@@ -223,9 +223,14 @@ export async function inspectImages(docker: Docker, names: readonly string[]): P
  */
 export async function lastLogLines(docker: Docker, id: string, lines = 20, follow = false): Promise<string> {
   const flags = [...(follow ? ['--follow'] : []), '--tail', String(lines)]
-  const result = await docker.try(['logs', ...flags, id], { limit: 64 * 1024, asks: !follow }).catch(() => undefined)
+  // With a limit of its own it has no lock: it would keep that of a run that was killed until the container stops.
+  const wait = follow ? { timeout: FOLLOW } : { asks: true }
+  const result = await docker.try(['logs', ...flags, id], { limit: 64 * 1024, ...wait }).catch(() => undefined)
   return result ? docker.mask(result.stdout + result.stderr).trimEnd() : ''
 }
+
+/** Milliseconds that a log is followed at the most. */
+const FOLLOW = 600_000
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
