@@ -1,3 +1,4 @@
+import { sameContent } from './canonical.ts'
 import type { ServiceConfig } from './config.ts'
 import { type Container, childError, type Docker } from './docker.ts'
 import type { Emit } from './events.ts'
@@ -104,7 +105,7 @@ export async function switchRoutes(routing: Routing, before: Routed): Promise<re
   const { docker, slots } = routing
   const routes = await withSubnets(docker, routing.routes)
   // Prepare has seen to it that `before` is what the proxy does; only new routes may have been added since.
-  const unchanged = sameText(routes, before.routes)
+  const unchanged = sameContent(routes, before.routes)
   await enforce(routing, { routes, slots }, unchanged ? before : undefined)
   return routes
 }
@@ -119,8 +120,8 @@ async function enforce(
   known?: Routed,
 ): Promise<void> {
   const now = known ?? (await routingNow(docker, name))
-  const isRouted = sameText(now.routes, routes)
-  const isLive = sameText(sorted(now.slots), sorted(slots))
+  const isRouted = sameContent(now.routes, routes)
+  const isLive = sameContent(now.slots, slots)
   await leaveCallers(docker, now.routes, routes)
   if (!isRouted) await applyRoutes(docker, name, routes)
   if (!isLive) await switchSlots(docker, name, slots)
@@ -164,11 +165,3 @@ export async function putRoutesBack({ docker, clock, name }: PutRoutesBack, befo
 }
 
 type PutRoutesBack = Pick<Routing, 'docker' | 'clock' | 'name'>
-
-function sorted(slots: Slots): object {
-  return Object.fromEntries(Object.entries(slots).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-}
-
-function sameText(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other)
-}
