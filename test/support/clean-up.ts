@@ -39,9 +39,20 @@ export async function cleanUp(engine: Engine, name: string): Promise<void> {
 
 /** A route that stays would take requests that come from its networks' addresses, which the engine gives to others later. */
 async function removeRoutes(engine: Engine, name: string): Promise<void> {
-  const running = await engine.docker(['ps', '-q', '--filter', 'name=^stagecraft-proxy$'])
-  if (running.stdout.trim() === '') return
-  const docker = dockerOf(engine)
+  for (let tries = 0; ; tries++) {
+    const running = await engine.docker(['ps', '-q', '--filter', 'name=^stagecraft-proxy$'])
+    if (running.stdout.trim() === '') return
+    try {
+      return await removeRoutesOf(dockerOf(engine), name)
+    } catch (error) {
+      // Other tests restart the host's proxy meanwhile, or remove it.
+      if (tries >= 20) throw error
+      await Bun.sleep(500)
+    }
+  }
+}
+
+async function removeRoutesOf(docker: Docker, name: string): Promise<void> {
   const { projects, live } = await readProxy(docker)
   const all = [...new Set([...Object.keys(projects), ...Object.keys(live)])]
   for (const project of all.filter((each) => each === name || each.startsWith(`${name}-`))) {
