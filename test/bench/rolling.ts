@@ -45,11 +45,13 @@ export async function rollingRows(engine: Engine): Promise<Row[]> {
       ours.load.failures.length === 0,
     ),
   ]
+  const others: Row[] = []
   for (const [name, script] of Object.entries(OTHERS)) {
-    const { load } = await rollOther(engine, script)
+    const { load, rollouts, steady } = await rollOther(engine, script)
     rows.push(row(`the same with ${name}, of ${load.made}`, failed(load), '(told only)', true))
+    others.push(row(`the same with ${name}`, slower(load, rollouts, steady), '(told only)', true))
   }
-  return [...rows, ...latencyRows(ours), timeRow(ours.times)]
+  return [...rows, ...latencyRows(ours), ...others, timeRow(ours.times)]
 }
 
 function row(what: string, measured: string, limit: string, ok: boolean): Row {
@@ -155,14 +157,17 @@ function rolloutOf(folder: Folder): { began: number; duration: number } {
 }
 
 function latencyRows({ load, rollouts, deploys, steady }: Ours): Row[] {
-  const between = percentile(load, 99, steady)
-  const against = (during: number) =>
-    `${(during / between).toFixed(2)} × (${during.toFixed(1)} ms against ${between.toFixed(1)} ms)`
-  const [rollout, deploy] = [percentile(load, 99, rollouts), percentile(load, 99, deploys)]
+  const ok = percentile(load, 99, rollouts) <= 2 * percentile(load, 99, steady)
   return [
-    row('p99 latency within the rollouts, against between them', against(rollout), '≤ 2 ×', rollout <= 2 * between),
-    row('the same within the whole deploys, builds included', against(deploy), '(told only)', true),
+    row('p99 latency within the rollouts, against between them', slower(load, rollouts, steady), '≤ 2 ×', ok),
+    row('the same within the whole deploys, builds included', slower(load, deploys, steady), '(told only)', true),
   ]
+}
+
+/** How slow the slowest percent of requests is in some spans, against in others. */
+function slower(load: Load, spans: readonly Span[], against: readonly Span[]): string {
+  const [during, between] = [percentile(load, 99, spans), percentile(load, 99, against)]
+  return `${(during / between).toFixed(2)} × (${during.toFixed(1)} ms against ${between.toFixed(1)} ms)`
 }
 
 function timeRow(times: readonly Time[]): Row {
@@ -174,13 +179,14 @@ function timeRow(times: readonly Time[]): Row {
   return row('a rollout, against its container’s start and the drain', measured, '≤ 1.3 ×', ratio <= 1.3)
 }
 
-async function rollOther(engine: Engine, script: string): Promise<{ load: Load }> {
+async function rollOther(engine: Engine, script: string): Promise<Omit<Ours, 'times' | 'deploys'>> {
   const folder = engine.folder('bench-other')
   const run = async (command: string) => {
     const { code, stderr } = await folder.exec(['sh', '-c', command])
     if (code !== 0) throw new Error(`Cannot run ${command}: exit ${code}\n${stderr}`)
   }
   let load: LoadGenerator | undefined
+  const [rollouts, steady]: [Span[], Span[]] = [[], []]
   try {
     const port = await engine.freePort()
     const proxy = {
@@ -192,11 +198,15 @@ async function rollOther(engine: Engine, script: string): Promise<{ load: Load }
     await run('docker compose build && docker compose up -d --wait')
     load = await startLoad({ ip: engine.ip, port, host: 'other.test', rate: RATE, seconds: 900, long: false })
     for (let number = 1; number <= ROLLOUTS; number++) {
+      const quiet = load.now()
       await Bun.sleep(2000)
       writeApp(folder, `v${number}`, { proxy })
+      const from = load.now()
+      steady.push([quiet + 500, from])
       await run(script)
+      rollouts.push([from, load.now()])
     }
-    return { load: await load.stop() }
+    return { load: await load.stop(), rollouts, steady }
   } finally {
     await folder.cleanUp()
   }
