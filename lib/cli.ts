@@ -32,6 +32,8 @@ export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Milliseconds since the epoch. */
   readonly clock: () => number
+  /** Is done when the command has ended, however it did. */
+  readonly onEnd: (act: () => Promise<void>) => void
   /** A person can be asked: stdin and stderr are terminals, and it is not `--json`. */
   readonly interactive: boolean
 }

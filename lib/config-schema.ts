@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { DURATION, parseDuration } from './duration.ts'
+import { parseHostName } from './host-name.ts'
 
 const MAX_DURATION = 24 * 3_600_000
 const CONTROL = /\p{Cc}/u
@@ -139,8 +140,26 @@ const proxy = v.strictObject(
   'must be a mapping',
 )
 
+const SSH_HOST = 'must be a host such as deploy@web-1.example.com, ssh://deploy@web-1:2222 or tailscale:web-1'
+const sshHost = v.pipe(
+  v.string(SSH_HOST),
+  v.check((text) => parseHostName(text) !== undefined, SSH_HOST),
+)
+
+/** One or a list; always a list afterwards. */
+const sshHosts = v.pipe(
+  v.union([sshHost, v.pipe(v.array(sshHost, SSH_HOST), v.minLength(1, 'must not be empty'))], SSH_HOST),
+  v.transform((value) => (typeof value === 'string' ? [value] : value)),
+  v.maxLength(1, 'must be one host: several are not supported yet'),
+)
+
 const environment = v.strictObject(
   {
+    hosts: v.exactOptional(sshHosts),
+    root: v.exactOptional(
+      v.pipe(path, v.regex(/^\/[^\s]*$/, 'must be an absolute path without spaces, such as /srv/stagecraft')),
+    ),
+    connect_timeout: v.exactOptional(duration(1)),
     env_file: v.exactOptional(paths),
     compose_project: v.exactOptional(name('a Compose project name')),
     data: v.exactOptional(paths),

@@ -18,6 +18,12 @@ export interface Config {
 }
 
 export interface EnvironmentConfig {
+  /** where it runs, as lib/host-name.ts has it; empty: on this machine's engine */
+  readonly hosts?: readonly string[]
+  /** where hosts keep what Stagecraft keeps of it; absolute */
+  readonly root?: string
+  /** milliseconds for a connection to come about */
+  readonly connect_timeout?: number
   readonly env_file: readonly string[]
   readonly compose_project?: string
   readonly data: readonly string[]

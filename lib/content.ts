@@ -9,6 +9,8 @@ import { removeTree } from './remove-tree.ts'
 export interface ContentStore {
   /** the folder that holds one entry a hash */
   readonly folder: string
+  /** where the engine finds that folder, if not there: a host has its own */
+  readonly at?: string
   /** false: only hash, for a plan; nothing is written */
   readonly write: boolean
 }
@@ -37,7 +39,8 @@ export function storePath(store: ContentStore, source: string): Stored {
     const root = fs.realpathSync(source)
     const hash = hashEntry(root, copy, root, walk)
     if (walk.unfit !== undefined) return { unfit: walk.unfit }
-    return { hash, path: keep(store, hash, copy) }
+    keep(store, hash, copy)
+    return { hash, path: join(store.at ?? store.folder, hash) }
   } catch (error) {
     throw unreadable(source, error)
   } finally {
@@ -48,12 +51,14 @@ export function storePath(store: ContentStore, source: string): Stored {
 /** Stores a text as a file: an inline config or secret. @param mode permission bits, octal as in 0o444 */
 export function storeText(store: ContentStore, text: string, mode: number): { hash: string; path: string } {
   const hash = digest(`file\0${mode.toString(8)}\0`, Buffer.from(text))
-  if (!store.write) return { hash, path: join(store.folder, hash) }
+  const path = join(store.at ?? store.folder, hash)
+  if (!store.write) return { hash, path }
   const copy = temporaryPath(store)
   try {
     writeSynced(copy, text)
     fs.chmodSync(copy, mode)
-    return { hash, path: keep(store, hash, copy) }
+    keep(store, hash, copy)
+    return { hash, path }
   } catch (error) {
     throw unreadable('a config or secret', error)
   } finally {
@@ -68,9 +73,9 @@ function temporaryPath(store: ContentStore): string {
 }
 
 /** Renames the copy to its hash. What is already there under that hash is the same, and stays. */
-function keep(store: ContentStore, hash: string, copy: string | undefined): string {
+function keep(store: ContentStore, hash: string, copy: string | undefined): void {
   const path = join(store.folder, hash)
-  if (copy === undefined) return path
+  if (copy === undefined) return
   const mode = fs.statSync(copy).mode & 0o7777
   try {
     fs.chmodSync(copy, mode | 0o700) // a folder without w cannot be renamed by its owner
@@ -80,7 +85,6 @@ function keep(store: ContentStore, hash: string, copy: string | undefined): stri
   }
   fs.chmodSync(path, mode) // also where one died before it came to this
   syncFolder(store.folder)
-  return path
 }
 
 /** What is under a hash must be that content, also after a power cut: nobody looks again. */

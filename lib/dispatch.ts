@@ -29,6 +29,8 @@ interface Call {
   /** It only reads, and its output is one write at the end. */
   reads: boolean
   isTerminal(fd: number): boolean
+  /** what is done at its end, the last first */
+  readonly ends: (() => Promise<void>)[]
 }
 
 /** 128 + SIGPIPE: what a shell reports of a program whose reader has gone. */
@@ -37,7 +39,7 @@ const READER_GONE = 141
 /** Runs one command line. Everything that goes wrong is printed here, once. @returns the exit code. */
 export async function dispatch(surroundings: Surroundings): Promise<number> {
   const streams = surroundings.streams ?? { stdout: createOutput(1), stderr: createOutput(2) }
-  const call: Call = { verbose: false, reads: true, isTerminal: () => false }
+  const call: Call = { verbose: false, reads: true, isTerminal: () => false, ends: [] }
   let exit = 0
   let failure: ErrorReport | undefined
   try {
@@ -46,6 +48,7 @@ export async function dispatch(surroundings: Surroundings): Promise<number> {
     exit = exitCodeOf(error)
     failure = errorReport(error, { verbose: call.verbose })
   }
+  for (const end of call.ends.toReversed()) await end().catch(() => {}) // whatever stays is swept by the next one
   const report = call.report ?? textReporter(streams, asksForJson(surroundings.argv))
   if (failure !== undefined) report.error(failure)
   report.finish(exit, failure)
@@ -116,6 +119,7 @@ function openContext(
     verbose: values['verbose'] === true,
     env,
     clock: Date.now,
+    onEnd: (act) => call.ends.push(act),
     interactive: report.mode !== 'json' && call.isTerminal(0) && call.isTerminal(2),
   }
 }

@@ -90,7 +90,7 @@ export interface DockerOptions {
   /** ends what runs, and what is started after it */
   readonly signal?: AbortSignal | undefined
   /** of the environment: commands that change something have it too, and none is begun once it is lost */
-  readonly lock?: Pick<Held, 'fd' | 'check'> | undefined
+  readonly lock?: Pick<Held, 'fd' | 'check' | 'persist'> | undefined
   /** milliseconds that the engine may take to answer; default: STAGECRAFT_ENGINE_TIMEOUT */
   readonly timeout?: number
 }
@@ -109,6 +109,7 @@ export function openDocker(exec: Exec, mask: (text: string) => string, settings:
     }
     const limit = options.timeout ?? (asks ? timeout : undefined)
     if (limit === undefined) {
+      await lock?.persist() // what undoes the change must be known before it is made
       lock?.check()
       return whileEngineAnswers({ exec, timeout, signal }, (either) =>
         exec(['docker', ...args], { keep: lock?.fd, outlive: OUTLIVE, ...all, signal: either }),

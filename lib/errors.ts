@@ -43,6 +43,20 @@ interface ErrorOptions {
   signal?: number | undefined
 }
 
+/** @returns the error (5) for a program that failed: `Cannot <what>: <program> exited with <code>`. */
+export function programError(
+  what: string,
+  {
+    argv: [program = ''],
+    code,
+    stdout,
+    stderr,
+  }: { argv: readonly string[]; code: number; stdout: string; stderr: string },
+): StagecraftError {
+  const detail = stderr.trim() || stdout.trim()
+  return new StagecraftError('failed', `Cannot ${what}: ${program} exited with ${code}`, { detail })
+}
+
 /** @returns the same error, with another hint after its own. */
 export function withHint(error: StagecraftError, hint: string): StagecraftError {
   const { kind, message, detail, signal, cause } = error

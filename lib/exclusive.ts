@@ -1,5 +1,4 @@
 import { StagecraftError, withHint } from './errors.ts'
-import { withLock } from './lock.ts'
 import type { Settings } from './project.ts'
 import { recover } from './recovery.ts'
 import type { Locked, World } from './release.ts'
@@ -20,10 +19,10 @@ export async function exclusively<T>(
   world: World,
   work: (world: Locked) => Promise<T>,
 ): Promise<T> {
-  const { stateFile, environment } = settings
+  const { host, environment } = settings
   let begun = false
-  const request = { stateFile, environment: environment.name, command, wait }
-  const done = withLock(request, world, async (held) => {
+  const request = { environment: environment.name, command, wait }
+  const done = host.withLock(request, world, async (held) => {
     begun = true
     const locked = { ...world, held }
     await recover(settings, locked)

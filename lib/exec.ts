@@ -20,6 +20,10 @@ export interface ExecOptions {
   env?: Readonly<Record<string, string>>
   /** given to the child's stdin, which is /dev/null otherwise */
   input?: string
+  /** an open file that is the child's stdin instead */
+  inputFrom?: number
+  /** written to the child's stdin again and again, until it ends or `until` is aborted; then its stdin is closed */
+  feed?: Feed
   /** milliseconds */
   timeout?: number
   /** ends the child, and its process group, when aborted */
@@ -41,6 +45,14 @@ export interface ExecOptions {
   outlive?: number | undefined
 }
 
+/** A sign of life for a child that ends without one. */
+export interface Feed {
+  readonly text: string
+  /** milliseconds */
+  readonly every: number
+  readonly until: AbortSignal
+}
+
 /** Runs a program and waits for its end; never throws for a program that fails. */
 export type Exec = (argv: readonly string[], options?: ExecOptions) => Promise<Result>
 
@@ -54,7 +66,8 @@ export const exec: Exec = async (argv, options = {}) => {
   const out = lastOf(limit)
   const err = options.merge ? out : lastOf(limit)
   const child = start(argv, options)
-  if (options.input !== undefined) child.stdin.on('error', () => {}) // a child need not read it: EPIPE
+  if (hasPipe(options)) child.stdin.on('error', () => {}) // a child need not read it: EPIPE
+  const hungry = options.feed && feedChild(child.stdin, options.feed)
   let timedOut = false
   let lastResort: Timer | undefined
   const end = () => {
@@ -82,6 +95,7 @@ export const exec: Exec = async (argv, options = {}) => {
   for (const each of lines) each.end()
   clearTimeout(timer)
   clearTimeout(lastResort)
+  hungry?.()
   options.signal?.removeEventListener('abort', end)
   const code = output.signal ? 128 + (constants.signals[output.signal] ?? 0) : (output.exitCode ?? 1)
   return { argv, code, stdout: out.text(), stderr: options.merge ? '' : err.text(), timedOut }
@@ -100,7 +114,7 @@ function start(argv: readonly string[], options: ExecOptions) {
     log: () => {},
     // zx keeps all output by default, 106 MB for 50 MB: keep what `lastOf` keeps, once
     store: { stdout: sink(), stderr: sink(), stdall: sink() },
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...moreDescriptors(options)],
+    stdio: [hasPipe(options) ? 'pipe' : (options.inputFrom ?? 'ignore'), 'pipe', 'pipe', ...moreDescriptors(options)],
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { ...process.env, ...options.env },
@@ -117,6 +131,26 @@ function start(argv: readonly string[], options: ExecOptions) {
 const WATCHER = `trap "" TERM; read -r line <&4 && exit
 lives() { i=0; while [ $i -lt $1 ]; do kill -0 $2 || return 1; sleep 1; i=$((i + 1)); done; kill -0 $2; }
 lives $1 $3 || exit; kill -TERM 0; lives $2 $3; kill -KILL 0`
+
+function hasPipe({ input, feed }: ExecOptions): boolean {
+  return input !== undefined || feed !== undefined
+}
+
+/** @returns what ends it */
+function feedChild(stdin: Writable, { text, every, until }: Feed): () => void {
+  const timer = setInterval(() => stdin.write(text), every)
+  const end = () => {
+    clearInterval(timer)
+    stdin.end()
+  }
+  until.addEventListener('abort', end)
+  stdin.write(text)
+  if (until.aborted) end()
+  return () => {
+    until.removeEventListener('abort', end)
+    end()
+  }
+}
 
 /** The descriptors from 3 on: what is kept, and the watcher's. */
 function moreDescriptors({ keep, outlive }: ExecOptions): ('ignore' | 'pipe' | number)[] {

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
-import { type Hold, type LockState, type LockWorld, readLock } from './lock.ts'
+import type { Hold, LockWorld } from './lock.ts'
 import { asState, lockFiles, readHold, removeDescription, withStateLock, writeDescription } from './lock-files.ts'
 import { refusal } from './lock-text.ts'
 import { protectFromGit } from './state-file.ts'
@@ -14,12 +14,11 @@ export interface HoldRequest {
 
 /**
  * Freezes an environment until `releaseHold`. A run that is under way goes on. The same user may say something else.
- * @returns how things are now
  * @throws locked (7) if somebody else holds it
  */
-export function holdLock(request: HoldRequest, world: Pick<LockWorld, 'user' | 'clock'>): LockState {
+export function holdLock(request: HoldRequest, world: Pick<LockWorld, 'user' | 'clock'>): void {
   const { stateFile, environment, message } = request
-  return asState(request, () => {
+  asState(request, () => {
     const { hold: file } = lockFiles(stateFile, environment)
     const now = world.clock.now()
     withStateLock(stateFile, () => {
@@ -29,8 +28,6 @@ export function holdLock(request: HoldRequest, world: Pick<LockWorld, 'user' | '
       writeDescription(file, { user: world.user, machine: hostname(), since: new Date(now).toISOString(), message })
     })
     protectFromGit(dirname(dirname(file)))
-    // Only now: a run that has not seen the hold has the lock already.
-    return readLock(stateFile, environment)
   })
 }
 

@@ -46,14 +46,19 @@ export interface LockState {
 
 /** The lock of an environment, as the run has it that holds it. */
 export interface Held {
-  /** to be given to the commands that change something: the lock is kept until they have ended too */
-  readonly fd: number
+  /**
+   * to be given to the commands that change something: the lock is kept until they have ended too. Undefined on a host:
+   * they end with the connection
+   */
+  readonly fd: number | undefined
   /** it was not to be had at once: what was read before may be yesterday's */
   readonly waited: boolean
   /** Says whose release it is, before its first phase is written. */
   nameRelease(release: { id: string; version: string }): void
   /** @throws state (9) if the lock was lost: nothing more may be changed then */
   check(): void
+  /** What was written to the state and beside it so far is where the next run will find it. @throws state (9), unreachable (8) */
+  persist(): Promise<void>
 }
 
 export interface LockRequest {
@@ -109,6 +114,7 @@ export async function withLock<T>(
         describe()
       },
       check: () => requireWhole(lock, request),
+      persist: async () => {}, // each write is there once it returns
     })
   } finally {
     letGo(lock, file)

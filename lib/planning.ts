@@ -4,6 +4,7 @@ import { type ComposeModel, configHashes, type FileResource, type Service } from
 import { storeText } from './content.ts'
 import { type Container, type Docker, type Image, inspectImages, listContainers } from './docker.ts'
 import type { Exec } from './exec.ts'
+import { contentAt } from './host.ts'
 import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
 import { makePlan, type Plan, type PlanInput } from './plan.ts'
 import { routedBefore } from './plan-routes.ts'
@@ -92,12 +93,16 @@ const ROLLBACK_PHASES: Readonly<Record<PhaseName, string>> = {
 function describePhases(project: Project, targets: readonly BuildTarget[]): Record<PhaseName, string> {
   const names = targets.map(({ service }) => service).join(', ')
   const registry = project.config.project.registry
+  const host = project.host.name
+  const stays = host === undefined ? 'nothing: the engine that builds the images runs them' : `send ${names} to ${host}`
   return {
     build: targets.length === 0 ? 'nothing: no service has a build section' : `build ${names}`,
     push:
-      registry === undefined || targets.length === 0
-        ? 'nothing: the engine that builds the images runs them'
-        : `push ${names} to ${registry}`,
+      targets.length === 0 && host !== undefined
+        ? 'nothing: no service has a build section'
+        : registry === undefined || targets.length === 0
+          ? stays
+          : `push ${names} to ${registry}`,
     migrate_pre: 'nothing: no databases are configured',
     rollout: 'as follows',
     migrate_post: 'nothing: no databases are configured',
@@ -179,7 +184,7 @@ export function adoptedModel(project: Project, { input, containers }: Planning):
 
 /** Compose acts on the model without the environment that `environment:` files come from: their values become files. */
 function filesOf(resources: Readonly<Record<string, FileResource>>, project: Project): Record<string, FileResource> {
-  const store = { folder: contentFolder(project.stateFile), write: true }
+  const store = { folder: contentFolder(project.stateFile), at: contentAt(project.host), write: true }
   const entries = Object.entries(resources).map(([key, { environment, ...rest }]) => {
     if (environment === undefined) return [key, rest] as const
     return [key, { ...rest, file: storeText(store, project.variables[environment] ?? '', 0o444).path }] as const

@@ -5,13 +5,18 @@ import { bundleFolder, contentFolder } from './bundle.ts'
 import { type ComposeModel, type ComposeSource, loadCompose, resolveVariables } from './compose.ts'
 import { type Config, type Environment, loadConfig, selectEnvironment } from './config.ts'
 import { StagecraftError } from './errors.ts'
-import type { Exec } from './exec.ts'
+import { type Exec, exec as execHere } from './exec.ts'
+import { type Host, localHost } from './host.ts'
+import { parseHostName } from './host-name.ts'
+import type { RemotePlace } from './remote-host.ts'
 import { secretValues } from './render.ts'
 import { classify, type Topology } from './services.ts'
 import { stateFile } from './state.ts'
 
 /** A project folder and the environment that a command is about, without its Compose file. Paths are absolute. */
 export interface Settings {
+  /** where the environment runs */
+  readonly host: Host
   readonly directory: string
   readonly config: Config
   readonly environment: Environment
@@ -37,6 +42,8 @@ export interface ProjectOptions {
   readonly environment: string | undefined
   readonly stateOverride: string | undefined
   readonly warn: (message: string) => void
+  /** connects to the host of an environment that is not this machine's */
+  readonly openHost?: (place: RemotePlace, timeout: number) => Promise<Host>
 }
 
 /**
@@ -72,7 +79,31 @@ export async function openSettings(options: Omit<ProjectOptions, 'warn'>): Promi
   const directory = realpathSync(options.directory)
   const config = await loadConfig(directory)
   const environment = selectEnvironment(config, options.environment)
-  return { directory, config, environment, stateFile: stateFile(directory, options.stateOverride) }
+  const host = await hostOf(directory, config, environment, options)
+  return { directory, config, environment, host, stateFile: host.stateFile }
+}
+
+/** Milliseconds for a connection to come about, unless stagecraft.yml says otherwise. */
+export const CONNECT_TIMEOUT = 10_000
+
+async function hostOf(
+  directory: string,
+  { project }: Config,
+  { name, hosts = [], root, connect_timeout: timeout = CONNECT_TIMEOUT }: Environment,
+  { stateOverride, openHost }: Omit<ProjectOptions, 'warn'>,
+): Promise<Host> {
+  const host = parseHostName(hosts[0] ?? '')
+  if (host === undefined) return localHost(execHere, stateFile(directory, stateOverride))
+  if (project.name === undefined)
+    throw new StagecraftError('config', `Cannot use the hosts of ${name}: the project has no name`, {
+      hint: 'Add `project: {name: …}` to stagecraft.yml: what the host keeps of it stands under that name.',
+    })
+  if (stateOverride !== undefined)
+    throw new StagecraftError('usage', `Cannot use another state file for ${name}: its state is on ${host.written}`, {
+      hint: 'Leave --state (STAGECRAFT_STATE_FILE) out. `root:` in stagecraft.yml says where it is there.',
+    })
+  if (openHost === undefined) throw new StagecraftError('bug', `Cannot connect to ${host.written} from here`)
+  return openHost({ host, root, project: project.name, environment: name }, timeout)
 }
 
 /**

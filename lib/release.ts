@@ -70,6 +70,7 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
   const adopting = serving === undefined && (await listContainers(docker, project.model.name)).length > 0
   const release = begin(order, adopting, world)
   const history = openHistory(order, release, docker, world)
+  await world.held.persist() // others see it from its first phase on
   const { emit } = history
   const { id, version, environment } = release
   const run: Run = {
@@ -79,6 +80,7 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
     adopting,
     exec: world.exec,
     docker,
+    builder: openBuilder(order, docker, world),
     restoring: openDocker(world.exec, docker.mask, { lock: world.held }),
     clock: world.clock,
     emit,
@@ -97,6 +99,12 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
   emit({ type: 'release', id, version, environment, project: project.model.name })
   await runPhases(SIX_PHASES, run, release, state, () => signalOf(world))
   return state.getRelease(id) ?? release
+}
+
+/** Images of a host are built here: the lock of an environment on a host is not this engine's matter. */
+function openBuilder({ project }: Order, docker: Docker, { signal }: World): Docker {
+  const { host } = project
+  return host.name === undefined ? docker : openDocker(host.local, docker.mask, { signal })
 }
 
 /** @throws state (9), saying what serves: what was made of the release is marked by the next command */

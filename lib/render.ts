@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
-import { relative } from 'node:path'
+import { join, relative } from 'node:path'
 import type { ComposeModel, FileMount, FileResource, Mount, Service } from './compose.ts'
 import { type ContentStore, isInside, storePath, storeText } from './content.ts'
 import { StagecraftError } from './errors.ts'
@@ -16,13 +16,22 @@ export interface Rendering {
   readonly model: ComposeModel
   readonly content: readonly ContentFile[]
   /** paths that stay where they are and are mounted from there, each with the reason */
-  readonly data: readonly { readonly path: string; readonly why: string }[]
+  readonly data: readonly Data[]
+}
+
+export interface Data {
+  readonly path: string
+  readonly why: string
+  /** the folder on the host that has it */
+  readonly at?: string
 }
 
 export interface RenderOptions {
   /** the project folder, absolute */
   readonly directory: string
   readonly store: ContentStore
+  /** the folder of a host that has the data of paths in the project folder; undefined: this machine has them, as they are */
+  readonly dataAt?: string | undefined
   /** paths that are never content, as stagecraft.yml lists them, absolute */
   readonly data: readonly string[]
   /** values of the `environment:` configs and secrets, by variable */
@@ -32,7 +41,7 @@ export interface RenderOptions {
 /** @throws config (3) for a bind mount or file that does not exist, or a link that leaves its folder */
 export function render(model: ComposeModel, options: RenderOptions): Rendering {
   const content = new Map<string, ContentFile>()
-  const data = new Map<string, string>()
+  const data = new Map<string, Data>()
   const binds = renderBinds(model, options, content, data)
   const configs = renderFiles('config', model.configs ?? {}, modesOf(model, 'configs'), options, content)
   const secrets = renderFiles('secret', model.secrets ?? {}, modesOf(model, 'secrets'), options, content)
@@ -54,7 +63,7 @@ export function render(model: ComposeModel, options: RenderOptions): Rendering {
   return {
     model: rendered as unknown as ComposeModel, // built from the parts of one, key by key
     content: [...content.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-    data: [...data].map(([path, why]) => ({ path, why })),
+    data: [...data.values()],
   }
 }
 
@@ -108,7 +117,7 @@ function renderBinds(
   model: ComposeModel,
   options: RenderOptions,
   content: Map<string, ContentFile>,
-  data: Map<string, string>,
+  data: Map<string, Data>,
 ): Map<Mount, Mount> {
   const mounts = Object.entries(model.services).flatMap(([service, { volumes }]) =>
     (volumes ?? []).filter((mount) => mount.type === 'bind').map((mount) => ({ service, mount })),
@@ -117,23 +126,50 @@ function renderBinds(
   const rendered = new Map<Mount, Mount>()
   for (const { service, mount } of mounts) {
     const source = mount.source ?? ''
-    if (!existsSync(source)) throw missingSource(service, source, options.directory)
-    const why = whyData(source, writable, options)
+    const known = whyDataByName(source, writable, options)
+    if (!existsSync(source) && (known === undefined || options.dataAt === undefined))
+      throw missingSource(service, source, options.directory)
+    const why = known ?? whyData(source, options)
     const stored = why === undefined ? storePath(options.store, source) : { unfit: why }
     const bind = { ...mount.bind, create_host_path: false }
     const name = displayPath(options.directory, source)
-    if ('unfit' in stored) data.set(name, stored.unfit)
+    const at = 'unfit' in stored ? dataSource(source, options) : stored.path
+    if ('unfit' in stored) data.set(name, { path: name, why: stored.unfit, ...(at === source ? {} : { at }) })
     else content.set(name, { name, hash: stored.hash })
-    rendered.set(mount, { ...mount, bind, source: 'unfit' in stored ? source : stored.path })
+    rendered.set(mount, { ...mount, bind, source: at })
   }
   return rendered
 }
 
-/** @returns why a bind mount's source stays where it is, or undefined where it may be content. */
-function whyData(source: string, writable: readonly string[], options: RenderOptions): string | undefined {
-  const real = realpathSync(source)
+/**
+ * @returns why a bind mount's source stays where it is, as far as its path says. On a host it need not be here then: what is
+ * in the project folder is an (empty) folder there, and what is outside is the host's own.
+ */
+function whyDataByName(source: string, writable: readonly string[], options: RenderOptions): string | undefined {
+  if (options.dataAt !== undefined && !isInside(options.directory, source)) return 'the host has it'
   if (writable.some((path) => isInside(path, source) || isInside(source, path))) return 'a service writes to it'
   if (options.data.some((path) => isInside(path, source) || isInside(source, path))) return 'listed under data:'
+  return undefined
+}
+
+/** @returns where the engine finds data. @throws config (3) for what a host cannot have */
+function dataSource(source: string, { directory, dataAt }: RenderOptions): string {
+  if (dataAt === undefined || !isInside(directory, source)) return source
+  const path = displayPath(directory, source)
+  if (source === directory)
+    throw new StagecraftError('config', 'Cannot mount the project folder: the host does not have it', {
+      hint: 'Copy into the image what the service needs of it (COPY . .), and mount only folders with data.',
+    })
+  if (statSync(source, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new StagecraftError('config', `Cannot mount ${path}: it is a file that a service writes to`, {
+      hint: 'On a host such data begins as an empty folder: mount a folder. A file that is only read: mount it read-only (:ro).',
+    })
+  return join(dataAt, relative(directory, source))
+}
+
+/** @returns why a bind mount's source stays where it is, or undefined where it may be content. */
+function whyData(source: string, options: RenderOptions): string | undefined {
+  const real = realpathSync(source)
   if (source === options.directory || real === options.directory) return 'the project folder itself'
   if (!isInside(options.directory, source)) return 'outside the project folder'
   if (!isInside(realpathSync(options.directory), real))

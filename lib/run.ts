@@ -25,6 +25,8 @@ export interface Run {
   readonly exec: Exec
   /** ended by a signal */
   readonly docker: Docker
+  /** this machine's engine, which builds; the same as `docker` where the environment is this machine's */
+  readonly builder: Docker
   /** not ended by a signal: for putting back what served */
   readonly restoring: Docker
   readonly clock: Clock

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { StagecraftError } from './errors.ts'
 import { findRelease, isComplete, LIST_HINT } from './find-release.ts'
 import { nextReleaseId } from './release-id.ts'
@@ -46,6 +46,11 @@ export interface State {
 /** @returns the state file: `override` (`--state` or STAGECRAFT_STATE_FILE) unless empty, else the project's own. */
 export function stateFile(projectDir: string, override?: string): string {
   return override ? resolve(override) : resolve(projectDir, '.stagecraft', 'releases.json')
+}
+
+/** @returns the state file of an environment that has a folder of its own */
+export function stateFileIn(folder: string): string {
+  return join(folder, 'releases.json')
 }
 
 /** Opens the state kept in `file`. Reads nothing yet. @param options.clock gives epoch milliseconds. */

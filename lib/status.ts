@@ -53,7 +53,6 @@ export interface StatusWorld {
   readonly exec: Exec
   /** milliseconds since the epoch */
   readonly clock: () => number
-  readonly readLock: (stateFile: string, environment: string) => LockState
 }
 
 /**
@@ -62,10 +61,10 @@ export interface StatusWorld {
  * @throws state (9). An engine that does not answer is part of the result
  */
 export async function environmentStatus(settings: Settings, world: StatusWorld): Promise<EnvironmentStatus> {
-  const { environment, stateFile } = settings
+  const { environment, host, stateFile } = settings
   const state = openState(stateFile, { clock: world.clock })
   const releases = state.listReleases({ environment: environment.name })
-  const lock = world.readLock(stateFile, environment.name)
+  const lock = host.readLock(environment.name)
   const dead = findInterrupted(releases, { releases: () => state.history(), lock: () => lock })
   const serving = findServing(stateFile, releases)
   const history: History = { stateFile, releases, dead, serving }

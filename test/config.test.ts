@@ -118,15 +118,15 @@ test('parseConfig() knows no keys but its own, at every level, and names all of 
   ).toEqual([
     '1:1: unknown key "a" (known here: project, compose, environments)',
     '2:1: unknown key "b" (known here: project, compose, environments)',
-    '3:20: unknown key "c" (known here: env_file, compose_project, data, keep, proxy, services)',
-    '3:26: unknown key "d" (known here: env_file, compose_project, data, keep, proxy, services)',
+    '3:20: unknown key "c" (known here: hosts, root, connect_timeout, env_file, compose_project, data, keep, proxy, services)',
+    '3:26: unknown key "d" (known here: hosts, root, connect_timeout, env_file, compose_project, data, keep, proxy, services)',
     '3:49: unknown key "jbo" (did you mean "job"?)',
     '3:70: unknown key "min_raedy" (did you mean "min_ready"?)',
   ])
 })
 
 test('parseConfig() does not accept what is not built yet', () => {
-  for (const key of ['hosts: [a]', 'root: /srv', 'hooks: {}']) {
+  for (const key of ['hosts: [a, b]', 'hooks: {}']) {
     expect(problems(`environments: {prod: {${key}}}`)).toHaveLength(1)
   }
   expect(problems('databases: {}')).toHaveLength(1)

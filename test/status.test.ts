@@ -54,7 +54,10 @@ async function deployed(project: FakeProject): Promise<FakeProject> {
 async function look(project: FakeProject, lock: LockState = { locked: false }): Promise<EnvironmentStatus> {
   const settings = await openSettings({ directory: project.folder, environment: undefined, stateOverride: undefined })
   const { exec, clock } = project.engine
-  return environmentStatus(settings, { exec, clock: clock.now, readLock: () => lock })
+  return environmentStatus(
+    { ...settings, host: { ...settings.host, readLock: () => lock } },
+    { exec, clock: clock.now },
+  )
 }
 
 function printed(project: FakeProject, status: EnvironmentStatus): string {
@@ -275,7 +278,7 @@ describe('what is not as released', () => {
       }
       const [started = 0] = containers(project, 'cache').map(({ startedAt }) => startedAt)
       const clock = () => started + now
-      const status = await environmentStatus(settings, { exec: restarted, clock, readLock: () => ({ locked: false }) })
+      const status = await environmentStatus(settings, { exec: restarted, clock })
       return drift(status).filter((line) => line.includes('cache'))
     }
     expect(await seen(3_000)).toEqual(['service cache: it keeps ending: restarted 7 times, last 3 s ago'])
@@ -292,7 +295,7 @@ describe('what is not as released', () => {
     }
     const settings = await openSettings({ directory: project.folder, environment: undefined, stateOverride: undefined })
     const clock = project.engine.clock.now
-    const status = await environmentStatus(settings, { exec: telling, clock, readLock: () => ({ locked: false }) })
+    const status = await environmentStatus(settings, { exec: telling, clock })
     expect(drift(status)).toEqual(['service web: it is unhealthy: connected with •••, so unhealthy'])
     expect(JSON.stringify(status)).not.toContain('very secret')
   })

@@ -31,7 +31,7 @@ export default command({
   ],
   async run(args, context) {
     const { project, version } = await openRelease(args, context)
-    const world = openWorld(context)
+    const world = openWorld(context, project)
     const docker = openReleaseDocker(project, world)
     const targets = chosen(buildTargets(project.model, version.version), args.services)
     const registry = project.config.project.registry

@@ -2,6 +2,7 @@ import { command } from '../cli.ts'
 import { deploy, planDeploy } from '../deploy.ts'
 import { exclusively } from '../exclusive.ts'
 import { formatPlan } from '../plan-format.ts'
+import { giveWay } from '../priority.ts'
 import { openRelease, openWorld, parseWait, releaseArgs, waitArgument } from './release-arguments.ts'
 
 export default command({
@@ -31,16 +32,17 @@ export default command({
   ],
   async run(args, context) {
     const wait = parseWait(args.wait)
-    const world = openWorld(context)
     const opened = await openRelease(args, context)
+    const world = openWorld(context, opened.project)
     if (args['dry-run']) {
       const plan = await planDeploy(opened.project, opened.version, world)
       context.report.result('plan', { plan }, () => formatPlan(plan))
       return 0
     }
+    giveWay()
     const release = await exclusively(opened.project, { command: 'deploy', wait }, world, async (locked) => {
       // What was read before a long wait may be yesterday's.
-      const { project, version } = locked.held.waited ? await openRelease(args, context) : opened
+      const { project, version } = locked.held.waited ? await openRelease(args, context, opened.project.host) : opened
       return deploy(project, version, locked)
     })
     context.report.result('deployed', { release }, () => [

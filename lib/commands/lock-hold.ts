@@ -26,9 +26,13 @@ export default command({
   async run(args, context) {
     const message = args.message.trim()
     if (message === '') throw usage('lock hold', 'the message is empty')
-    const { environment, stateFile } = await openSettingsOf(args, context)
+    const settings = await openSettingsOf(args, context)
+    const { environment, host } = settings
     const { name } = environment
-    const lock = holdLock({ stateFile, environment: name, message }, openWorld(context))
+    holdLock({ stateFile: host.stateFile, environment: name, message }, openWorld(context, settings))
+    await host.persist()
+    // Only now: a run that has not seen the hold has the lock already.
+    const lock = host.readLock(name)
     context.report.result('lock', { environment: name, ...lock }, () => [
       ...lockLines(name, lock, context.clock()),
       ...(lock.locked ? ['That run goes on; the next one is refused.'] : []),

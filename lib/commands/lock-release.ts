@@ -1,6 +1,5 @@
 import { command } from '../cli.ts'
 import { releaseHold } from '../hold.ts'
-import { readLock } from '../lock.ts'
 import { heldBy, onlyRun } from '../lock-text.ts'
 import { environmentArgument, openSettingsOf } from './release-arguments.ts'
 
@@ -16,11 +15,12 @@ export default command({
     [9, 'the hold cannot be removed'],
   ],
   async run(args, context) {
-    const { environment, stateFile } = await openSettingsOf(args, context)
+    const { environment, host } = await openSettingsOf(args, context)
     const { name } = environment
-    const hold = releaseHold(stateFile, name)
+    const hold = releaseHold(host.stateFile, name)
+    await host.persist()
     const now = context.clock()
-    const lock = readLock(stateFile, name)
+    const lock = host.readLock(name)
     if (!hold && lock.locked) throw onlyRun(name, lock, now)
     context.report.result('lock-released', { environment: name, ...(hold && { hold }) }, () => [
       hold ? `${name} is released. It was held by ${heldBy(hold, now)}` : `${name} was not held.`,

@@ -1,6 +1,5 @@
 import { command } from '../cli.ts'
 import { EXIT_CODES } from '../errors.ts'
-import { readLock } from '../lock.ts'
 import { lockLines } from '../lock-text.ts'
 import { environmentArgument, openSettingsOf } from './release-arguments.ts'
 
@@ -17,8 +16,8 @@ export default command({
     [9, 'the lock cannot be read'],
   ],
   async run(args, context) {
-    const { environment, stateFile } = await openSettingsOf(args, context)
-    const lock = readLock(stateFile, environment.name)
+    const { environment, host } = await openSettingsOf(args, context)
+    const lock = host.readLock(environment.name)
     const { name } = environment
     context.report.result('lock', { environment: name, ...lock }, () => lockLines(name, lock, context.clock()))
     return lock.locked || lock.hold ? EXIT_CODES.locked : 0

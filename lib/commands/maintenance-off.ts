@@ -15,7 +15,7 @@ export default command({
   async run(args, context) {
     const settings = await openSettingsOf(args, context)
     const { project, routes } = publicRoutes(settings, context.clock)
-    await endMaintenance(openReleaseDocker({ secrets: [] }, openWorld(context)), project)
+    await endMaintenance(openReleaseDocker({ secrets: [] }, openWorld(context, settings)), project)
     const environment = settings.environment.name
     context.report.result('maintenance', { environment, maintenance: false }, () =>
       maintenanceLines(environment, routes, false),

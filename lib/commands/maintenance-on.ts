@@ -24,7 +24,7 @@ export default command({
     if (message.trim() === '') throw usage('maintenance on', 'the message is empty')
     const settings = await openSettingsOf({ env }, context)
     const { project, routes } = publicRoutes(settings, context.clock)
-    await startMaintenance(openReleaseDocker({ secrets: [] }, openWorld(context)), project, message.trim())
+    await startMaintenance(openReleaseDocker({ secrets: [] }, openWorld(context, settings)), project, message.trim())
     const environment = settings.environment.name
     context.report.result('maintenance', { environment, maintenance: true }, () =>
       maintenanceLines(environment, routes, true),

@@ -24,7 +24,7 @@ export default command({
   ],
   async run(args, context) {
     const { project, version } = await openRelease(args, context)
-    const plan = await planDeploy(project, version, openWorld(context))
+    const plan = await planDeploy(project, version, openWorld(context, project))
     context.report.result('plan', { plan }, () => formatPlan(plan))
     return args['exit-code'] && !isNothingToDo(plan) ? EXIT_CODES['to-do'] : 0
   },

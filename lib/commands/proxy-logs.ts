@@ -1,7 +1,6 @@
 import { usage } from '../arguments.ts'
 import { command } from '../cli.ts'
 import { childError, openDocker } from '../docker.ts'
-import { exec } from '../exec.ts'
 import { requireProxy } from '../proxy-life.ts'
 import { PROXY } from '../routes.ts'
 import { untilSignal } from '../signals.ts'
@@ -25,10 +24,10 @@ export default command({
   ],
   async run({ env, lines = '100', follow }, context) {
     if (!/^\d{1,6}$/.test(lines)) throw usage('proxy logs', `"--lines ${lines}" is not a number`)
-    await openSettingsOf({ env }, context)
+    const { host } = await openSettingsOf({ env }, context)
     const { report } = context
     const signal = untilSignal()
-    const docker = openDocker(exec, (line) => line, { signal })
+    const docker = openDocker(host.exec, (line) => line, { signal })
     await requireProxy(docker)
     const onLine = (line: string) => report.result('log', { line }, () => [line])
     const result = await docker.try(['logs', ...(follow ? ['--follow'] : []), '--tail', lines, PROXY], { onLine })

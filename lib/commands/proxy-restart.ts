@@ -24,7 +24,7 @@ export default command({
     const wait = parseWait(args.wait)
     const settings = await openSettingsOf(args, context)
     const turn = { command: 'proxy restart', wait }
-    const image = await exclusively(settings, turn, openWorld(context), async (locked) => {
+    const image = await exclusively(settings, turn, openWorld(context, settings), async (locked) => {
       const docker = openReleaseDocker({ secrets: [] }, locked)
       const proxy = await requireProxy(docker)
       const wanted = settings.environment.proxy?.image ?? proxy.reference

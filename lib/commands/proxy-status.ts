@@ -15,8 +15,8 @@ export default command({
     [8, 'it does not run, or the engine cannot be reached'],
   ],
   async run(args, context) {
-    await openSettingsOf(args, context)
-    const status = await proxyStatus(openReleaseDocker({ secrets: [] }, openWorld(context)))
+    const settings = await openSettingsOf(args, context)
+    const status = await proxyStatus(openReleaseDocker({ secrets: [] }, openWorld(context, settings)))
     context.report.result('proxy', status, () => formatProxyStatus(status))
     return status.state === 'running' ? 0 : EXIT_CODES.unreachable
   },

@@ -31,7 +31,7 @@ export default command({
     const { report } = context
     const wait = parseWait(args.wait)
     const settings = await openSettingsOf(args, context)
-    const world = openWorld(context)
+    const world = openWorld(context, settings)
     if (args['dry-run']) {
       const present = await presentOnly(openReleaseDocker({ secrets: [] }, world), openPlan(settings, context).plan)
       report.result('prune-plan', present, () => lines('would remove', present))

@@ -3,7 +3,8 @@ import { parseDuration } from '../duration.ts'
 import { StagecraftError } from '../errors.ts'
 import { exec } from '../exec.ts'
 import { quote } from '../format.ts'
-import { openProject, openSettings, type Project, type Settings } from '../project.ts'
+import type { Host } from '../host.ts'
+import { openProject, openSettings, type Project, type ProjectOptions, type Settings } from '../project.ts'
 import type { World } from '../release.ts'
 import { untilSignal } from '../signals.ts'
 import type { PhaseName } from '../state.ts'
@@ -47,19 +48,31 @@ export function parseWait(text: string | undefined): number {
 /** Opens what stagecraft.yml says of the environment, without the Compose file. */
 export function openSettingsOf(args: { readonly env: string | undefined }, context: Context): Promise<Settings> {
   const { directory, stateOverride } = context
-  return openSettings({ directory, stateOverride, environment: args.env })
+  return openSettings({ directory, stateOverride, environment: args.env, openHost: hostOpener(context) })
 }
 
-/** Opens the project and names the version. */
+/** @returns what connects to hosts, each once for the length of the command */
+export function hostOpener(context: Context): NonNullable<ProjectOptions['openHost']> {
+  return async (place, timeout) => {
+    const { openRemoteHost } = await import('../remote-host.ts') // only who has hosts waits for it to load
+    const host = await openRemoteHost(place, { exec, timeout, signal: new AbortController().signal })
+    context.onEnd(() => host.close())
+    return host
+  }
+}
+
+/** Opens the project and names the version. @param host that has been connected to already */
 export async function openRelease(
   args: { readonly env: string | undefined; readonly version: string | undefined },
   context: Context,
+  host?: Host,
 ): Promise<{ project: Project; version: Version }> {
   const version = await resolveVersion(exec, context.directory, args.version, context.clock)
   const project = await openProject(exec, {
     directory: context.directory,
     environment: args.env,
     stateOverride: context.stateOverride,
+    openHost: host ? async () => host : hostOpener(context),
     warn: (message) => context.report.emit({ type: 'warning', message }),
   })
   context.report.addSecrets(project.secrets)
@@ -73,12 +86,12 @@ const INTERRUPTED = {
 } as const
 
 /** Connects the library to the outside world. */
-export function openWorld(context: Context): World {
+export function openWorld(context: Context, { host }: Pick<Settings, 'host'>): World {
   const { emit } = context.report
   const tell = context.verbose ? (phase: PhaseName, line: string) => emit({ type: 'output', phase, line }) : undefined
   const clock = { now: context.clock, sleep: (ms: number) => Bun.sleep(ms) }
   // Bun's os.userInfo() says `unknown` (1.4)
   const { SUDO_USER, USER, LOGNAME } = context.env
   const user = SUDO_USER || USER || LOGNAME || `uid ${process.getuid?.()}`
-  return { exec, clock, emit, tell, user, signal: untilSignal(() => emit(INTERRUPTED)) }
+  return { exec: host.exec, clock, emit, tell, user, signal: untilSignal(() => emit(INTERRUPTED)) }
 }

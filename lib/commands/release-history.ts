@@ -1,6 +1,9 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Context } from '../cli.ts'
 import { StagecraftError } from '../errors.ts'
 import { formatTime, plainLine, table } from '../format.ts'
+import type { Host } from '../host.ts'
 import { currentIds, findInterrupted, isUnfinished, statusAmong, statusOf, statusText } from '../release-status.ts'
 import { openState, PHASES, type Release, type State, stateFile } from '../state.ts'
 
@@ -17,25 +20,49 @@ export interface History {
   /** Of every environment, newest first. */
   readonly releases: readonly Release[]
   readonly currents: ReadonlySet<string>
+  /** that keeps them; undefined: this machine */
+  readonly host: Host | undefined
 }
 
-/** Reads the releases: the state file and nothing else. @throws `state` (9) if it cannot be read. */
-export function openHistory(context: Context): History {
-  const state = openState(stateFile(context.directory, context.stateOverride), { clock: context.clock })
+/**
+ * Reads the releases: the state file and nothing else. Those of an environment that runs on a host are read there.
+ * @throws `state` (9) if it cannot be read; unreachable (8)
+ */
+export async function openHistory(context: Context, environment: string | undefined): Promise<History> {
+  const host = await hostOf(context, environment)
+  const file = host?.stateFile ?? stateFile(context.directory, context.stateOverride)
+  const state = openState(file, { clock: context.clock })
   const releases = state.history()
-  return { state, releases, currents: currentIds(releases) }
+  return { state, releases, currents: currentIds(releases), host }
+}
+
+/** Only a file that says `hosts` is parsed: most calls do without, and start faster. */
+async function hostOf(context: Context, environment: string | undefined): Promise<Host | undefined> {
+  const file = join(context.directory, 'stagecraft.yml')
+  if (context.stateOverride !== undefined || !existsSync(file)) return undefined
+  if (!/hosts/.test(readFileSync(file, 'utf8'))) return undefined
+  const { loadConfig } = await import('../config.ts')
+  const { environments } = await loadConfig(context.directory)
+  const [only, ...others] = Object.keys(environments)
+  const name = environment ?? (others.length === 0 ? only : undefined)
+  if (name === undefined || environments[name]?.hosts === undefined) return undefined
+  const { openSettingsOf } = await import('./release-arguments.ts')
+  return (await openSettingsOf({ env: name }, context)).host
 }
 
 /**
  * @param shown releases that are to be shown
  * @returns the ids of those whose run died. Only where one is unfinished is a lock looked at, and its code loaded.
  */
-export async function interruptedAmong(shown: readonly Release[], state: State): Promise<ReadonlySet<string>> {
+export async function interruptedAmong(
+  shown: readonly Release[],
+  { state, host }: Pick<History, 'state' | 'host'>,
+): Promise<ReadonlySet<string>> {
   if (!shown.some((release) => isUnfinished(statusOf(release)))) return new Set()
   const { readLock } = await import('../lock.ts')
   return findInterrupted(shown, {
     releases: () => state.history(),
-    lock: (environment) => readLock(state.file, environment),
+    lock: (environment) => host?.readLock(environment) ?? readLock(state.file, environment),
   })
 }
 

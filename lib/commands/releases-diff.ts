@@ -21,7 +21,7 @@ export default command({
     [9, 'the state cannot be read'],
   ],
   async run({ before, after, env }, context) {
-    const { state, releases } = openHistory(context)
+    const { state, releases } = await openHistory(context, env)
     if (env !== undefined) await requireEnvironment(env, releases, context.directory)
     for (const id of [before, after])
       if (env === undefined && (id === 'latest' || id === 'current')) requireOneEnvironment(id, releases)

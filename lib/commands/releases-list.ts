@@ -35,11 +35,11 @@ export default command({
   async run({ env, limit }, context) {
     const json = context.report.mode === 'json'
     const most = limit === undefined ? (json ? undefined : DEFAULT_LIMIT) : parseLimit(limit)
-    const { state, releases, currents } = openHistory(context)
+    const { state, releases, currents, host } = await openHistory(context, env)
     if (env !== undefined) await requireEnvironment(env, releases, context.directory)
     const wanted = env === undefined ? releases : releases.filter(({ environment }) => environment === env)
     const listed = wanted.slice(0, most)
-    const marks = { currents, interrupted: await interruptedAmong(listed, state) }
+    const marks = { currents, interrupted: await interruptedAmong(listed, { state, host }) }
     const value = { releases: json ? listed.map((one) => releaseJson(one, marks)) : [] }
     context.report.result('releases', value, () => [
       ...(listed.length === 0 ? [NONE] : releaseLines(listed, marks)),

@@ -31,7 +31,7 @@ export default command({
     [9, 'the state cannot be read'],
   ],
   async run({ id, env }, context) {
-    const { state, releases, currents } = openHistory(context)
+    const { state, releases, currents, host } = await openHistory(context, env)
     if (env !== undefined) await requireEnvironment(env, releases, context.directory)
     else if (id === 'latest' || id === 'current') requireOneEnvironment(id, releases)
     const release = state.findRelease(id, env)
@@ -39,7 +39,7 @@ export default command({
     const details = bundle === undefined ? {} : { details: detailsJson(bundle) }
     const { environment } = release
     const serving = servingBundle(state.file, state.listReleases({ environment }))
-    const marks = { currents, interrupted: await interruptedAmong([release], state) }
+    const marks = { currents, interrupted: await interruptedAmong([release], { state, host }) }
     const status = statusAmong(release, marks.interrupted)
     const obstacle = whyNot(status, whyNoTarget({ state, environment, serving }, release), serving?.id === release.id)
     const rollback = { rollback: obstacle === undefined ? { possible: true } : { possible: false, why: obstacle } }

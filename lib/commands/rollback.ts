@@ -4,6 +4,7 @@ import { exclusively } from '../exclusive.ts'
 import { isComplete } from '../find-release.ts'
 import { quote } from '../format.ts'
 import { formatPlan } from '../plan-format.ts'
+import { giveWay } from '../priority.ts'
 import type { Settings } from '../project.ts'
 import type { World } from '../release.ts'
 import { planRollback, prepareRollback, type Rollback, rollback } from '../rollback.ts'
@@ -41,7 +42,7 @@ export default command({
   async run(args, context) {
     const [request, wait] = [requestOf(args), parseWait(args.wait)]
     const settings = await openSettingsOf(args, context)
-    const world = openWorld(context)
+    const world = openWorld(context, settings)
     if (args['dry-run']) {
       const prepared = prepare(settings, request, world, context)
       const plan = await planRollback(prepared, world)
@@ -51,6 +52,7 @@ export default command({
       ])
       return 0
     }
+    giveWay()
     const done = await exclusively(settings, { command: 'rollback', wait }, world, async (locked) => {
       const prepared = prepare(settings, request, locked, context) // what was done meanwhile counts
       await confirmMigrations(prepared, args.yes, context.interactive)

@@ -2,12 +2,11 @@ import { realpathSync } from 'node:fs'
 import { command } from '../cli.ts'
 import { loadConfig } from '../config.ts'
 import { EXIT_CODES } from '../errors.ts'
-import { exec } from '../exec.ts'
-import { readLock } from '../lock.ts'
 import { openSettings } from '../project.ts'
 import { currentIds } from '../release-status.ts'
 import { type EnvironmentStatus, environmentStatus, isAsReleased } from '../status.ts'
 import { formatStatus } from '../status-format.ts'
+import { hostOpener } from './release-arguments.ts'
 import { type Marks, releaseJson, releaseLines } from './release-history.ts'
 
 const LAST_RELEASES = 5
@@ -41,8 +40,8 @@ export default command({
     const names = env === undefined ? Object.keys(config.environments).toSorted() : [env]
     const all: EnvironmentStatus[] = []
     for (const environment of names) {
-      const settings = await openSettings({ directory, stateOverride, environment })
-      const status = await environmentStatus(settings, { exec, clock, readLock })
+      const settings = await openSettings({ directory, stateOverride, environment, openHost: hostOpener(context) })
+      const status = await environmentStatus(settings, { exec: settings.host.exec, clock })
       const marks = { currents: currentIds(status.releases), interrupted: status.interruptedIds }
       const last = status.releases.slice(0, LAST_RELEASES)
       report.result('status', statusJson(status, marks), () => [

@@ -8,6 +8,8 @@ export const COMMANDS: Table = {
   deploy: { summary: 'Put a version in an environment', load: () => import('./deploy.ts') },
   rollback: { summary: 'Put an earlier release back', load: () => import('./rollback.ts') },
   status: { summary: 'Show what should run and what runs', load: () => import('./status.ts') },
+  doctor: { summary: 'Check everything that a deploy needs', load: () => import('./doctor.ts') },
+  bootstrap: { summary: 'Make the hosts of an environment ready', load: () => import('./bootstrap.ts') },
   prune: { summary: 'Remove what no rollback needs', load: () => import('./prune.ts') },
   maintenance: {
     summary: 'Answer 503 with a page for a while',

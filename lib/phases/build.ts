@@ -11,15 +11,29 @@ export async function build(run: Run): Promise<string> {
     run.save({ content: run.rendering.content }) // before it is kept: a prune removes what no bundle names
     run.rendering = run.keepContent()
   })
-  if (targets.length > 0) await buildImages(run)
-  const names = [...new Set(imageNames(project.model, targets).values())]
-  run.images = await inspectImages(run.docker, names)
+  if (targets.length > 0) await buildImages({ ...run, docker: run.builder })
+  run.images = await findImages(run)
   if (targets.length === 0) return 'no service has a build section'
   run.save({ tags: builtTags(run) })
   return `built ${targets.map(({ service }) => service).join(', ')}`
 }
 
-function builtTags({ targets, images }: Run) {
+/** What is built is looked for where it was built. */
+async function findImages({ project, targets, docker, builder }: Run) {
+  const names = [...new Set(imageNames(project.model, targets).values())]
+  if (builder === docker) return inspectImages(docker, names)
+  const isBuilt = (name: string) => targets.some(({ versionTag }) => versionTag === name)
+  const [built, others] = await Promise.all([
+    inspectImages(builder, names.filter(isBuilt)),
+    inspectImages(
+      docker,
+      names.filter((name) => !isBuilt(name)),
+    ),
+  ])
+  return new Map([...built, ...others])
+}
+
+export function builtTags({ targets, images }: Pick<Run, 'targets' | 'images'>) {
   return targets.map(({ versionTag }) => ({ tag: versionTag, id: images.get(versionTag)?.id ?? '' }))
 }
 

@@ -1,0 +1,81 @@
+import { programError } from './errors.ts'
+import type { HostName } from './host-name.ts'
+import { type BootstrapStep, type HostFacts, planBootstrap } from './plan-bootstrap.ts'
+import { type Connection, type ConnectOptions, connect } from './ssh.ts'
+
+/** Says what is there, one `word value` a line. `$1`: the root folder. */
+const FACTS = `
+echo "user $(id -un)"
+[ "$(id -u)" = 0 ] && echo "root yes"
+sudo -n true 2>/dev/null && echo "sudo yes"
+[ -r /etc/os-release ] && (. /etc/os-release; for id in $ID $ID_LIKE; do echo "system $id"; done)
+PATH=$PATH:/usr/sbin:/usr/local/sbin
+command -v dockerd >/dev/null && echo "engine yes"
+docker compose version >/dev/null 2>&1 && echo "compose yes"
+socket=\${DOCKER_HOST:-unix:///var/run/docker.sock}
+[ -S "\${socket#unix://}" ] && echo "runs yes"
+[ -w "\${socket#unix://}" ] && echo "group yes"
+for group in $(id -Gn "$(id -un)"); do [ "$group" = docker ] && echo "group yes"; done
+[ -d "$1" ] && echo "mode $(stat -c '%a %G' "$1")"
+true
+`
+
+export interface BootstrapOptions extends ConnectOptions {
+  readonly host: HostName
+  readonly root: string
+  /** says it, and changes nothing */
+  readonly dryRun: boolean
+  /** told before it is done */
+  readonly onStep: (step: BootstrapStep) => void
+}
+
+/**
+ * Makes a bare Debian or Ubuntu host ready for deploys: engine, group, root folder. Changes nothing where nothing is missing, and
+ * never touches a firewall or sshd.
+ * @returns what was missing
+ * @throws unreachable (8), failed (5) for a step
+ */
+export async function bootstrap(options: BootstrapOptions): Promise<readonly BootstrapStep[]> {
+  const connection = await connect(options.host, options)
+  try {
+    const facts = await askFacts(connection, options)
+    const steps = planBootstrap(facts)
+    for (const step of steps) {
+      options.onStep(step)
+      if (!options.dryRun) await take(connection, facts, step)
+    }
+    return steps
+  } finally {
+    await connection.close()
+  }
+}
+
+async function askFacts(connection: Connection, { host, root }: BootstrapOptions): Promise<HostFacts> {
+  const { stdout } = await connection.run(FACTS, [root], { timeout: 60_000 })
+  const said = (word: string) =>
+    stdout.split('\n').flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []))
+  const has = (word: string) => said(word).length > 0
+  return {
+    name: host.written,
+    user: said('user')[0] ?? '',
+    isRoot: has('root'),
+    maySudo: has('sudo'),
+    system: said('system'),
+    hasEngine: has('engine'),
+    hasCompose: has('compose'),
+    runs: has('runs'),
+    inGroup: has('group'),
+    root,
+    rootMode: said('mode')[0],
+  }
+}
+
+async function take(connection: Connection, facts: HostFacts, { what, script, args }: BootstrapStep): Promise<void> {
+  const asRoot = facts.isRoot ? script : 'exec sudo -n sh -c "$@"'
+  const words = facts.isRoot ? args : [script, 'stagecraft', ...args]
+  const result = await connection.run(asRoot, words, { merge: true, timeout: INSTALLING })
+  if (result.code !== 0) throw programError(`${what} on ${facts.name}`, { ...result, argv: ['sh'] })
+}
+
+/** Milliseconds that packages may take to come and be installed. */
+const INSTALLING = 900_000

@@ -1,0 +1,49 @@
+import { dirname, join } from 'node:path'
+import type { Exec, Result } from './exec.ts'
+import { type Held, type LockRequest, type LockState, type LockWorld, readLock, withLock } from './lock.ts'
+
+/** Where an environment runs: this machine's engine, or one that is reached over SSH (design 7). */
+export interface Host {
+  /** what people call it; undefined: this machine */
+  readonly name: string | undefined
+  /** runs a program of this machine; docker reaches the host's engine */
+  readonly exec: Exec
+  /** runs a program of this machine; docker reaches this machine's engine, which builds */
+  readonly local: Exec
+  /** the environment's releases: its own file, or a copy of the host's for the length of a command */
+  readonly stateFile: string
+  /** where the host's engine finds what is kept in the content folder, and the data of relative paths; undefined: where it is */
+  readonly folder: string | undefined
+  /** Does work while nobody else changes the environment. As `withLock` (lib/lock.ts) */
+  withLock<T>(request: Omit<LockRequest, 'stateFile'>, world: LockWorld, work: (held: Held) => Promise<T>): Promise<T>
+  readLock(environment: string): LockState
+  /** Runs a script in its /bin/sh. @throws unreachable (8) */
+  run(script: string, args?: readonly string[]): Promise<Result>
+  /** Makes folders for data on the host, where they are not there. @throws state (9), unreachable (8) */
+  makeFolders(paths: readonly string[]): Promise<void>
+  /** What was written to the state and beside it so far is where the next command will find it. @throws state (9), unreachable (8) */
+  persist(): Promise<void>
+  close(): Promise<void>
+}
+
+/** @returns this machine, with its own engine */
+export function localHost(exec: Exec, stateFile: string): Host {
+  return {
+    name: undefined,
+    exec,
+    local: exec,
+    stateFile,
+    folder: undefined,
+    withLock: (request, world, work) => withLock({ ...request, stateFile }, world, work),
+    readLock: (environment) => readLock(stateFile, environment),
+    run: (script, args = []) => exec(['sh', '-c', script, 'stagecraft', ...args]),
+    makeFolders: async () => {}, // they are there: a missing one is refused
+    persist: async () => {},
+    close: async () => {},
+  }
+}
+
+/** Where an engine finds content that is kept here. */
+export function contentAt({ folder, stateFile }: Pick<Host, 'folder' | 'stateFile'>): string {
+  return join(folder ?? dirname(stateFile), 'content')
+}

@@ -1,0 +1,93 @@
+import { StagecraftError } from './errors.ts'
+import { type HostName, sshArguments } from './host-name.ts'
+
+/** What ssh says when it gives up; it has one exit code for all of it, 255. OpenSSH's own words (ssh.c, sshconnect.c). */
+const REASONS: readonly (readonly [said: RegExp, reason: string, hint: (host: HostName) => string])[] = [
+  [
+    /REMOTE HOST IDENTIFICATION HAS CHANGED/,
+    'its host key is not the one that is known',
+    ({ name, port }) =>
+      `If you know why (the machine was installed anew), remove the old key: ssh-keygen -R ${quoted(name, port)} . ` +
+      'If not, somebody may be in between: connect from nowhere until you have asked whoever runs it.',
+  ],
+  [
+    /Host key verification failed/,
+    'its host key is not known here',
+    (host) =>
+      `Connect once by hand (${ssh(host)}), compare the fingerprint with the host's, and accept it. In CI: put the key into ~/.ssh/known_hosts.`,
+  ],
+  [
+    /Could not resolve hostname/,
+    'its name cannot be resolved',
+    () => 'Check the name under `hosts:` in stagecraft.yml, in ~/.ssh/config, and the DNS of this machine.',
+  ],
+  [
+    /Connection refused/,
+    'it refuses the connection',
+    (host) => `Check that sshd runs there, and on this port (${ssh(host)}).`,
+  ],
+  [
+    /timed out|No route to host|Network is unreachable/,
+    'it does not answer',
+    (host) => `Check that it is up, and that no firewall is in between (${ssh(host)}).`,
+  ],
+  [
+    /Permission denied|Too many authentication failures|No more authentication methods/,
+    'it does not let you in',
+    (host) =>
+      `Check with \`${ssh(host)} true\`: your key must be in its ~/.ssh/authorized_keys, and loaded (ssh-add -l): nobody is asked for a passphrase here.`,
+  ],
+]
+
+/** @param said ssh's stderr @returns the error (8) for a connection that did not come about */
+export function noConnection(host: HostName, said: string): StagecraftError {
+  const [, reason = 'ssh failed', hint = (to: HostName) => `Try it by hand: ${ssh(to)} true`] =
+    REASONS.find(([pattern]) => pattern.test(said)) ?? []
+  const lines = said.split(/\r?\n/).filter((line) => line.trim() !== '' && !line.startsWith('@'))
+  return new StagecraftError('unreachable', `Cannot connect to ${host.written}: ${reason}`, {
+    detail: lines.join('\n'),
+    hint: hint(host),
+  })
+}
+
+/** What a look at a host says of whether it can be used. */
+export interface Usability {
+  readonly socket: string | undefined
+  readonly mayUse: boolean
+  readonly user: string
+  readonly lacks: readonly string[]
+}
+
+/** @returns the error (8) for a host that is connected to, and cannot be used */
+export function unusableHost(host: HostName, { socket, mayUse, user, lacks }: Usability): StagecraftError | undefined {
+  const error = (reason: string, hint: string) =>
+    new StagecraftError('unreachable', `Cannot use ${host.written}: ${reason}`, { hint })
+  if (socket === undefined)
+    return error(
+      'it has no Docker engine, or the engine does not run',
+      'Make it ready (stagecraft bootstrap), or start the engine there (sudo systemctl start docker).',
+    )
+  if (!mayUse)
+    return error(
+      `${user} may not use its Docker engine (${socket})`,
+      `Add the user to the socket's group there, as root: usermod -aG docker ${user} . Or connect as another user.`,
+    )
+  if (lacks.length === 0) return undefined
+  return error(`it has no ${lacks.join(', ')}`, 'Install what is missing (util-linux, coreutils, tar) there.')
+}
+
+/** @returns the error (8) for a connection that was there, and is no more */
+export function lostConnection(host: HostName): StagecraftError {
+  return new StagecraftError('unreachable', `Cannot go on: the connection to ${host.written} was lost`, {
+    hint: 'What was begun there is undone or finished by the next command that reaches it: `stagecraft status`, then `stagecraft deploy`.',
+  })
+}
+
+function ssh(host: HostName): string {
+  return ['ssh', ...sshArguments(host)].join(' ')
+}
+
+/** As ssh-keygen -R wants it: a port that is not ssh's own stands outside brackets. */
+function quoted(name: string, port: number | undefined): string {
+  return port === undefined || port === 22 ? name : `'[${name}]:${port}'`
+}

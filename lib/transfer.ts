@@ -1,0 +1,170 @@
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { childError, type Docker, type Image, inspectImages } from './docker.ts'
+import { programError, StagecraftError } from './errors.ts'
+import type { Emit } from './events.ts'
+import type { Exec } from './exec.ts'
+import { formatBytes } from './format.ts'
+import { fingerprint } from './images.ts'
+
+/** From which engine to which images go, without a registry. */
+export interface Transfer {
+  readonly exec: Exec
+  /** this machine's engine, which built them */
+  readonly from: Docker
+  /** the host's */
+  readonly to: Docker
+  readonly emit: Emit
+  /** what the host is called */
+  readonly host: string
+}
+
+/** What was sent: bytes on the way, compressed, and of the images as a whole. */
+export interface Sent {
+  readonly tags: readonly string[]
+  readonly bytes: number
+  readonly whole: number
+}
+
+/**
+ * Brings images to a host by their tags: only the layers that it lacks travel. An engine of the classic image store opens
+ * the file of a layer only where it lacks it, so the others are left out of the archive; the containerd store refuses that,
+ * and gets whole images. That it is the same image there is looked at, not believed: `docker load` can fail with exit 0.
+ * @returns undefined where the host has them all
+ * @throws failed (5), unreachable (8)
+ */
+export async function sendImages(transfer: Transfer, tags: readonly string[]): Promise<Sent | undefined> {
+  const { from, to, emit, host } = transfer
+  const ours = await inspectImages(from, tags)
+  const missing = await tagPresent(to, tags, new Map([...ours].map(([tag, { id }]) => [tag, id])))
+  if (missing.length === 0) return undefined
+  const folder = fs.mkdtempSync('/tmp/stagecraft-images-')
+  try {
+    const whole = await save(transfer, missing, folder)
+    const left = leaveOut(folder, await layersOf(to))
+    let bytes = await load(transfer, folder)
+    if (left.length > 0 && !(await arrived(transfer, missing))) {
+      emit({
+        type: 'warning',
+        message: `${host} does not take images without the layers that it has: they are sent whole`,
+      })
+      await save(transfer, missing, folder)
+      bytes += await load(transfer, folder)
+    }
+    if (await arrived(transfer, missing)) return { tags: missing, bytes, whole }
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+  throw new StagecraftError(
+    'failed',
+    `Cannot send ${missing.join(', ')} to ${host}: what arrived is not the same image`,
+    {
+      hint: 'Look at the room on its disk (docker system df), then deploy again.',
+    },
+  )
+}
+
+/** @returns the tags whose image the host does not have; the others point to it afterwards. */
+async function tagPresent(to: Docker, tags: readonly string[], ids: ReadonlyMap<string, string>): Promise<string[]> {
+  const there = await inspectImages(to, tags)
+  const missing: string[] = []
+  for (const tag of tags.filter((tag) => there.get(tag)?.id !== ids.get(tag))) {
+    const tagged = await to.try(['tag', ids.get(tag) ?? '', tag])
+    if (tagged.code !== 0) missing.push(tag)
+  }
+  return missing
+}
+
+/** @returns chains of layers that an engine has, by the ids of their layers from the lowest up. */
+async function layersOf(docker: Docker): Promise<Set<string>> {
+  const list = await docker.run('list images', ['image', 'ls', '-q', '--no-trunc'], { asks: true })
+  const ids = [...new Set(list.stdout.split('\n').filter(Boolean))]
+  const chains = new Set<string>()
+  if (ids.length === 0) return chains
+  const said = await docker.run('inspect images', ['image', 'inspect', '--format', '{{json .RootFS.Layers}}', ...ids], {
+    asks: true,
+  })
+  for (const line of said.stdout.split('\n').filter(Boolean))
+    for (const chain of chainsOf(JSON.parse(line))) chains.add(chain)
+  return chains
+}
+
+/** A layer is the same only on the same layers below. */
+function chainsOf(layers: readonly string[] | null): string[] {
+  return (layers ?? []).map((_, at, all) => all.slice(0, at + 1).join())
+}
+
+/** Saves images into a folder, an archive taken apart. @returns its bytes */
+async function save({ exec, from }: Transfer, tags: readonly string[], folder: string): Promise<number> {
+  const archive = `${folder}.tar`
+  try {
+    await from.run(`save ${tags.join(', ')}`, ['save', '-o', archive, ...tags], { outlive: 0 })
+    const { size } = fs.statSync(archive)
+    const result = await exec(['tar', '-xf', archive, '-C', folder])
+    if (result.code !== 0) throw programError(`unpack ${tags.join(', ')}`, result)
+    return size
+  } finally {
+    fs.rmSync(archive, { force: true })
+  }
+}
+
+/** As `docker save` writes it: https://github.com/moby/docker-image-spec, "Combined Image JSON + Filesystem Changeset" */
+interface Manifest {
+  readonly Config: string
+  readonly Layers: readonly string[]
+}
+
+/** Removes the files of layers that the host has, unless it lacks them in another image. @returns them */
+function leaveOut(folder: string, present: ReadonlySet<string>): string[] {
+  const read = (path: string) => JSON.parse(fs.readFileSync(join(folder, path), 'utf8'))
+  const [there, needed] = [new Set<string>(), new Set<string>()]
+  const manifests: readonly Manifest[] = read('manifest.json')
+  for (const { Config, Layers } of manifests) {
+    const chains = chainsOf(read(Config).rootfs.diff_ids)
+    for (const [at, layer] of Layers.entries()) (present.has(chains[at] ?? '') ? there : needed).add(layer)
+  }
+  const left = [...there].filter((layer) => !needed.has(layer))
+  // Older engines write the same layer twice, the second time as a link to the first.
+  for (const layer of left) fs.rmSync(join(folder, layer), { force: true })
+  return left
+}
+
+/** @returns the bytes that were sent */
+async function load({ exec, to, host, emit }: Transfer, folder: string): Promise<number> {
+  const archive = `${folder}.tar.gz`
+  const packed = await exec(['tar', '-czf', archive, '-C', folder, ...fs.readdirSync(folder)], {
+    env: { COPYFILE_DISABLE: '1' },
+  })
+  if (packed.code !== 0) throw programError('pack the images', packed)
+  const { size } = fs.statSync(archive)
+  emit({ type: 'output', phase: 'push', line: `sending ${formatBytes(size)} to ${host}` })
+  const fd = fs.openSync(archive, 'r')
+  try {
+    const result = await to.try(['load'], { inputFrom: fd, outlive: 0 })
+    // A store that refuses layers that are left out says so here; that is looked at afterwards.
+    if (result.code !== 0 && !/layer|content|blob|not found/i.test(result.stderr))
+      throw childError(`load images on ${host}`, result)
+    return size
+  } finally {
+    fs.closeSync(fd)
+    fs.rmSync(archive, { force: true })
+  }
+}
+
+/** @returns whether the host has all of them. Ids differ between the two image stores, and then engines of other versions. */
+async function arrived({ from, to }: Transfer, tags: readonly string[]): Promise<boolean> {
+  const [ours, theirs] = await Promise.all([inspectImages(from, tags), inspectImages(to, tags)])
+  return tags.every((tag) => {
+    const [mine, there] = [ours.get(tag), theirs.get(tag)]
+    return mine !== undefined && there !== undefined && (mine.id === there.id || contentOf(mine) === contentOf(there))
+  })
+}
+
+/** Newer engines leave out what is empty. */
+function contentOf({ config, ...image }: Image): string {
+  const said = Object.entries(config).filter(
+    ([, value]) => value && !isDeepStrictEqual(value, {}) && !isDeepStrictEqual(value, []),
+  )
+  return fingerprint({ ...image, config: Object.fromEntries(said) })
+}

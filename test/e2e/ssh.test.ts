@@ -1,0 +1,279 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Engine, RunOptions } from '../support/engine.ts'
+import type { Folder } from '../support/folder.ts'
+import { host, isUp, LAB_DIR } from '../support/lab.ts'
+import { laptop } from '../support/laptop.ts'
+import { type App, deploy, expectCode, httpd, page, until, writeApp, writePage } from './app.ts'
+
+// A laptop that deploys to servers: the program runs here, builds on h1's engine, and runs on h2 (20.10) or h3 (28.5).
+const lab = describe.skipIf(!isUp('h2') || !isUp('h3'))
+
+const SECRET = 'correct-horse-battery'
+
+/** A project on a laptop whose environment `prod` is on a host. */
+class Site {
+  readonly server: Engine
+  readonly folder: Folder
+  readonly address: string
+  port = 0
+
+  constructor(server: 'h2' | 'h3', address: string, title: string) {
+    this.server = host(server)
+    this.address = address
+    this.folder = laptop('h1').folder(title)
+  }
+
+  /** Where the host keeps what it keeps, as it finds it there. */
+  get kept(): string {
+    return `/srv/stagecraft/${this.folder.name}/prod`
+  }
+
+  async begin(): Promise<void> {
+    this.port = await this.server.freePort()
+    await this.server.exec([
+      'sh',
+      '-c',
+      'mkdir -p /srv/stagecraft && chgrp docker /srv/stagecraft && chmod 2770 /srv/stagecraft',
+    ])
+    writePage(this.folder, 'version one')
+    this.folder.write('conf/motd.txt', 'hello\n')
+    this.folder.write('.env.prod', `PASSWORD=${SECRET}\n`)
+    this.write()
+  }
+
+  app(more: Partial<App> = {}): App {
+    return {
+      project: { name: this.folder.name },
+      environments: { prod: { hosts: [this.address], root: '/srv/stagecraft', env_file: '.env.prod' } },
+      services: {
+        web: page(this.port, {
+          environment: { PASSWORD: '${PASSWORD}' },
+          volumes: ['./conf:/www/conf:ro', './uploads:/uploads'],
+        }),
+      },
+      ...more,
+    }
+  }
+
+  write(more: Partial<App> = {}): void {
+    writeApp(this.folder, this.app(more))
+  }
+
+  async page(path = '/'): Promise<string> {
+    return (await this.server.fetch(this.port, path)).body.trim()
+  }
+
+  /** The containers of the environment, by service, with their ids. */
+  async containers(): Promise<string[]> {
+    const label = `label=com.docker.compose.project=${this.folder.name}-prod`
+    const format = '{{.Label "com.docker.compose.service"}} {{.ID}}'
+    const { stdout } = await this.server.docker(['ps', '-a', '--filter', label, '--format', format])
+    return stdout.split('\n').filter(Boolean).sort()
+  }
+
+  async cleanUp(): Promise<void> {
+    await this.server.cleanUp(this.folder.name)
+    await this.server.exec(['rm', '-rf', `/srv/stagecraft/${this.folder.name}`])
+    await this.folder.cleanUp()
+  }
+}
+
+lab.each([
+  ['h3', 'h3', 'root, an address of the ssh configuration'],
+  ['h2', 'ssh://deploy@h2:22', 'a user without rights but the engine'],
+] as const)('on %s as %s: %s', (name, address, _) => {
+  const site = new Site(name, address, 'ssh')
+  const { folder, server } = site
+  beforeAll(() => site.begin())
+  afterAll(() => site.cleanUp())
+
+  test('a first deploy brings images, files and data folders, and serves', async () => {
+    const { stderr } = await deploy(folder, 'v1')
+    expect(stderr).toMatch(/sent 1 to \S+, [\d.]+ (kB|MB) of [\d.]+ MB/)
+    expect([await site.page(), await site.page('/conf/motd.txt')]).toEqual(['version one', 'hello'])
+    const there = await server.exec(['ls', site.kept])
+    expect(there.stdout.split('\n').filter(Boolean)).toEqual([
+      'content',
+      'data',
+      'generation',
+      'locks',
+      'releases',
+      'releases.json',
+    ])
+    const modes = await server.exec([
+      'stat',
+      '-c',
+      '%a %G',
+      site.kept,
+      `${site.kept}/releases.json`,
+      `${site.kept}/releases`,
+    ])
+    expect(modes.stdout).toBe('2770 docker\n660 docker\n2770 docker\n')
+    expect(folder.exists('.stagecraft')).toBe(false)
+  })
+
+  test('what is built has the same id on both sides', async () => {
+    const tag = `${folder.name}-prod-web:v1`
+    const inspect = ['image', 'inspect', '--format', '{{.Id}}', tag]
+    const [here, there] = await Promise.all([folder.docker(inspect), server.docker(inspect)])
+    expect(there.stdout).toBe(here.stdout)
+  })
+
+  test('nothing changed: nothing is touched, and the plan says so', async () => {
+    const before = await site.containers()
+    const plan = await folder.stagecraft(['plan', '--version', 'v1', '--exit-code'])
+    expectCode(plan, 11) // whether the image differs is known after the build
+    const { stderr } = await deploy(folder, 'v1')
+    expect(stderr).toContain('nothing to do: everything runs as it should')
+    expect(await site.containers()).toEqual(before)
+  })
+
+  test('a changed file of content and a changed image are deployed, and rolled back', async () => {
+    folder.write('conf/motd.txt', 'good bye\n')
+    writePage(folder, 'version two')
+    await deploy(folder, 'v2')
+    expect([await site.page(), await site.page('/conf/motd.txt')]).toEqual(['version two', 'good bye'])
+    expectCode(await folder.stagecraft(['rollback']), 0)
+    expect([await site.page(), await site.page('/conf/motd.txt')]).toEqual(['version one', 'hello'])
+  })
+
+  test('a deploy that fails leaves what served, and the next one goes through', async () => {
+    const broken = { ...site.app().services['web'], command: ['sh', '-c', 'exit 3'] }
+    site.write({ services: { web: broken } })
+    const { stderr } = await deploy(folder, 'v-bad', 5)
+    expect(stderr).toContain('still serves')
+    await until('version one serves', async () => (await site.page()) === 'version one' || 'it does not')
+    site.write()
+    await deploy(folder, 'v3')
+    expect(await site.page()).toBe('version two')
+  })
+
+  test('another laptop sees the same history, lock and state', async () => {
+    const other = laptop('h1').folder('other')
+    try {
+      await folder.exec(['cp', '-r', '.', other.path])
+      const list = await other.stagecraft(['releases', 'list', '--json'])
+      const versions = JSON.parse(list.stdout.split('\n')[0] ?? '').releases.map(
+        ({ version }: { version: string }) => version,
+      )
+      expect(versions).toEqual(['v3', 'v-bad', 'v1', 'v2', 'v1', 'v1'])
+      expectCode(await other.stagecraft(['status']), 0)
+      expectCode(await other.stagecraft(['lock', 'hold', '--message', 'moving house']), 0)
+      const held = await folder.stagecraft(['deploy', '--version', 'v4'])
+      expect(held).toMatchObject({ code: 7 })
+      expect(held.stderr).toContain('moving house')
+      expectCode(await folder.stagecraft(['lock', 'release']), 0)
+      expectCode(await other.stagecraft(['lock', 'status']), 0)
+    } finally {
+      await other.cleanUp()
+    }
+  })
+
+  test('two at once: the second is told who is at work, or waits', async () => {
+    folder.write(
+      'web/Dockerfile',
+      `FROM busybox:1\nRUN echo ${folder.name} slow; sleep 4\nCOPY index.html /www/\nCMD ${JSON.stringify(httpd('/www'))}\n`,
+    )
+    const first = folder.startStagecraft(['deploy', '--version', 'v5', '--verbose'])
+    await until('the first builds', () => first.output().includes('slow') || first.output())
+    const second = await folder.stagecraft(['deploy', '--version', 'v6'])
+    expect(second).toMatchObject({ code: 7 })
+    expect(second.stderr).toContain('deploy of v5')
+    const third = folder.stagecraft(['prune', '--wait', '60s'])
+    expectCode(await first.done, 0)
+    expectCode(await third, 0)
+  })
+
+  test('a run that is killed lets go of the lock, and the next one mends what it left', async () => {
+    const healthcheck = { test: ['CMD', 'false'], interval: '1s', retries: 100 }
+    const web = site.app().services['web']
+    site.write({ services: { web: { ...web, healthcheck } } })
+    const running = folder.startStagecraft(['deploy', '--version', 'v-killed'])
+    const before = await site.containers()
+    await until('the new web is there', async () => (await site.containers()).join() !== before.join() || 'it is not')
+    await running.signal('KILL')
+    await running.done
+    site.write()
+    const began = Date.now()
+    const { stderr } = await deploy(folder, 'v7', 0, ['--wait', '15s'])
+    expect(Date.now() - began).toBeLessThan(60_000)
+    expect(stderr).toContain('v-killed')
+    expect(await site.page()).toBe('version two')
+  })
+})
+
+lab('what a stranger could see', () => {
+  const site = new Site('h3', 'h3', 'secret')
+  beforeAll(() => site.begin())
+  afterAll(() => site.cleanUp())
+
+  test('no secret is in a process list, on either side', async () => {
+    const watch = `end=$(($(date +%s) + 60))
+while [ ! -e ${site.kept}/done ] && [ $(date +%s) -lt $end ]; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/comm 2>/dev/null | tr '\\0' ' '; sleep 0.05; done`
+    const there = site.server.exec(['sh', '-c', watch], { timeout: 90 })
+    const here = site.folder.exec(['sh', '-c', watch.replace(`${site.kept}/done`, 'done')], { timeout: 90 })
+    const { stdout, stderr } = await deploy(site.folder, 'v1', 0, ['--verbose'])
+    await site.server.exec(['touch', `${site.kept}/done`])
+    site.folder.write('done', '')
+    const seen = [(await there).stdout, (await here).stdout]
+    expect(seen.map((text) => text.includes('stagecraft'))).toEqual([true, true])
+    expect([...seen, stdout, stderr].filter((text) => text.includes(SECRET))).toEqual([])
+    const events = await site.server.exec(['sh', '-c', `cat ${site.kept}/releases/*/events.jsonl`])
+    expect(events.stdout).toContain('"phase":"rollout"')
+    expect(events.stdout).not.toContain(SECRET)
+  }, 180_000)
+})
+
+lab('a host that cannot be used', () => {
+  const site = new Site('h3', 'h3', 'none')
+  beforeAll(() => site.begin())
+  afterAll(() => site.cleanUp())
+
+  /** What `plan` says of a host, in one line. */
+  async function said(address: string, options: RunOptions = {}): Promise<string> {
+    writeApp(site.folder, {
+      ...site.app(),
+      environments: {
+        prod: { hosts: [address], root: '/srv/stagecraft', env_file: '.env.prod', connect_timeout: '2s' },
+      },
+    })
+    const { code, stderr } = await site.folder.stagecraft(['plan', '--version', 'v1'], options)
+    if (code !== 0) expect(stderr).toContain('hint: ')
+    return `${code} ${stderr.split('\n')[0]}`
+  }
+
+  test('is said, each reason in its own words', async () => {
+    expect(await said('no-such-host')).toBe('8 Cannot connect to no-such-host: its name cannot be resolved')
+    expect(await said('h3:9')).toBe('8 Cannot connect to h3:9: it refuses the connection')
+    expect(await said('10.213.7.250')).toBe('8 Cannot connect to 10.213.7.250: it does not answer')
+    expect(await said('stranger@h3')).toBe('8 Cannot connect to stranger@h3: it does not let you in')
+  })
+
+  test('a host key that is not known, or has changed, ends it', async () => {
+    const known = (host: string) =>
+      readFileSync(join(LAB_DIR, `ssh/hostkey-${host}.pub`), 'utf8')
+        .split(' ')
+        .slice(0, 2)
+        .join(' ')
+    const knowing = (lines: string) => {
+      site.folder.write('known', lines)
+      const options = `-F ${LAB_DIR}/ssh/config -o UserKnownHostsFile=${site.folder.path}/known`
+      site.folder.write('bin/ssh', `#!/bin/sh\nexec /usr/bin/ssh ${options} "$@"\n`, 0o755)
+      return { env: { PATH: `${site.folder.path}/bin:${LAB_DIR}/bin:${process.env['PATH']}` } }
+    }
+    expect(await said('h3', knowing(''))).toBe('8 Cannot connect to h3: its host key is not known here')
+    expect(await said('h3', knowing(`${site.server.ip} ${known('h2')}\n`))).toBe(
+      '8 Cannot connect to h3: its host key is not the one that is known',
+    )
+    expect(await said('h3', knowing(`${site.server.ip} ${known('h3')}\n`))).toStartWith('0 ')
+  })
+
+  test('one at a time, and by a name that is one', async () => {
+    for (const hosts of [['h2', 'h3'], ['-oProxyCommand=touch /tmp/x']]) {
+      writeApp(site.folder, { ...site.app(), environments: { prod: { hosts } } })
+      expectCode(await site.folder.stagecraft(['plan']), 3)
+    }
+  })
+})

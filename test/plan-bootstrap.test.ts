@@ -1,0 +1,105 @@
+import { describe, expect, test } from 'bun:test'
+import { readyLine, stepLine } from '../lib/commands/bootstrap.ts'
+import { type HostFacts, planBootstrap } from '../lib/plan-bootstrap.ts'
+import { expectGolden } from './support/golden.ts'
+
+const READY: HostFacts = {
+  name: 'web-1',
+  user: 'deploy',
+  isRoot: false,
+  maySudo: true,
+  system: ['debian'],
+  hasEngine: true,
+  hasCompose: true,
+  runs: true,
+  inGroup: true,
+  root: '/var/lib/stagecraft',
+  rootMode: '2770 docker',
+}
+const steps = (facts: Partial<HostFacts>) => planBootstrap({ ...READY, ...facts }).map(({ what }) => what)
+
+describe('planBootstrap()', () => {
+  test('does nothing where nothing is missing, whoever the user is', () => {
+    expect(steps({})).toEqual([])
+    expect(steps({ isRoot: true, inGroup: false })).toEqual([])
+    expect(steps({ maySudo: false })).toEqual([])
+    expect(steps({ system: ['alpine'] })).toEqual([])
+  })
+
+  test('does everything on a bare host, the engine first', () => {
+    const bare = { hasEngine: false, hasCompose: false, runs: false, inGroup: false }
+    expect(
+      planBootstrap({ ...READY, ...bare, system: ['ubuntu', 'debian'], rootMode: undefined }),
+    ).toMatchInlineSnapshot(`
+      [
+        {
+          "args": [
+            "docker.io",
+          ],
+          "script": 
+      "set -e
+      export DEBIAN_FRONTEND=noninteractive
+      apt-get -q update
+      for compose in docker-compose-v2 docker-compose-plugin docker-compose; do
+        apt-cache show "$compose" >/dev/null 2>&1 && break
+      done
+      apt-get -q -y install "$@" "$compose"
+      "
+      ,
+          "what": "install the Docker engine and Compose from the distribution's packages",
+        },
+        {
+          "args": [],
+          "script": "if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then systemctl enable --now docker; else service docker start; fi",
+          "what": "start the Docker engine, now and whenever the host starts",
+        },
+        {
+          "args": [
+            "deploy",
+          ],
+          "script": "usermod -aG docker "$1"",
+          "what": "let deploy use the Docker engine (group docker)",
+        },
+        {
+          "args": [
+            "/var/lib/stagecraft",
+          ],
+          "script": "install -d -m 2770 -g docker "$1"",
+          "what": "make /var/lib/stagecraft, shared by the group docker",
+        },
+      ]
+    `)
+  })
+
+  test('mends a root folder that others cannot share', () => {
+    expect(steps({ rootMode: '755 root' })).toEqual(['make /var/lib/stagecraft, shared by the group docker'])
+  })
+
+  test('does not install where it does not know how, and says what to do', () => {
+    const bare = { hasEngine: false, system: ['alpine'] }
+    expect(() => steps(bare)).toThrow('Cannot install Docker on web-1: it is alpine, not Debian or Ubuntu')
+  })
+
+  test('does nothing for who may not become root, and lists what is missing', () => {
+    try {
+      steps({ isRoot: false, maySudo: false, inGroup: false, rootMode: undefined })
+      throw new Error('it did not refuse')
+    } catch (error) {
+      expect(error).toMatchObject({
+        kind: 'unreachable',
+        message: 'Cannot make web-1 ready: deploy is not root there, and may not become it',
+        detail:
+          'missing: let deploy use the Docker engine (group docker)\nmissing: make /var/lib/stagecraft, shared by the group docker',
+      })
+    }
+  })
+})
+
+test('what is said of it', () => {
+  const host = 'deploy@web-1'
+  const missing = steps({ inGroup: false, rootMode: undefined })
+  const lines = [...missing.map((what) => stepLine(host, what)), readyLine(host, missing.length, false)]
+  expectGolden('commands/bootstrap.md', 'steps', lines.join('\n'))
+  expectGolden('commands/bootstrap.md', 'nothing', readyLine(host, 0, false))
+  expect(readyLine(host, 1, true)).toBe('deploy@web-1 is not ready yet: nothing was changed')
+})
