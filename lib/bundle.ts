@@ -93,6 +93,12 @@ export function modelFile(stateFile: string, id: string): string {
   return join(bundleFolder(stateFile, id), 'compose.json')
 }
 
+/** Models are told apart below the folder of the releases: of a host's, each command has a copy in a folder of its own. */
+export function isSameModel(file: string, other: string | undefined): boolean {
+  const below = (path: string) => path.slice(Math.max(0, path.lastIndexOf('/releases/')))
+  return other !== undefined && below(file) === below(other)
+}
+
 /** @throws state (9) */
 export function writeBundle(stateFile: string, bundle: Bundle): void {
   written(bundle.id, stateFile, () => {

@@ -1,3 +1,4 @@
+import { isSameModel } from './bundle.ts'
 import { type Stage, toWaves, upArgs } from './compose-up.ts'
 import { type Container, listContainers, removeContainers } from './docker.ts'
 import { errorText, StagecraftError } from './errors.ts'
@@ -122,14 +123,16 @@ function hadBefore({ journal }: Undo, service: string): Before[] {
 /** Made by this release: it was seen to be, or Compose's label says so. What somebody made by hand meanwhile is not ours. */
 function isNew({ journal, modelFile }: Undo, { id, service, configFiles }: Container): boolean {
   if (!journal.touched.includes(service) || journal.before.some((one) => one.id === id)) return false
-  return journal.made.includes(id) || configFiles === modelFile
+  return journal.made.includes(id) || isSameModel(configFiles, modelFile)
 }
 
 /** An earlier attempt at undoing came as far as this service: it runs, made anew from the model of what served. */
 function isBack(undo: Undo, service: string, now: readonly Container[]): boolean {
   const own = now.filter((container) => container.service === service)
   const isAnew = ({ id, state, configFiles }: Container) =>
-    state === 'running' && configFiles === undo.served?.modelFile && !undo.journal.before.some((one) => one.id === id)
+    state === 'running' &&
+    isSameModel(configFiles, undo.served?.modelFile) &&
+    !undo.journal.before.some((one) => one.id === id)
   if (isUnplugged(undo, service)) return false // the networks are made once more, and what is on them with them
   return own.length === hadBefore(undo, service).length && own.every(isAnew)
 }

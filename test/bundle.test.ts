@@ -8,6 +8,7 @@ import {
   bundleFolder,
   contentFolder,
   findServing,
+  isSameModel,
   modelFile,
   readBundle,
   withModel,
@@ -188,4 +189,13 @@ describe('findServing()', () => {
     expect(refusal(serving)).toEndWith(`compose.json: it does not exist, and release ${ids[0]} serves by it`)
     expect(fs.existsSync(dirname(path))).toBe(true)
   })
+})
+
+test('isSameModel() tells models apart by the release, not by where a copy of the bundles is', () => {
+  const at = (folder: string, id: string) => modelFile(join(folder, 'releases.json'), id)
+  expect(isSameModel(at('/tmp/copy-1/state', 'r1'), at('/tmp/copy-2/state', 'r1'))).toBe(true)
+  expect(isSameModel(at('/tmp/releases/state', 'r1'), at('/tmp/releases/state', 'r2'))).toBe(false)
+  expect(isSameModel(at('/x', 'r1'), at('/x', 'r1/adopted'))).toBe(false)
+  expect(isSameModel('/home/ana/compose.yaml', at('/x', 'r1'))).toBe(false)
+  expect(isSameModel(at('/x', 'r1'), undefined)).toBe(false)
 })

@@ -49,7 +49,7 @@ function isJson(text: string): boolean {
 /** @returns what is wrong with how it ended; nothing is fine. */
 async function problemsOf(call: Call, inject: string): Promise<string[]> {
   // The runtime opens a few files of its own, on a busy machine some more or fewer.
-  for (const shift of [0, 0, 1, -1, 2, -2, 3, -3, 0, 0]) {
+  for (const shift of [0, 0, 1, -1, 2, -2, 3, -3, 0, 0, 4, -4, 5, -5, 1, -1, 2, -2]) {
     const when = call.index + shift
     const { project, exit, stdout, trace } = await run(['-e', `inject=${call.name}:${inject}:when=${when}`])
     const problems = isHit(trace, call) ? [...judge(exit, stdout), ...problemsIn(project)] : undefined

@@ -1,84 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Engine, RunOptions } from '../support/engine.ts'
-import type { Folder } from '../support/folder.ts'
-import { host, isUp, LAB_DIR } from '../support/lab.ts'
+import type { RunOptions } from '../support/engine.ts'
+import { isUp, LAB_DIR } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
-import { type App, deploy, expectCode, httpd, page, until, writeApp, writePage } from './app.ts'
+import { deploy, expectCode, httpd, until, writeApp, writePage } from './app.ts'
+import { SECRET, Site } from './site.ts'
 
 // A laptop that deploys to servers: the program runs here, builds on h1's engine, and runs on h2 (20.10) or h3 (28.5).
 const lab = describe.skipIf(!isUp('h2') || !isUp('h3'))
-
-const SECRET = 'correct-horse-battery'
-
-/** A project on a laptop whose environment `prod` is on a host. */
-class Site {
-  readonly server: Engine
-  readonly folder: Folder
-  readonly address: string
-  port = 0
-
-  constructor(server: 'h2' | 'h3', address: string, title: string) {
-    this.server = host(server)
-    this.address = address
-    this.folder = laptop('h1').folder(title)
-  }
-
-  /** Where the host keeps what it keeps, as it finds it there. */
-  get kept(): string {
-    return `/srv/stagecraft/${this.folder.name}/prod`
-  }
-
-  async begin(): Promise<void> {
-    this.port = await this.server.freePort()
-    await this.server.exec([
-      'sh',
-      '-c',
-      'mkdir -p /srv/stagecraft && chgrp docker /srv/stagecraft && chmod 2770 /srv/stagecraft',
-    ])
-    writePage(this.folder, 'version one')
-    this.folder.write('conf/motd.txt', 'hello\n')
-    this.folder.write('.env.prod', `PASSWORD=${SECRET}\n`)
-    this.write()
-  }
-
-  app(more: Partial<App> = {}): App {
-    return {
-      project: { name: this.folder.name },
-      environments: { prod: { hosts: [this.address], root: '/srv/stagecraft', env_file: '.env.prod' } },
-      services: {
-        web: page(this.port, {
-          environment: { PASSWORD: '${PASSWORD}' },
-          volumes: ['./conf:/www/conf:ro', './uploads:/uploads'],
-        }),
-      },
-      ...more,
-    }
-  }
-
-  write(more: Partial<App> = {}): void {
-    writeApp(this.folder, this.app(more))
-  }
-
-  async page(path = '/'): Promise<string> {
-    return (await this.server.fetch(this.port, path)).body.trim()
-  }
-
-  /** The containers of the environment, by service, with their ids. */
-  async containers(): Promise<string[]> {
-    const label = `label=com.docker.compose.project=${this.folder.name}-prod`
-    const format = '{{.Label "com.docker.compose.service"}} {{.ID}}'
-    const { stdout } = await this.server.docker(['ps', '-a', '--filter', label, '--format', format])
-    return stdout.split('\n').filter(Boolean).sort()
-  }
-
-  async cleanUp(): Promise<void> {
-    await this.server.cleanUp(this.folder.name)
-    await this.server.exec(['rm', '-rf', `/srv/stagecraft/${this.folder.name}`])
-    await this.folder.cleanUp()
-  }
-}
 
 lab.each([
   ['h3', 'h3', 'root, an address of the ssh configuration'],

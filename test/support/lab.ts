@@ -35,6 +35,18 @@ export function host(name: HostName): Engine {
   return engineHere()
 }
 
+/** What is done to a host from outside: `cut`, `heal`, `kill`, `start`, `hold dockerd` … (test/lab/lab-host) */
+export async function labHostCommand(verb: string, name: HostName, ...more: readonly string[]): Promise<void> {
+  const child = Bun.spawn([LAB_HOST, verb, name, ...more], {
+    env: { ...process.env, LAB_DIR, LAB_NET },
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: 'pipe',
+  })
+  const said = await new Response(child.stderr).text()
+  if ((await child.exited) !== 0) throw new Error(`Cannot ${verb} ${name}: ${said}`)
+}
+
 function labHost(name: HostName): Engine {
   const files = join(LAB_DIR, 'hosts', name, 'fs/keep')
   return engineOf({

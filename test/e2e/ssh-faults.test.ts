@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { isUp, labHostCommand } from '../support/lab.ts'
+import { deploy, expectCode, idle, type ServiceSource, until } from './app.ts'
+import { Site } from './site.ts'
+
+// What can happen to a host, or to the way there, while a release is under way. h4 is the campaign's own: by itself here.
+describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
+  const site = new Site('h4', 'h4', 'fault')
+  const { folder, server } = site
+  const web = () => site.app().services['web'] ?? {}
+  /** Takes seconds to become healthy: time for something to happen. */
+  const slow = {
+    healthcheck: {
+      test: ['CMD', 'sh', '-c', '[ -e /tmp/ok ] || { sleep 3; touch /tmp/ok; }'],
+      interval: '1s',
+      timeout: '9s',
+    },
+  }
+
+  beforeAll(async () => {
+    await site.begin()
+    await deploy(folder, 'v0')
+  }, 60_000)
+  afterAll(async () => {
+    await labHostCommand('heal', 'h4')
+    await labHostCommand('start', 'h4')
+    await site.cleanUp()
+  }, 120_000)
+
+  const running = async (service: string) => {
+    const ids = await site.containers()
+    return ids.some((line) => line.startsWith(`${service} `)) || ids.join()
+  }
+
+  /** Starts a deploy with another service, does something once that one is being waited for, and waits for the end. */
+  async function during(version: string, more: Record<string, ServiceSource>, act: () => Promise<unknown>) {
+    site.write({ services: { web: web(), ...more } })
+    const deploying = folder.startStagecraft(['deploy', '--version', version])
+    await until('the new service is there', () => running(Object.keys(more)[0] ?? ''))
+    const began = Date.now()
+    await act()
+    const ran = await deploying.done
+    return { ...ran, took: (Date.now() - began) / 1000 }
+  }
+
+  /** Waits until it can be connected to, and its engine answers: after a power cut that takes a while. */
+  async function usable(): Promise<void> {
+    for (let tries = 0; tries < 30; tries++) {
+      if ((await folder.stagecraft(['plan'])).code === 0) return
+      await Bun.sleep(1000)
+    }
+    throw new Error('h4 cannot be used')
+  }
+
+  /** Whatever happened: the next deploy goes through, and all is well. */
+  async function mended(version: string): Promise<string> {
+    site.write()
+    const { stderr } = await deploy(folder, version, 0, ['--wait', '20s'])
+    expect(await site.page()).toBe('version one')
+    expectCode(await folder.stagecraft(['status']), 0)
+    expect((await site.containers()).map((line) => line.split(' ')[0])).toEqual(['web'])
+    return stderr
+  }
+
+  test('its cable is cut: that is said soon, its lock is free within 15 s, and what was begun is undone once it is back', async () => {
+    const free = ['sh', '-c', `flock -n -s ${site.kept}/locks/prod.lock true`]
+    let waited = 0
+    const ran = await during(
+      'v-cut',
+      { fresh: { ...idle, ...slow, healthcheck: { test: ['CMD', 'false'], interval: '1s', retries: 99 } } },
+      async () => {
+        expect((await server.exec(free)).code).toBe(1)
+        await labHostCommand('cut', 'h4')
+        const began = Date.now()
+        while ((await server.exec(free)).code !== 0 && Date.now() - began < 30_000) await Bun.sleep(500)
+        waited = (Date.now() - began) / 1000
+      },
+    )
+    await labHostCommand('heal', 'h4')
+    expect(waited).toBeLessThan(18)
+    expect(ran).toMatchObject({ code: 8 })
+    expect(ran.stderr).toContain('Cannot go on: the connection to h4 was lost')
+    expect(await mended('v1')).toContain('v-cut')
+  }, 180_000)
+
+  test('its power fails', async () => {
+    const ran = await during('v-power', { fresh: { ...idle, ...slow } }, () => labHostCommand('kill', 'h4'))
+    expect(ran).toMatchObject({ code: 8 })
+    await labHostCommand('start', 'h4')
+    await usable()
+    expect(await mended('v2')).toContain('v-power')
+  }, 180_000)
+
+  test('its sshd is restarted: the connection is lost, and the next one is as good', async () => {
+    const ran = await during('v-sshd', { fresh: { ...idle, ...slow } }, async () => {
+      await labHostCommand('hold', 'h4', 'sshd')
+      await labHostCommand('free', 'h4', 'sshd')
+    })
+    expect(ran).toMatchObject({ code: 8 })
+    await usable()
+    expect(await mended('v3')).toContain('v-sshd')
+  }, 180_000)
+
+  test('its engine stops: that is undone or mended, by whoever can', async () => {
+    const ran = await during('v-engine', { fresh: { ...idle, ...slow } }, () => labHostCommand('hold', 'h4', 'dockerd'))
+    expect([6, 8]).toContain(ran.code)
+    await labHostCommand('free', 'h4', 'dockerd')
+    await usable()
+    await mended('v4')
+  }, 180_000)
+
+  test('its disk is full where the state is: nothing is changed, or it is put back', async () => {
+    const small = `${site.kept}/releases`
+    await server.exec([
+      'sh',
+      '-c',
+      `mv ${small} ${small}.away && mkdir ${small} && mount -t tmpfs -o size=400k,mode=2770 t ${small} && cp -a ${small}.away/. ${small}/; head -c 1M /dev/zero > ${small}/full`,
+    ])
+    site.write({ services: { web: web(), fresh: idle } })
+    const ran = await folder.stagecraft(['deploy', '--version', 'v-full'])
+    await server.exec(['sh', '-c', `umount ${small} && rm -rf ${small} && mv ${small}.away ${small}`])
+    expect(ran).toMatchObject({ code: 9 })
+    expect(ran.stderr).toContain('no space left on the device')
+    await mended('v5')
+  }, 180_000)
+})
