@@ -11,9 +11,8 @@ sudo -n true 2>/dev/null && echo "sudo yes"
 [ -r /etc/os-release ] && (. /etc/os-release; for id in $ID $ID_LIKE; do echo "system $id"; done)
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 command -v dockerd >/dev/null && echo "engine yes"
-docker compose version >/dev/null 2>&1 && echo "compose yes"
 socket=\${DOCKER_HOST:-unix:///var/run/docker.sock}
-[ -S "\${socket#unix://}" ] && echo "runs yes"
+[ -S "\${socket#unix://}" ] && echo "engine yes" && echo "runs yes"
 [ -w "\${socket#unix://}" ] && echo "group yes"
 for group in $(id -Gn "$(id -un)"); do [ "$group" = docker ] && echo "group yes"; done
 [ -d "$1" ] && echo "mode $(stat -c '%a %G' "$1")"
@@ -62,7 +61,6 @@ async function askFacts(connection: Connection, { host, root }: BootstrapOptions
     maySudo: has('sudo'),
     system: said('system'),
     hasEngine: has('engine'),
-    hasCompose: has('compose'),
     runs: has('runs'),
     inGroup: has('group'),
     root,

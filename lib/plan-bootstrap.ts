@@ -10,8 +10,8 @@ export interface HostFacts {
   readonly maySudo: boolean
   /** ID and ID_LIKE of /etc/os-release */
   readonly system: readonly string[]
+  /** it is installed, or runs from wherever */
   readonly hasEngine: boolean
-  readonly hasCompose: boolean
   /** the engine's socket is there */
   readonly runs: boolean
   readonly inGroup: boolean
@@ -33,7 +33,7 @@ apt-get -q update
 for compose in docker-compose-v2 docker-compose-plugin docker-compose; do
   apt-cache show "$compose" >/dev/null 2>&1 && break
 done
-apt-get -q -y install "$@" "$compose"
+apt-get -q -y install docker.io "$compose"
 `
 
 const START =
@@ -43,11 +43,13 @@ const START =
 export function planBootstrap(facts: HostFacts): BootstrapStep[] {
   const steps: BootstrapStep[] = []
   const { name, user, root } = facts
-  if (!facts.hasEngine || !facts.hasCompose) {
+  if (!facts.hasEngine) {
     if (!facts.system.some((id) => id === 'debian' || id === 'ubuntu')) throw otherSystem(facts)
-    const what = facts.hasEngine ? 'Compose' : 'the Docker engine and Compose'
-    const engine = facts.hasEngine ? [] : ['docker.io']
-    steps.push({ what: `install ${what} from the distribution's packages`, script: INSTALL, args: engine })
+    steps.push({
+      what: "install the Docker engine and Compose from the distribution's packages",
+      script: INSTALL,
+      args: [],
+    })
   }
   if (!facts.runs)
     steps.push({ what: 'start the Docker engine, now and whenever the host starts', script: START, args: [] })

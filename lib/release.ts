@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { appendEvent, type Bundle, type ServingRelease, writeBundle } from './bundle.ts'
-import { type Docker, listContainers, openDocker } from './docker.ts'
+import { type Docker, enginePlatform, listContainers, openDocker } from './docker.ts'
 import { StagecraftError, withHint } from './errors.ts'
 import type { Emit, TellOutput } from './events.ts'
 import type { Exec } from './exec.ts'
@@ -68,6 +68,7 @@ export async function beforeRelease<T>(work: Promise<T>, world: World): Promise<
 export async function carryOut(order: Order, docker: Docker, world: Locked): Promise<Release> {
   const { project, state, serving } = order
   const adopting = serving === undefined && (await listContainers(docker, project.model.name)).length > 0
+  const builder = await beforeRelease(openBuilder(order, docker, world), world)
   const release = begin(order, adopting, world)
   const history = openHistory(order, release, docker, world)
   await world.held.persist() // others see it from its first phase on
@@ -80,7 +81,7 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
     adopting,
     exec: world.exec,
     docker,
-    builder: openBuilder(order, docker, world),
+    builder,
     restoring: openDocker(world.exec, docker.mask, { lock: world.held }),
     clock: world.clock,
     emit,
@@ -102,9 +103,23 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
 }
 
 /** Images of a host are built here: the lock of an environment on a host is not this engine's matter. */
-function openBuilder({ project }: Order, docker: Docker, { signal }: World): Docker {
+async function openBuilder({ project, targets }: Order, docker: Docker, { signal }: World): Promise<Docker> {
   const { host } = project
-  return host.name === undefined ? docker : openDocker(host.local, docker.mask, { signal })
+  if (host.name === undefined) return docker
+  const builder = openDocker(host.local, docker.mask, { signal })
+  if (targets.length === 0) return builder
+  const [here, there] = await Promise.all([enginePlatform(builder).catch(noBuilder), enginePlatform(docker)])
+  const forThem: Exec = (argv, options = {}) =>
+    host.local(argv, { ...options, env: { ...options.env, DOCKER_DEFAULT_PLATFORM: there } })
+  return here === there ? builder : openDocker(forThem, docker.mask, { signal })
+}
+
+function noBuilder(error: unknown): never {
+  if (!(error instanceof StagecraftError)) throw error
+  throw new StagecraftError('unreachable', 'Cannot build here: the Docker engine of this machine does not answer', {
+    detail: error.detail,
+    hint: `What a host runs is built here and sent there. ${error.hint ?? ''}`.trim(),
+  })
 }
 
 /** @throws state (9), saying what serves: what was made of the release is marked by the next command */

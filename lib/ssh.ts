@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type Exec, type ExecOptions, quotePosix, type Result } from './exec.ts'
 import { type HostName, sshArguments } from './host-name.ts'
 import { lostConnection, noConnection } from './ssh-errors.ts'
+import { resolveTailscale } from './tailscale.ts'
 
 /** One OpenSSH connection to a host, for the length of a command (design 7). */
 export interface Connection {
@@ -44,12 +45,13 @@ const POLL = 10
 
 /** @throws unreachable (8): what is wrong, and what to do; the signal's code if one came meanwhile */
 export async function connect(host: HostName, { exec, timeout, signal }: ConnectOptions): Promise<Connection> {
+  const found = host.tailscale ? await resolveTailscale(exec, host) : []
   // Paths of sockets have at most 104 characters on some systems, so not TMPDIR.
   const folder = mkdtempSync('/tmp/stagecraft-')
   const control = join(folder, 'ssh')
   const [lost, closing] = [new AbortController(), new AbortController()]
   const limit = ['-o', `ConnectTimeout=${Math.ceil(timeout / 1000)}`, '-o', 'ClearAllForwardings=yes']
-  const argv = ['ssh', '-M', '-N', '-S', control, ...SETTINGS, ...limit, ...sshArguments(host)]
+  const argv = ['ssh', '-M', '-N', '-S', control, ...SETTINGS, ...limit, ...found, ...sshArguments(host)]
   const master = exec(argv, { outlive: 0, grace: 1000, signal: closing.signal }).finally(() => lost.abort())
   const close = async () => {
     closing.abort()

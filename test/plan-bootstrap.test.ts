@@ -10,7 +10,6 @@ const READY: HostFacts = {
   maySudo: true,
   system: ['debian'],
   hasEngine: true,
-  hasCompose: true,
   runs: true,
   inGroup: true,
   root: '/var/lib/stagecraft',
@@ -27,15 +26,13 @@ describe('planBootstrap()', () => {
   })
 
   test('does everything on a bare host, the engine first', () => {
-    const bare = { hasEngine: false, hasCompose: false, runs: false, inGroup: false }
+    const bare = { hasEngine: false, runs: false, inGroup: false }
     expect(
       planBootstrap({ ...READY, ...bare, system: ['ubuntu', 'debian'], rootMode: undefined }),
     ).toMatchInlineSnapshot(`
       [
         {
-          "args": [
-            "docker.io",
-          ],
+          "args": [],
           "script": 
       "set -e
       export DEBIAN_FRONTEND=noninteractive
@@ -43,7 +40,7 @@ describe('planBootstrap()', () => {
       for compose in docker-compose-v2 docker-compose-plugin docker-compose; do
         apt-cache show "$compose" >/dev/null 2>&1 && break
       done
-      apt-get -q -y install "$@" "$compose"
+      apt-get -q -y install docker.io "$compose"
       "
       ,
           "what": "install the Docker engine and Compose from the distribution's packages",
@@ -76,7 +73,7 @@ describe('planBootstrap()', () => {
   })
 
   test('does not install where it does not know how, and says what to do', () => {
-    const bare = { hasEngine: false, system: ['alpine'] }
+    const bare = { hasEngine: false, runs: false, system: ['alpine'] }
     expect(() => steps(bare)).toThrow('Cannot install Docker on web-1: it is alpine, not Debian or Ubuntu')
   })
 

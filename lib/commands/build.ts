@@ -32,7 +32,7 @@ export default command({
   async run(args, context) {
     const { project, version } = await openRelease(args, context)
     const world = openWorld(context, project)
-    const docker = openReleaseDocker(project, world)
+    const docker = openReleaseDocker(project, { ...world, exec: project.host.local }) // also what a host is to run
     const targets = chosen(buildTargets(project.model, version.version), args.services)
     const registry = project.config.project.registry
     if (args.push && registry === undefined)

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { command } from '../cli.ts'
 import { loadConfig } from '../config.ts'
-import { EXIT_CODES } from '../errors.ts'
+import { EXIT_CODES, StagecraftError } from '../errors.ts'
 import { openSettings } from '../project.ts'
 import { currentIds } from '../release-status.ts'
 import { type EnvironmentStatus, environmentStatus, isAsReleased } from '../status.ts'
@@ -39,8 +39,18 @@ export default command({
     const config = await loadConfig(realpathSync(directory))
     const names = env === undefined ? Object.keys(config.environments).toSorted() : [env]
     const all: EnvironmentStatus[] = []
+    const unreachable: StagecraftError[] = []
     for (const environment of names) {
-      const settings = await openSettings({ directory, stateOverride, environment, openHost: hostOpener(context) })
+      const settings = await openSettings({
+        directory,
+        stateOverride,
+        environment,
+        openHost: hostOpener(context),
+      }).catch((error: unknown) => {
+        if (!(error instanceof StagecraftError) || error.kind !== 'unreachable') throw error
+        unreachable.push(error) // the others are shown all the same
+      })
+      if (settings === undefined) continue
       const status = await environmentStatus(settings, { exec: settings.host.exec, clock })
       const marks = { currents: currentIds(status.releases), interrupted: status.interruptedIds }
       const last = status.releases.slice(0, LAST_RELEASES)
@@ -50,7 +60,7 @@ export default command({
       ])
       all.push(status)
     }
-    for (const { engineError } of all) if (engineError !== undefined) throw engineError
+    for (const error of [...unreachable, ...all.map(({ engineError }) => engineError)]) if (error) throw error
     return all.every(isAsReleased) ? 0 : EXIT_CODES.failed
   },
 })

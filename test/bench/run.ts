@@ -1,4 +1,4 @@
-// The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|deploy|rollback|rolling` measures less.
+// The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|deploy|rollback|rolling|ssh` measures less.
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -10,12 +10,13 @@ import { deployRows } from './deploy.ts'
 import { rollbackRows } from './rollback.ts'
 import { rollingRows } from './rolling.ts'
 import type { Row } from './row.ts'
+import { sshRows } from './ssh.ts'
 import { startupRows } from './startup.ts'
 import { stateRows } from './state.ts'
 
 const { values: flags } = parseArgs({ options: { only: { type: 'string' } } })
 process.chdir(join(import.meta.dir, '../..'))
-const lab = whyNoLab() === undefined ? new Lab(['h1']) : undefined
+const lab = whyNoLab() === undefined ? new Lab(['h1', 'h3']) : undefined
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop())
 
 try {
@@ -28,6 +29,7 @@ try {
     rows.push(...(await part('deploy', () => deployRows(host('h1')))))
     rows.push(...(await part('rollback', () => rollbackRows(host('h1')))))
     rows.push(...(await part('rolling', () => rollingRows(host('h1')))))
+    if (isUp('h3')) rows.push(...(await part('ssh', sshRows)))
   } else rows.push({ what: '`deploy`', measured: 'no Docker engine answers', limit: 'an engine', ok: false })
   print(rows)
   process.exitCode = rows.every(({ ok }) => ok) ? 0 : 1

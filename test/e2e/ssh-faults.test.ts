@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { isUp, labHostCommand } from '../support/lab.ts'
+import { Site } from '../support/site.ts'
 import { deploy, expectCode, idle, type ServiceSource, until } from './app.ts'
-import { Site } from './site.ts'
 
 // What can happen to a host, or to the way there, while a release is under way. h4 is the campaign's own: by itself here.
 describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {

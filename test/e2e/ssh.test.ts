@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { RunOptions } from '../support/engine.ts'
 import { isUp, LAB_DIR } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
+import { SECRET, Site } from '../support/site.ts'
 import { deploy, expectCode, httpd, until, writeApp, writePage } from './app.ts'
-import { SECRET, Site } from './site.ts'
 
 // A laptop that deploys to servers: the program runs here, builds on h1's engine, and runs on h2 (20.10) or h3 (28.5).
 const lab = describe.skipIf(!isUp('h2') || !isUp('h3'))

@@ -1,8 +1,8 @@
-import type { Engine } from '../support/engine.ts'
-import type { Folder } from '../support/folder.ts'
-import { type HostName, host } from '../support/lab.ts'
-import { laptop } from '../support/laptop.ts'
-import { type App, page, writeApp, writePage } from './app.ts'
+import { type App, page, writeApp, writePage } from '../e2e/app.ts'
+import type { Engine } from './engine.ts'
+import type { Folder } from './folder.ts'
+import { type HostName, host } from './lab.ts'
+import { laptop } from './laptop.ts'
 
 /** The value of an env variable: nothing may show it. */
 export const SECRET = 'correct-horse-battery'
