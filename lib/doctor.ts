@@ -174,7 +174,9 @@ async function attempt<T>(what: string, act: () => Promise<T>, found: (value: T)
     return { check: { what, ok: true, found: found(value), remedy: '' }, value }
   } catch (error) {
     if (!(error instanceof StagecraftError) || error.kind === 'bug') throw error
-    return { check: { what, ok: false, found: errorText(error), remedy: error.hint ?? 'Mend that, then run this again.' } }
+    return {
+      check: { what, ok: false, found: errorText(error), remedy: error.hint ?? 'Mend that, then run this again.' },
+    }
   }
 }
 

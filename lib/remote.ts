@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
 import { StagecraftError } from './errors.ts'
+import type { Result } from './exec.ts'
 import type { Mirror } from './mirror.ts'
 import type { Connection } from './ssh.ts'
 import { FETCH, KEEP } from './state-scripts.ts'
@@ -33,8 +34,13 @@ export interface Remote {
 
 /** Makes the copy what the host has now. @throws state (9), unreachable (8) */
 export async function fetch(remote: Remote): Promise<void> {
-  const { connection, looked, mirror, environment } = remote
-  const { code, stdout, stderr } = await connection.run(FETCH, [looked.folder, environment], { limit: MOST })
+  const { connection, looked, environment } = remote
+  await fill(remote, await connection.run(FETCH, [looked.folder, environment], { limit: MOST }))
+}
+
+/** @param fetched what FETCH printed. @throws state (9) */
+export async function fill(remote: Remote, { code, stdout, stderr }: Pick<Result, 'code' | 'stdout' | 'stderr'>) {
+  const { connection, looked, mirror } = remote
   if (code !== 0)
     throw new StagecraftError('state', `Cannot read ${looked.folder} on ${connection.host.written}`, {
       detail: stderr.trim(),
@@ -54,14 +60,14 @@ export async function fetch(remote: Remote): Promise<void> {
 }
 
 /** Bytes of what a host keeps of its releases. */
-const MOST = 256 * 1024 * 1024
+export const MOST = 256 * 1024 * 1024
 
 /** Takes to the host what was written here since. @throws state (9) where it cannot be written, unreachable (8) */
 export async function persist(remote: Remote): Promise<void> {
   const { connection, looked, mirror, token } = remote
   const changes = await mirror.changes()
   if (changes === undefined) return
-  const args = [looked.folder, token, '', looked.socket ?? '']
+  const args = [looked.folder, token, looked.socket ?? '']
   const input = changes.archive.toString('base64')
   const { code, stdout, stderr } = await connection.run(KEEP, args, { input, timeout: PATIENCE })
   if (code === 0 && stdout.includes('kept')) return changes.kept()

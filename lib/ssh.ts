@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Exec, type ExecOptions, quotePosix, type Result } from './exec.ts'
 import { type HostName, sshArguments } from './host-name.ts'
+import { makeScratch } from './scratch.ts'
 import { lostConnection, noConnection } from './ssh-errors.ts'
 import { resolveTailscale } from './tailscale.ts'
 
@@ -46,8 +47,7 @@ const POLL = 10
 /** @throws unreachable (8): what is wrong, and what to do; the signal's code if one came meanwhile */
 export async function connect(host: HostName, { exec, timeout, signal }: ConnectOptions): Promise<Connection> {
   const found = host.tailscale ? await resolveTailscale(exec, host) : []
-  // Paths of sockets have at most 104 characters on some systems, so not TMPDIR.
-  const folder = mkdtempSync('/tmp/stagecraft-')
+  const folder = makeScratch('ssh')
   const control = join(folder, 'ssh')
   const [lost, closing] = [new AbortController(), new AbortController()]
   const limit = ['-o', `ConnectTimeout=${Math.ceil(timeout / 1000)}`, '-o', 'ClearAllForwardings=yes']

@@ -13,7 +13,7 @@ const MAKE = `make() {
 
 /**
  * Says where things are, and who may use them, one `word value` a line: what is known of the host (`$1` the root that is
- * asked for or nothing, `$2` project/environment).
+ * asked for or nothing, `$2` project/environment, `$3` environment). Leaves the arguments of FETCH, which may follow.
  */
 export const LOOK = `
 root=$1
@@ -28,6 +28,7 @@ for one in /var/run/docker.sock "$rootless"; do [ "$socket" ] || { [ -S "$one" ]
 [ "$socket" ] && echo "socket $socket" && [ -w "$socket" ] && echo "may yes"
 echo "user $(id -un)"
 for tool in flock timeout tar base64; do command -v $tool >/dev/null 2>&1 || echo "lacks $tool"; done
+set -- "$root/$2" "$3"
 `
 
 /**
@@ -46,11 +47,11 @@ find releases.json releases locks -type f \\( -name '[!.]*.json' -o -name '[!.]*
 /**
  * Takes what has changed, a tar.gz in base64 on stdin, if `$2` is still the environment's lock's (or is empty). New
  * content first and the state last; each file by a rename, and all of it on the disk before the word `kept`. `append`
- * holds what is added to files, `removed` names what goes. `$3` is the new generation.
+ * holds what is added to files, `removed` names what goes. `$3` is the socket whose group shares the folder.
  */
 export const KEEP = `
 umask 007
-socket=$4
+socket=$3
 ${MAKE}
 flush() { sync "$@" 2>/dev/null || sync; }
 make "$1" && cd "$1" && make locks || exit 74

@@ -7,6 +7,7 @@ import type { Emit } from './events.ts'
 import type { Exec } from './exec.ts'
 import { formatBytes } from './format.ts'
 import { fingerprint } from './images.ts'
+import { makeScratch } from './scratch.ts'
 
 /** From which engine to which images go, without a registry. */
 export interface Transfer {
@@ -39,7 +40,9 @@ export async function sendImages(transfer: Transfer, tags: readonly string[]): P
   const ours = await inspectImages(from, tags)
   const missing = await tagPresent(to, tags, new Map([...ours].map(([tag, { id }]) => [tag, id])))
   if (missing.length === 0) return undefined
-  const folder = fs.mkdtempSync('/tmp/stagecraft-images-')
+  const scratch = makeScratch('images')
+  const folder = join(scratch, 'saved')
+  fs.mkdirSync(folder)
   try {
     const whole = await save(transfer, missing, folder)
     const left = leaveOut(folder, await layersOf(to))
@@ -54,7 +57,7 @@ export async function sendImages(transfer: Transfer, tags: readonly string[]): P
     }
     if (await arrived(transfer, missing)) return { tags: missing, bytes, whole }
   } finally {
-    fs.rmSync(folder, { recursive: true, force: true })
+    fs.rmSync(scratch, { recursive: true, force: true })
   }
   throw new StagecraftError(
     'failed',

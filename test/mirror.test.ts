@@ -34,7 +34,7 @@ async function kept(mirror: Mirror, token = '', more: Record<string, string> = {
   const changes = await mirror.changes()
   if (changes === undefined) return -1
   const input = changes.archive.toString('base64')
-  const { code, stdout, stderr } = await exec(['sh', '-c', KEEP, 'sh', host, token, '', '/dev/null'], {
+  const { code, stdout, stderr } = await exec(['sh', '-c', KEEP, 'sh', host, token, '/dev/null'], {
     input,
     env: more,
   })
@@ -142,7 +142,7 @@ describe('a mirror of a folder on a host', () => {
     write(mine, 'releases.json', 'new')
     const archive = (await mine.changes())?.archive.toString('base64') ?? ''
     const half = archive.slice(0, archive.length / 2)
-    const { code } = await exec(['sh', '-c', KEEP, 'sh', host, '', '', '/dev/null'], { input: half })
+    const { code } = await exec(['sh', '-c', KEEP, 'sh', host, '', '/dev/null'], { input: half })
     expect(code).toBe(74)
     expect([read('releases.json'), files().filter((path) => path.startsWith('.in-'))]).toEqual(['old', []])
     expect(await kept(mine)).toBe(0)

@@ -2,7 +2,6 @@ import { command } from '../cli.ts'
 import { deploy, planDeploy } from '../deploy.ts'
 import { exclusively } from '../exclusive.ts'
 import { formatPlan } from '../plan-format.ts'
-import { giveWay } from '../priority.ts'
 import { openRelease, openWorld, parseWait, releaseArgs, waitArgument } from './release-arguments.ts'
 
 export default command({
@@ -39,7 +38,6 @@ export default command({
       context.report.result('plan', { plan }, () => formatPlan(plan))
       return 0
     }
-    giveWay()
     const release = await exclusively(opened.project, { command: 'deploy', wait }, world, async (locked) => {
       // What was read before a long wait may be yesterday's.
       const { project, version } = locked.held.waited ? await openRelease(args, context, opened.project.host) : opened

@@ -4,7 +4,6 @@ import { exclusively } from '../exclusive.ts'
 import { isComplete } from '../find-release.ts'
 import { quote } from '../format.ts'
 import { formatPlan } from '../plan-format.ts'
-import { giveWay } from '../priority.ts'
 import type { Settings } from '../project.ts'
 import type { World } from '../release.ts'
 import { planRollback, prepareRollback, type Rollback, rollback } from '../rollback.ts'
@@ -52,7 +51,6 @@ export default command({
       ])
       return 0
     }
-    giveWay()
     const done = await exclusively(settings, { command: 'rollback', wait }, world, async (locked) => {
       const prepared = prepare(settings, request, locked, context) // what was done meanwhile counts
       await confirmMigrations(prepared, args.yes, context.interactive)

@@ -90,13 +90,13 @@ export async function expectPage(folder: Folder, port: number, text: string, pat
   })
 }
 
-/** Polls, for at most 10 seconds, until `probe` returns true; anything else is what the error says. */
+/** Polls, for at most 30 seconds, until `probe` returns true; anything else is what the error says. */
 export async function until(what: string, probe: () => Promise<true | string> | true | string): Promise<void> {
-  const end = Date.now() + 10_000
+  const end = Date.now() + 30_000
   for (;;) {
     const found = await probe()
     if (found === true) return
-    if (Date.now() > end) throw new Error(`Waited 10 s in vain: ${what}; ${found}`)
+    if (Date.now() > end) throw new Error(`Waited 30 s in vain: ${what}; ${found}`)
     await Bun.sleep(100)
   }
 }
