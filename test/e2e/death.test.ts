@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 test('a build ends with the run that wanted it', async () => {
   const marker = `sleep 64.${process.pid}`
-  folder.write('web/Dockerfile', `FROM busybox:1\nRUN echo under way; ${marker}\n`)
+  folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s\\n' way; ${marker}\n`)
   const running = folder.startStagecraft(['deploy', '--version', 'v-build', '--verbose'])
   await until('the build is under way', () => running.output().includes('under way') || running.output())
   await running.signal('KILL')

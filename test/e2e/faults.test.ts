@@ -113,7 +113,7 @@ describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
   })
 
   test('ends a build, and what served serves', async () => {
-    folder.write('web/Dockerfile', 'FROM busybox:1\nRUN echo under way; sleep 30\n')
+    folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s\\n' way; sleep 30\n`)
     const running = start('v-build')
     await prints(running, 'under way')
     const { code, stderr } = await whileHung(() => running.done)

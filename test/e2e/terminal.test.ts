@@ -87,7 +87,7 @@ describe('on a terminal', () => {
 
   test('Ctrl-C does not reach what Stagecraft runs: that has no terminal', async () => {
     const marker = `sleep 63.${process.pid}`
-    folder.write('web/Dockerfile', `FROM busybox:1\nRUN echo under way; ${marker}\n`)
+    folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s\\n' way; ${marker}\n`)
     writeApp(folder, app)
     const terminal = deployOnTerminal('v-build')
     await terminal.shows('under way')
