@@ -109,7 +109,7 @@ export function openDocker(exec: Exec, mask: (text: string) => string, settings:
     }
     const limit = options.timeout ?? (asks ? timeout : undefined)
     if (limit === undefined) {
-      await lock?.persist() // what undoes the change must be known before it is made
+      if (lock?.persist) await lock.persist() // what undoes the change must be known before it is made
       lock?.check()
       return whileEngineAnswers({ exec, timeout, signal }, (either) =>
         exec(['docker', ...args], { keep: lock?.fd, outlive: OUTLIVE, ...all, signal: either }),

@@ -57,8 +57,12 @@ export interface Held {
   nameRelease(release: { id: string; version: string }): void
   /** @throws state (9) if the lock was lost: nothing more may be changed then */
   check(): void
-  /** What was written to the state and beside it so far is where the next run will find it. @throws state (9), unreachable (8) */
-  persist(): Promise<void>
+  /**
+   * What was written to the state and beside it so far is where the next run will find it. Absent: each write is there once it
+   * returns.
+   * @throws state (9), unreachable (8)
+   */
+  persist?(): Promise<void>
 }
 
 export interface LockRequest {
@@ -114,7 +118,6 @@ export async function withLock<T>(
         describe()
       },
       check: () => requireWhole(lock, request),
-      persist: async () => {}, // each write is there once it returns
     })
   } finally {
     letGo(lock, file)

@@ -71,7 +71,7 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
   const builder = await beforeRelease(openBuilder(order, docker, world), world)
   const release = begin(order, adopting, world)
   const history = openHistory(order, release, docker, world)
-  await world.held.persist() // others see it from its first phase on
+  await world.held.persist?.() // others see it from its first phase on
   const { emit } = history
   const { id, version, environment } = release
   const run: Run = {

@@ -91,7 +91,7 @@ describe('openDocker()', () => {
       calls.push(options)
       return { argv, code: 0, stdout: '', stderr: '', timedOut: false }
     }
-    const docker = openDocker(exec, (text) => text, { lock: { fd: 7, check() {}, persist: async () => {} } })
+    const docker = openDocker(exec, (text) => text, { lock: { fd: 7, check() {} } })
     await docker.try(['stop', 'web'])
     await docker.try(['ps'], { asks: true })
     await docker.try(['events'], { timeout: 1000 })
