@@ -2,6 +2,7 @@ import { programError } from './errors.ts'
 import type { HostName } from './host-name.ts'
 import { type BootstrapStep, type HostFacts, planBootstrap } from './plan-bootstrap.ts'
 import { type Connection, type ConnectOptions, connect } from './ssh.ts'
+import { answersOf } from './state-scripts.ts'
 
 /** Says what is there, one `word value` a line. `$1`: the root folder. */
 const FACTS = `
@@ -51,8 +52,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<readonly Boo
 
 async function askFacts(connection: Connection, { host, root }: BootstrapOptions): Promise<HostFacts> {
   const { stdout } = await connection.run(FACTS, [root], { timeout: 60_000 })
-  const said = (word: string) =>
-    stdout.split('\n').flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []))
+  const said = answersOf(stdout)
   const has = (word: string) => said(word).length > 0
   return {
     name: host.written,

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import { contentFolder, findServing } from './bundle.ts'
+import { findServing } from './bundle.ts'
 import { enginePlatform, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
-import { contentAt } from './host.ts'
+import { contentStore } from './host.ts'
 import { buildTargets, imageNames } from './images.ts'
 import type { Plan, PlanInput } from './plan.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
@@ -65,7 +65,7 @@ function refuseOtherProject({ target, serving }: Pick<PlanInput, 'target' | 'ser
 function renderProject(project: Project, write: boolean): Rendering {
   return render(project.model, {
     directory: project.directory,
-    store: { folder: contentFolder(project.stateFile), at: contentAt(project.host), write },
+    store: contentStore(project.host, write),
     dataAt: project.host.folder && join(project.host.folder, 'data'),
     data: project.data,
     variables: project.variables,

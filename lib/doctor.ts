@@ -8,6 +8,7 @@ import type { Project, Settings } from './project.ts'
 import { findProxy } from './proxy-life.ts'
 import { exposedServices } from './routes.ts'
 import { openState } from './state.ts'
+import { answersOf } from './state-scripts.ts'
 
 /** One thing that a deploy needs, and whether it is so. */
 export interface Check {
@@ -76,7 +77,7 @@ async function hostChecks(settings: Settings, world: DoctorWorld): Promise<Check
   )
   const before = world.clock()
   const { stdout } = await host.run(FACTS, [host.folder ?? dirname(stateFile)])
-  const facts = new Map(stdout.split('\n').map((line) => line.split(' ', 2) as [string, string]))
+  const said = answersOf(stdout)
   const state = await attempt(
     'releases',
     async () => openState(stateFile, { clock: world.clock }).listReleases({ environment: environment.name }),
@@ -87,19 +88,13 @@ async function hostChecks(settings: Settings, world: DoctorWorld): Promise<Check
     async () => host.readLock(environment.name),
     (found) => lockText(found),
   )
-  const checks = [
-    engine.check,
-    room(facts),
-    writable(facts, host.folder ?? dirname(stateFile)),
-    state.check,
-    lock.check,
-  ]
-  if (host.name !== undefined) checks.push(clocks(facts, (before + world.clock()) / 2))
-  if (engine.check.ok && exposedServices(environment.services).length > 0) checks.push(await proxyCheck(docker, facts))
+  const checks = [engine.check, room(said), writable(said, host.folder ?? dirname(stateFile)), state.check, lock.check]
+  if (host.name !== undefined) checks.push(clocks(said, (before + world.clock()) / 2))
+  if (engine.check.ok && exposedServices(environment.services).length > 0) checks.push(await proxyCheck(docker, said))
   return checks
 }
 
-/** \`$1\`: the folder of the state. \`port\` is in hexadecimal, as /proc has it. */
+/** `$1`: the folder of the state. `port` is in hexadecimal, as /proc has it. */
 const FACTS = `
 folder=$1
 while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
@@ -110,21 +105,23 @@ for port in 0050 01BB; do grep -q ":$port [0-9A-F]*:0000 0A" /proc/net/tcp /proc
 true
 `
 
-function room(facts: ReadonlyMap<string, string>): Check {
-  const free = Number(facts.get('free')) * 1024
+type Answers = ReturnType<typeof answersOf>
+
+function room(said: Answers): Check {
+  const free = Number(said('free')[0]) * 1024
   const found = Number.isNaN(free) ? 'unknown' : `${formatBytes(free)} free`
   const ok = Number.isNaN(free) || free >= LEAST_ROOM
   return { what: 'disk', ok, found, remedy: ok ? '' : 'Make room: stagecraft prune, docker system prune.' }
 }
 
-function writable(facts: ReadonlyMap<string, string>, folder: string): Check {
-  const ok = facts.get('writable') === 'yes'
+function writable(said: Answers, folder: string): Check {
+  const ok = said('writable').length > 0
   const remedy = `Let yourself write it (on a host: stagecraft bootstrap), or choose another folder (\`root:\`).`
   return { what: 'state folder', ok, found: ok ? folder : `${folder} cannot be written`, remedy: ok ? '' : remedy }
 }
 
-function clocks(facts: ReadonlyMap<string, string>, now: number): Check {
-  const skew = Math.abs(Number(facts.get('time')) * 1000 + 500 - now)
+function clocks(said: Answers, now: number): Check {
+  const skew = Math.abs(Number(said('time')[0]) * 1000 + 500 - now)
   const ok = skew < MOST_SKEW
   const found = ok ? 'the same' : `they differ by ${Math.round(skew / 1000)} s`
   return {
@@ -135,9 +132,9 @@ function clocks(facts: ReadonlyMap<string, string>, now: number): Check {
   }
 }
 
-async function proxyCheck(docker: ReturnType<typeof openDocker>, facts: ReadonlyMap<string, string>): Promise<Check> {
+async function proxyCheck(docker: ReturnType<typeof openDocker>, said: Answers): Promise<Check> {
   const proxy = await findProxy(docker)
-  const taken = [...(facts.has('0050') ? ['80'] : []), ...(facts.has('01BB') ? ['443'] : [])]
+  const taken = [...(said('0050').length > 0 ? ['80'] : []), ...(said('01BB').length > 0 ? ['443'] : [])]
   if (proxy?.state === 'running') return { what: 'proxy', ok: true, found: `runs, ${proxy.reference}`, remedy: '' }
   if (taken.length === 0) return { what: 'proxy', ok: true, found: 'the next deploy starts it', remedy: '' }
   const remedy = `Stop what listens there (ss -ltnp), or put it in front of the services itself, without \`expose\`.`

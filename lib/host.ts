@@ -1,4 +1,6 @@
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
+import { contentFolder } from './bundle.ts'
+import type { ContentStore } from './content.ts'
 import type { Exec, Result } from './exec.ts'
 import { type Held, type LockRequest, type LockState, type LockWorld, readLock, withLock } from './lock.ts'
 
@@ -43,7 +45,7 @@ export function localHost(exec: Exec, stateFile: string): Host {
   }
 }
 
-/** Where an engine finds content that is kept here. */
-export function contentAt({ folder, stateFile }: Pick<Host, 'folder' | 'stateFile'>): string {
-  return join(folder ?? dirname(stateFile), 'content')
+/** @returns where content is kept here, and where the host's engine finds it. @param write false: it is only hashed */
+export function contentStore({ folder, stateFile }: Pick<Host, 'folder' | 'stateFile'>, write: boolean): ContentStore {
+  return { folder: contentFolder(stateFile), write, ...(folder === undefined ? {} : { at: join(folder, 'content') }) }
 }

@@ -1,10 +1,10 @@
-import { contentFolder, type ServingRelease } from './bundle.ts'
+import type { ServingRelease } from './bundle.ts'
 import { sameContent } from './canonical.ts'
 import { type ComposeModel, configHashes, type FileResource, type Service } from './compose.ts'
 import { storeText } from './content.ts'
 import { type Container, type Docker, type Image, inspectImages, listContainers } from './docker.ts'
 import type { Exec } from './exec.ts'
-import { contentAt } from './host.ts'
+import { contentStore } from './host.ts'
 import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
 import { makePlan, type Plan, type PlanInput } from './plan.ts'
 import { routedBefore } from './plan-routes.ts'
@@ -92,22 +92,24 @@ const ROLLBACK_PHASES: Readonly<Record<PhaseName, string>> = {
 /** What each phase will do, in one line. */
 function describePhases(project: Project, targets: readonly BuildTarget[]): Record<PhaseName, string> {
   const names = targets.map(({ service }) => service).join(', ')
-  const registry = project.config.project.registry
-  const host = project.host.name
-  const stays = host === undefined ? 'nothing: the engine that builds the images runs them' : `send ${names} to ${host}`
   return {
-    build: targets.length === 0 ? 'nothing: no service has a build section' : `build ${names}`,
-    push:
-      targets.length === 0 && host !== undefined
-        ? 'nothing: no service has a build section'
-        : registry === undefined || targets.length === 0
-          ? stays
-          : `push ${names} to ${registry}`,
+    build: targets.length === 0 ? NOTHING_BUILT : `build ${names}`,
+    push: describePush(project, names),
     migrate_pre: 'nothing: no databases are configured',
     rollout: 'as follows',
     migrate_post: 'nothing: no databases are configured',
     finalize: 'check that what runs is what was released, and prune',
   }
+}
+
+const NOTHING_BUILT = 'nothing: no service has a build section'
+
+/** @param names of the services that are built, or nothing */
+function describePush({ config, host }: Project, names: string): string {
+  const { registry } = config.project
+  if (names !== '' && registry !== undefined) return `push ${names} to ${registry}`
+  if (host.name === undefined) return 'nothing: the engine that builds the images runs them'
+  return names === '' ? NOTHING_BUILT : `send ${names} to ${host.name}`
 }
 
 /** Containers that Compose started by hand: what their labels would say if the Compose file is still as it was. */
@@ -184,7 +186,7 @@ export function adoptedModel(project: Project, { input, containers }: Planning):
 
 /** Compose acts on the model without the environment that `environment:` files come from: their values become files. */
 function filesOf(resources: Readonly<Record<string, FileResource>>, project: Project): Record<string, FileResource> {
-  const store = { folder: contentFolder(project.stateFile), at: contentAt(project.host), write: true }
+  const store = contentStore(project.host, true)
   const entries = Object.entries(resources).map(([key, { environment, ...rest }]) => {
     if (environment === undefined) return [key, rest] as const
     return [key, { ...rest, file: storeText(store, project.variables[environment] ?? '', 0o444).path }] as const

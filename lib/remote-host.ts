@@ -13,7 +13,7 @@ import { makeScratch } from './scratch.ts'
 import { type ConnectOptions, connect } from './ssh.ts'
 import { unusableHost } from './ssh-errors.ts'
 import { stateFileIn } from './state.ts'
-import { FETCH, LOOK } from './state-scripts.ts'
+import { answersOf, FETCH, LOOK } from './state-scripts.ts'
 
 /** Where an environment's folder is on a host, before anything is known of the host. */
 export interface RemotePlace {
@@ -114,8 +114,7 @@ function hostOf(remote: Remote, { exec, socket, version, copy }: Here): Host {
 
 /** @throws unreachable (8) for a host that cannot be used */
 function readLook(host: HostName, { stdout, stderr }: Result): Looked {
-  const said = (word: string) =>
-    stdout.split('\n').flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []))
+  const said = answersOf(stdout)
   const [folder] = said('folder')
   if (folder === undefined)
     throw new StagecraftError('unreachable', `Cannot use ${host.written}: its user has no shell that runs commands`, {

@@ -3,19 +3,13 @@ import { StagecraftError } from './errors.ts'
 import type { Result } from './exec.ts'
 import type { Mirror } from './mirror.ts'
 import type { Connection } from './ssh.ts'
-import { FETCH, KEEP } from './state-scripts.ts'
+import type { Usability } from './ssh-errors.ts'
+import { answersOf, FETCH, KEEP } from './state-scripts.ts'
 
 /** What a look at a host says. */
-export interface Looked {
+export interface Looked extends Usability {
   /** the environment's folder there, absolute */
   readonly folder: string
-  /** the Docker socket, if there is one */
-  readonly socket: string | undefined
-  /** the user may use it */
-  readonly mayUse: boolean
-  readonly user: string
-  /** programs that are needed there, and missing */
-  readonly lacks: readonly string[]
 }
 
 /** An environment's folder on a host, and the copy of it here. */
@@ -47,9 +41,7 @@ export async function fill(remote: Remote, { code, stdout, stderr }: Pick<Result
       hint: `${looked.user} must be able to read it there: it belongs to the group of the Docker socket.`,
     })
   const end = stdout.indexOf('\nfiles\n')
-  const lines = stdout.slice(0, Math.max(0, end)).split('\n')
-  const after = (word: string) =>
-    lines.flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []))
+  const after = answersOf(stdout.slice(0, Math.max(0, end)))
   remote.locked = after('locked').length > 0
   remote.generation = after('generation')[0] ?? ''
   const archive = end < 0 ? Buffer.alloc(0) : Buffer.from(stdout.slice(end + '\nfiles\n'.length), 'base64')

@@ -52,9 +52,12 @@ export function noConnection(host: HostName, said: string): StagecraftError {
 
 /** What a look at a host says of whether it can be used. */
 export interface Usability {
+  /** the Docker socket, if there is one */
   readonly socket: string | undefined
+  /** the user may use it */
   readonly mayUse: boolean
   readonly user: string
+  /** programs that are needed there, and missing */
   readonly lacks: readonly string[]
 }
 

@@ -3,6 +3,12 @@
  * util-linux or busybox, has (flock, timeout, tar, base64). `$1` is always the environment's folder there.
  */
 
+/** @returns what a script of ours said after a word: it says one `word value` a line */
+export function answersOf(stdout: string): (word: string) => string[] {
+  const lines = stdout.split('\n')
+  return (word) => lines.flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []))
+}
+
 /** Makes a folder for all who may use the engine: `$socket` is its, and has their group. */
 const MAKE = `make() {
   [ -d "$1" ] && return

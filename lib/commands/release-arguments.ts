@@ -52,7 +52,7 @@ export function openSettingsOf(args: { readonly env: string | undefined }, conte
 }
 
 /** @returns what connects to hosts, each once for the length of the command */
-export function hostOpener(context: Context): NonNullable<ProjectOptions['openHost']> {
+function hostOpener(context: Context): NonNullable<ProjectOptions['openHost']> {
   return async (place, timeout) => {
     const { openRemoteHost } = await import('../remote-host.ts') // only who has hosts waits for it to load
     const host = await openRemoteHost(place, { exec, timeout, signal: new AbortController().signal })

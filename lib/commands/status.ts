@@ -2,11 +2,10 @@ import { realpathSync } from 'node:fs'
 import { command } from '../cli.ts'
 import { loadConfig } from '../config.ts'
 import { EXIT_CODES, StagecraftError } from '../errors.ts'
-import { openSettings } from '../project.ts'
 import { currentIds } from '../release-status.ts'
 import { type EnvironmentStatus, environmentStatus, isAsReleased } from '../status.ts'
 import { formatStatus } from '../status-format.ts'
-import { hostOpener } from './release-arguments.ts'
+import { openSettingsOf } from './release-arguments.ts'
 import { type Marks, releaseJson, releaseLines } from './release-history.ts'
 
 const LAST_RELEASES = 5
@@ -35,18 +34,13 @@ export default command({
     [9, 'the state cannot be read'],
   ],
   async run({ env }, context) {
-    const { directory, stateOverride, report, clock } = context
+    const { directory, report, clock } = context
     const config = await loadConfig(realpathSync(directory))
     const names = env === undefined ? Object.keys(config.environments).toSorted() : [env]
     const all: EnvironmentStatus[] = []
     const unreachable: StagecraftError[] = []
     for (const environment of names) {
-      const settings = await openSettings({
-        directory,
-        stateOverride,
-        environment,
-        openHost: hostOpener(context),
-      }).catch((error: unknown) => {
+      const settings = await openSettingsOf({ env: environment }, context).catch((error: unknown) => {
         if (!(error instanceof StagecraftError) || error.kind !== 'unreachable') throw error
         unreachable.push(error) // the others are shown all the same
       })
