@@ -90,6 +90,7 @@ export async function carryOut(order: Order, docker: Docker, world: Locked): Pro
     digests: {},
     bundle: newBundle(order, release, world.user),
     checkLock: () => world.held.check(),
+    persist: world.held.persist,
     save(changes) {
       const next = { ...run.bundle, ...changes }
       writeBundle(project.stateFile, next)

@@ -4,6 +4,7 @@ import type { Emit, TellOutput } from './events.ts'
 import type { Exec } from './exec.ts'
 import type { Clock } from './gate.ts'
 import type { BuildTarget, ReleasedImage } from './images.ts'
+import type { Held } from './lock.ts'
 import type { Project } from './project.ts'
 import type { Rendering } from './render.ts'
 import type { State } from './state.ts'
@@ -39,6 +40,8 @@ export interface Run {
   digests: Readonly<Record<string, string>>
   /** @throws state (9) where somebody took the environment's lock away: nothing more may be changed then */
   readonly checkLock: () => void
+  /** what was saved is where the next run will find it (lib/lock.ts, Held) */
+  readonly persist: Held['persist']
   /** writes the bundle with these changes */
   readonly save: (changes: Partial<Bundle>) => void
 }

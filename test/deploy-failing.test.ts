@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { exitCodeOf, type StagecraftError } from '../lib/errors.ts'
+import { readBundle } from '../lib/bundle.ts'
+import { exitCodeOf, StagecraftError } from '../lib/errors.ts'
 import { type Damage, isQuestion } from './support/fake-engine.ts'
 import type { FakeProject } from './support/fake-project.ts'
 import { NEW, OLD, prepareBigChange, serving, told } from './support/shop.ts'
@@ -71,4 +72,36 @@ describe('whichever command of a deploy fails', () => {
     if (!Bun.deepEquals(serving(project), NEW)) wrong.push(`after the next deploy runs ${serving(project).join('; ')}`)
     return wrong
   }
+})
+
+describe('a commit point that cannot be kept on a host', () => {
+  const isWritten = (project: FakeProject) => {
+    const [release] = project.releases()
+    return release !== undefined && readBundle(project.stateFile, release.id)?.switched_at !== undefined
+  }
+
+  test.each([1, 99])(
+    'has not happened: what served is put back, and no later write says otherwise (%p times)',
+    async (times) => {
+      const { start } = await prepared()
+      const project = start()
+      const before = project.releases().length
+      let left = times
+      const afterwards: boolean[] = []
+      const persist = async () => {
+        if (project.releases().length === before) return
+        if (left < times) afterwards.push(isWritten(project))
+        if (left === times ? !isWritten(project) : left <= 0) return
+        left--
+        throw new StagecraftError('state', 'Cannot write it on the host')
+      }
+      const { error, bundle } = await project.deploy({ persist })
+      expect(left).toBeLessThan(times)
+      expect([error instanceof StagecraftError, bundle?.switched_at]).toEqual([true, undefined])
+      expect(afterwards.filter(Boolean)).toEqual([])
+      if (times === 1) expect([error?.kind, serving(project)]).toEqual(['state', OLD])
+      expect((await project.deploy()).error).toBeUndefined()
+      expect(serving(project)).toEqual(NEW)
+    },
+  )
 })

@@ -1,4 +1,4 @@
-import { logKeeper, modelFile, writeModel } from '../bundle.ts'
+import { type Bundle, logKeeper, modelFile, writeModel } from '../bundle.ts'
 import type { Stage } from '../compose-up.ts'
 import type { Container } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
@@ -37,7 +37,9 @@ export async function rollout(run: Run): Promise<string> {
   try {
     const prepared = await prepare(change)
     const switched = await switchOver(change)
+    const before = run.bundle
     commit(change, switched ?? prepared ?? planning.containers)
+    if (run.persist) await run.persist().catch((error: unknown) => notCommitted(run, before, error))
   } catch (error) {
     if (!recorder.untouched && !isLockLost(run)) await undo(run, recorder.journal, served, error)
     throw error
@@ -191,6 +193,13 @@ function commit({ run, planning: { plan }, recorder, gaps }: Change, containers:
     ...(routes && slots ? { routes, slots } : {}),
     ...(retiring.length > 0 ? { retiring } : {}),
   })
+}
+
+/** What the next run does not find has not happened: what served before is put back. */
+function notCommitted(run: Run, before: Bundle, error: unknown): never {
+  run.bundle = before
+  run.save({}) // the undo takes it there, if it can: never the commit point
+  throw error
 }
 
 function summarize(services: readonly ServicePlan[], nothing: boolean): string {

@@ -89,11 +89,15 @@ export class FakeProject {
       signal?: AbortSignal
       onEvent?: (event: Event) => void
       mend?: () => void
+      /** as a host keeps what was written */
+      persist?: () => Promise<void>
     } = {},
   ): Promise<Outcome> {
+    const { persist } = options
     const project = await this.open(options.environment)
     const version = options.version ?? `v${++this.#versions}`
-    return this.#outcome(project, (world) => deploy(project, { version, commit_sha: '' }, world), options)
+    const kept = (world: Locked) => (persist ? { ...world, held: { ...world.held, persist } } : world)
+    return this.#outcome(project, (world) => deploy(project, { version, commit_sha: '' }, kept(world)), options)
   }
 
   /** Only what every command does first: mends what a run that died has left. */
