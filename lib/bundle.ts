@@ -29,6 +29,10 @@ export interface Bundle {
   readonly images: Readonly<Record<string, ReleasedImage>>
   /** the tags that its build and push gave, with the ids that they had then */
   readonly tags?: readonly { readonly tag: string; readonly id: string }[]
+  /** on which of several hosts; absent: this machine, or (of older bundles) the first */
+  readonly host?: string
+  /** a release on several hosts: `host` of each, that of this bundle first. Of the others it has parts */
+  readonly hosts?: readonly string[]
   readonly topology: Topology
   readonly content: readonly ContentFile[]
   /** Compose's hash in the label of each service's containers, once they run */
@@ -163,20 +167,6 @@ export function readModel(stateFile: string, id: string): ComposeModel | undefin
 export function bundleIds(stateFile: string): string[] {
   const folder = dirname(bundleFolder(stateFile, 'any'))
   return existsSync(folder) ? readdirSync(folder).toSorted() : []
-}
-
-/**
- * @returns the hashes of all content of a release: what it recorded, and what its models mount. A held service mounts what
- * it was made with.
- */
-export function contentOf(stateFile: string, id: string): Set<string> {
-  const recorded = readBundle(stateFile, id)?.content.map(({ hash }) => hash) ?? []
-  const mounted = [id, `${id}/adopted`].flatMap((folder) => {
-    const file = modelFile(stateFile, folder)
-    const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
-    return [...text.matchAll(/\/content\/([0-9a-f]{32})/g)].map(([, hash = '']) => hash)
-  })
-  return new Set([...recorded, ...mounted])
 }
 
 /** Appends what happened, one JSON object a line, with its time. @throws state (9) */

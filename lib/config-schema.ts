@@ -122,8 +122,22 @@ const expose = v.pipe(
   ),
 )
 
+const SSH_HOST = 'must be a host such as deploy@web-1.example.com, ssh://deploy@web-1:2222 or tailscale:web-1'
+const sshHost = v.pipe(
+  v.string(SSH_HOST),
+  v.check((text) => parseHostName(text) !== undefined, SSH_HOST),
+)
+
+/** One or a list; always a list afterwards. */
+const sshHosts = v.pipe(
+  v.union([sshHost, v.pipe(v.array(sshHost, SSH_HOST), v.minLength(1, 'must not be empty'))], SSH_HOST),
+  v.transform((value) => (typeof value === 'string' ? [value] : value)),
+  v.check((list) => new Set(list).size === list.length, 'names a host twice'),
+)
+
 const service = v.strictObject(
   {
+    hosts: v.exactOptional(sshHosts),
     job: v.exactOptional(v.boolean('must be true or false')),
     expose: v.exactOptional(expose),
     rollout: v.exactOptional(orEmpty(rollout)),
@@ -138,19 +152,6 @@ const proxy = v.strictObject(
     ),
   },
   'must be a mapping',
-)
-
-const SSH_HOST = 'must be a host such as deploy@web-1.example.com, ssh://deploy@web-1:2222 or tailscale:web-1'
-const sshHost = v.pipe(
-  v.string(SSH_HOST),
-  v.check((text) => parseHostName(text) !== undefined, SSH_HOST),
-)
-
-/** One or a list; always a list afterwards. */
-const sshHosts = v.pipe(
-  v.union([sshHost, v.pipe(v.array(sshHost, SSH_HOST), v.minLength(1, 'must not be empty'))], SSH_HOST),
-  v.transform((value) => (typeof value === 'string' ? [value] : value)),
-  v.maxLength(1, 'must be one host: several are not supported yet'),
 )
 
 const environment = v.strictObject(

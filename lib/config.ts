@@ -35,6 +35,8 @@ export interface EnvironmentConfig {
 }
 
 export interface ServiceConfig {
+  /** those of the environment's that it is on, as written there; default: all */
+  readonly hosts?: readonly string[]
   readonly job?: boolean
   readonly expose?: ExposeConfig
   readonly rollout: RolloutConfig

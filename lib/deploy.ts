@@ -1,27 +1,35 @@
 import { join } from 'node:path'
 import { findServing } from './bundle.ts'
+import { partOn } from './bundle-parts.ts'
 import { enginePlatform, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import { contentStore } from './host.ts'
 import { buildTargets, imageNames } from './images.ts'
+import { onEach } from './on-each.ts'
+import { placeOnHosts } from './placement.ts'
 import type { Plan, PlanInput } from './plan.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
 import { planRollout } from './planning.ts'
 import type { Project } from './project.ts'
-import { beforeRelease, carryOut, type Locked, type Order, openReleaseDocker, type World } from './release.ts'
+import { beforeRelease, carryOut, type Order, type Part } from './release.ts'
 import { type Rendering, render } from './render.ts'
 import { openState, type Release } from './state.ts'
 import type { Version } from './version.ts'
+import { execOn, type Locked, openReleaseDocker, type World } from './world.ts'
 
-/** What a deploy would do now. Reads; writes nothing, anywhere. */
-export async function planDeploy(project: Project, version: Version, world: World): Promise<Plan> {
-  const order = orderDeploy(project, version, world)
-  const docker = openReleaseDocker(project, world)
-  await enginePlatform(docker)
-  const names = [...new Set(imageNames(project.model, order.targets).values())]
-  const final = names.filter((name) => !order.targets.some(({ versionTag }) => versionTag === name))
-  const images = await inspectImages(docker, final)
-  return (await planRollout({ ...order, images, docker, exec: world.exec, version: version.version })).plan
+/** What a deploy would do now, on each host. Reads; writes nothing, anywhere. */
+export async function planDeploy(project: Project, version: Version, world: World): Promise<Plan[]> {
+  const { parts } = orderDeploy(project, version, world)
+  return onEach(parts, async (part) => {
+    const docker = openReleaseDocker(part.project, world)
+    await enginePlatform(docker)
+    const targets = buildTargets(part.project.model, version.version)
+    const names = [...new Set(imageNames(part.project.model, targets).values())]
+    const final = names.filter((name) => !targets.some(({ versionTag }) => versionTag === name))
+    const images = await inspectImages(docker, final)
+    const exec = execOn(part.project.host, world)
+    return (await planRollout({ ...part, targets, images, docker, exec, version: version.version })).plan
+  })
 }
 
 /**
@@ -29,18 +37,43 @@ export async function planDeploy(project: Project, version: Version, world: Worl
  * @throws what the first phase that failed threw; the release is recorded either way
  */
 export async function deploy(project: Project, version: Version, world: Locked): Promise<Release> {
-  const docker = openReleaseDocker(project, world)
-  await beforeRelease(enginePlatform(docker), world)
-  return carryOut(orderDeploy(project, version, world), docker, world)
+  await beforeRelease(
+    onEach(project.hosts, (host) => enginePlatform(openReleaseDocker({ ...project, host }, world))),
+    world,
+  )
+  const order = orderDeploy(project, version, world)
+  for (const host of forgotten(order)) {
+    const message = `${host} is no host of ${project.environment.name} any more: what runs there is left as it is`
+    const hint = `To remove it, on that host: docker compose -p ${project.model.name} down`
+    world.emit({ type: 'warning', message, hint })
+  }
+  return carryOut(order, world)
+}
+
+/** @returns the hosts on which the serving release is, and that are not named any more */
+function forgotten({ serving, project }: Order): string[] {
+  const { hosts = [] } = serving?.bundle ?? {}
+  return hosts.filter((key) => !project.hosts.some((host) => host.key === key))
 }
 
 function orderDeploy(project: Project, version: Version, world: World): Order {
   const state = openState(project.stateFile, { clock: () => world.clock.now() })
   const serving = findServing(project.stateFile, state.listReleases({ environment: project.environment.name }))
+  const [first, ...others] = placeOnHosts(project).map((placed): Part => {
+    const { host } = placed.project
+    const isFirst = host === project.host
+    const part = {
+      ...placed,
+      serving: serving && partOn(project.stateFile, serving, { key: host.key, isFirst }),
+      rendering: renderProject(placed.project, false),
+      keepContent: () => renderProject(placed.project, true),
+    }
+    refuseImpossible({ target: part.rendering, serving: part.serving, environment: placed.project.environment })
+    return part
+  })
+  if (first === undefined) throw new StagecraftError('bug', 'Cannot deploy: it is for no host')
   const targets = buildTargets(project.model, version.version)
-  const rendering = renderProject(project, false)
-  refuseImpossible({ target: rendering, serving, environment: project.environment })
-  return { project, version, state, serving, targets, rendering, keepContent: () => renderProject(project, true) }
+  return { project, version, state, serving, targets, parts: [first, ...others] }
 }
 
 /** What no build can mend is refused before there is a release. @throws config (3) */

@@ -26,7 +26,7 @@ export interface DoctorWorld {
   /** milliseconds since the epoch */
   readonly clock: () => number
   /** stagecraft.yml, and the connection */
-  readonly openSettings: () => Promise<Settings>
+  readonly openSettings: (onUnusable: (host: string, error: StagecraftError) => void) => Promise<Settings>
   /** the Compose file too */
   readonly openProject: (settings: Settings) => Promise<Project>
 }
@@ -49,8 +49,13 @@ export async function doctor(world: DoctorWorld): Promise<Check[]> {
   )
   add(config.check)
   if (config.value === undefined) return checks
-  const opened = await attempt('connection', world.openSettings, ({ host }) => host.name ?? 'this machine')
-  add(opened.check)
+  const unusable: Check[] = []
+  const opened = await attempt(
+    'connection',
+    () => world.openSettings((host, error) => unusable.push(failed(`${host}: connection`, error))),
+    ({ hosts }) => hosts.map(({ name }) => name ?? 'this machine').join(', '),
+  )
+  for (const check of [opened.check, ...unusable]) add(check)
   const settings = opened.value
   if (settings === undefined) return checks
   add(
@@ -62,11 +67,15 @@ export async function doctor(world: DoctorWorld): Promise<Check[]> {
       )
     ).check,
   )
-  for (const check of await hostChecks(settings, world)) add(check)
+  const several = settings.hosts.length + unusable.length > 1
+  for (const host of settings.hosts)
+    for (const check of await hostChecks({ ...settings, host }, world, host === settings.host))
+      add(several ? { ...check, what: `${host.name}: ${check.what}` } : check)
   return checks
 }
 
-async function hostChecks(settings: Settings, world: DoctorWorld): Promise<Check[]> {
+/** @param isFirst it has the state */
+async function hostChecks(settings: Settings, world: DoctorWorld, isFirst: boolean): Promise<Check[]> {
   const { host, environment, stateFile } = settings
   const docker = openDocker(host.exec, (line) => line)
   const format = '{{.Server.Version}} ({{.Server.Os}}/{{.Server.Arch}})'
@@ -88,7 +97,8 @@ async function hostChecks(settings: Settings, world: DoctorWorld): Promise<Check
     async () => host.readLock(environment.name),
     (found) => lockText(found),
   )
-  const checks = [engine.check, room(said), writable(said, host.folder ?? dirname(stateFile)), state.check, lock.check]
+  const place = writable(said, host.folder ?? dirname(stateFile))
+  const checks = [engine.check, room(said), place, ...(isFirst ? [state.check] : []), lock.check]
   if (host.name !== undefined) checks.push(clocks(said, (before + world.clock()) / 2))
   if (engine.check.ok && exposedServices(environment.services).length > 0) checks.push(await proxyCheck(docker, said))
   return checks
@@ -171,10 +181,12 @@ async function attempt<T>(what: string, act: () => Promise<T>, found: (value: T)
     return { check: { what, ok: true, found: found(value), remedy: '' }, value }
   } catch (error) {
     if (!(error instanceof StagecraftError) || error.kind === 'bug') throw error
-    return {
-      check: { what, ok: false, found: errorText(error), remedy: error.hint ?? 'Mend that, then run this again.' },
-    }
+    return { check: failed(what, error) }
   }
+}
+
+function failed(what: string, error: StagecraftError): Check {
+  return { what, ok: false, found: errorText(error), remedy: error.hint ?? 'Mend that, then run this again.' }
 }
 
 function lockText({ locked, hold }: ReturnType<Settings['host']['readLock']>): string {

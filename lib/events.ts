@@ -3,16 +3,17 @@ import type { PhaseName, PhaseStatus } from './state.ts'
 
 /**
  * What the library tells while it works. One reporter (report.ts) prints them: for a terminal, for a pipe, or as
- * JSON lines. Durations are milliseconds. No event holds the value of an env variable or secret.
+ * JSON lines. Durations are milliseconds. `host`: which of several. No event holds the value of an env variable or secret.
  */
 export type Event =
   | { type: 'release'; id: string; version: string; environment: string; project: string }
-  | { type: 'plan'; plan: Plan }
+  | { type: 'plan'; plan: Plan; host?: string }
   | { type: 'phase'; phase: PhaseName; status: PhaseStatus; duration_ms?: number; note?: string }
-  | { type: 'service'; service: string; step: ServiceStep; note?: string }
-  | { type: 'proxy'; step: ProxyStep; note: string }
+  | { type: 'service'; service: string; step: ServiceStep; note?: string; host?: string }
+  | { type: 'proxy'; step: ProxyStep; note: string; host?: string }
+  | { type: 'sending'; host: string; bytes: number; total: number }
   | { type: 'output'; phase: PhaseName; line: string }
-  | { type: 'warning'; message: string; hint?: string }
+  | { type: 'warning'; message: string; hint?: string; host?: string }
   | { type: 'waiting'; environment: string; message: string }
   | { type: 'recovery'; release: string; version: string; outcome: RecoveryOutcome; message: string }
 

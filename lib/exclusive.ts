@@ -1,7 +1,9 @@
 import { StagecraftError, withHint } from './errors.ts'
+import type { Host } from './host.ts'
+import type { Held } from './lock.ts'
 import type { Settings } from './project.ts'
 import { recover } from './recovery.ts'
-import type { Locked, World } from './release.ts'
+import type { Locked, World } from './world.ts'
 
 /** Whoever changes an environment says what with, and how long it would wait for its turn (milliseconds). */
 export interface Turn {
@@ -19,12 +21,12 @@ export async function exclusively<T>(
   world: World,
   work: (world: Locked) => Promise<T>,
 ): Promise<T> {
-  const { host, environment } = settings
+  const { host, hosts, environment } = settings
   let begun = false
-  const request = { environment: environment.name, command, wait }
-  const done = host.withLock(request, world, async (held) => {
+  const request = { environment: environment.name, command, wait, several: hosts.length > 1 }
+  const done = lockAll(hosts.toSorted(byKey), request, world, async (all) => {
     begun = true
-    const locked = { ...world, held }
+    const locked = { ...world, ...ownFirst(host, all) }
     await recover(settings, locked)
     if (world.signal.aborted) throw endedAfterRecovery(Number(world.signal.reason))
     return work(locked)
@@ -33,6 +35,31 @@ export async function exclusively<T>(
     if (begun || !(error instanceof StagecraftError) || error.kind !== 'state') throw error
     throw withHint(error, 'Nothing has been changed.')
   })
+}
+
+/** All of them or none: whoever takes several takes them in the same order. */
+async function lockAll<T>(
+  hosts: readonly Host[],
+  request: Parameters<Host['withLock']>[0],
+  world: World,
+  work: (all: ReadonlyMap<Host, Held>) => Promise<T>,
+  taken: ReadonlyMap<Host, Held> = new Map(),
+): Promise<T> {
+  const [next, ...rest] = hosts
+  if (next === undefined) return work(taken)
+  return next.withLock(request, world, (held) => lockAll(rest, request, world, work, new Map([...taken, [next, held]])))
+}
+
+function byKey(a: Host, b: Host): number {
+  return a.key < b.key ? -1 : 1
+}
+
+function ownFirst(host: Host, all: ReadonlyMap<Host, Held>): Pick<Locked, 'held' | 'locks'> {
+  const held = all.get(host)
+  if (held === undefined) throw new StagecraftError('bug', 'Cannot go on: the lock of the first host is missing')
+  if (all.size === 1) return { held }
+  const waited = [...all.values()].some((each) => each.waited)
+  return { held: { ...held, waited }, locks: new Map([...all].filter(([each]) => each !== host)) }
 }
 
 function endedAfterRecovery(signal: number): StagecraftError {

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { delimiter } from 'node:path'
-import { Writable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
 import { $ as zx } from 'zx/core'
 import { StagecraftError } from './errors.ts'
 
@@ -20,8 +20,8 @@ export interface ExecOptions {
   env?: Readonly<Record<string, string>>
   /** given to the child's stdin, which is /dev/null otherwise */
   input?: string
-  /** an open file that is the child's stdin instead */
-  inputFrom?: number
+  /** what the child's stdin reads instead, as fast as it takes it */
+  inputFrom?: Readable
   /** written to the child's stdin again and again, until it ends or `until` is aborted; then its stdin is closed */
   feed?: Feed
   /** milliseconds */
@@ -74,6 +74,7 @@ export const exec: Exec = async (argv, options = {}) => {
     killGroup(child.pid, 'SIGTERM')
     lastResort ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), options.grace ?? GRACE)
   }
+  options.inputFrom?.on('error', end).pipe(child.stdin)
   const timer = options.timeout
     ? setTimeout(() => {
         timedOut = true
@@ -114,7 +115,7 @@ function start(argv: readonly string[], options: ExecOptions) {
     log: () => {},
     // zx keeps all output by default, 106 MB for 50 MB: keep what `lastOf` keeps, once
     store: { stdout: sink(), stderr: sink(), stdall: sink() },
-    stdio: [hasPipe(options) ? 'pipe' : (options.inputFrom ?? 'ignore'), 'pipe', 'pipe', ...moreDescriptors(options)],
+    stdio: [hasPipe(options) ? 'pipe' : 'ignore', 'pipe', 'pipe', ...moreDescriptors(options)],
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { ...process.env, ...options.env },
@@ -132,8 +133,8 @@ const WATCHER = `trap "" TERM; read -r line <&4 && exit
 lives() { i=0; while [ $i -lt $1 ]; do kill -0 $2 || return 1; sleep 1; i=$((i + 1)); done; kill -0 $2; }
 lives $1 $3 || exit; kill -TERM 0; lives $2 $3; kill -KILL 0`
 
-function hasPipe({ input, feed }: ExecOptions): boolean {
-  return input !== undefined || feed !== undefined
+function hasPipe({ input, inputFrom, feed }: ExecOptions): boolean {
+  return input !== undefined || inputFrom !== undefined || feed !== undefined
 }
 
 /** @returns what ends it */

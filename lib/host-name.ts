@@ -31,6 +31,11 @@ export function parseHostName(text: string): HostName | undefined {
   }
 }
 
+/** @returns a name for files: the same for all who reach a host by the same address, whatever their login there is called */
+export function hostKey({ name, port }: HostName): string {
+  return `${name.replaceAll(':', '_')}${port === undefined ? '' : `_${port}`}`
+}
+
 /** @returns what a person would type after `ssh`: `deploy@web-1`, `-p 2222 web-2` */
 export function sshArguments({ user, name, port }: HostName): string[] {
   return [...(port === undefined ? [] : ['-p', String(port)]), user === undefined ? name : `${user}@${name}`]

@@ -8,6 +8,8 @@ import { type Held, type LockRequest, type LockState, type LockWorld, readLock, 
 export interface Host {
   /** what people call it; undefined: this machine */
   readonly name: string | undefined
+  /** what its part of a release is called in the bundle (lib/host-name.ts, hostKey) */
+  readonly key: string
   /** runs a program of this machine; docker reaches the host's engine */
   readonly exec: Exec
   /** runs a program of this machine; docker reaches this machine's engine, which builds */
@@ -32,6 +34,7 @@ export interface Host {
 export function localHost(exec: Exec, stateFile: string): Host {
   return {
     name: undefined,
+    key: 'local',
     exec,
     local: exec,
     stateFile,

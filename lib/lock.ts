@@ -72,6 +72,8 @@ export interface LockRequest {
   readonly command: string
   /** milliseconds; 0: refuse at once */
   readonly wait: number
+  /** it is one of several hosts: that it cannot be reached any more may not be what the work ends with */
+  readonly several?: boolean
 }
 
 /** The outside world, as a lock needs it. */

@@ -1,6 +1,8 @@
 import { servingBundle } from './bundle.ts'
+import { bundleOn } from './bundle-parts.ts'
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
+import type { Host } from './host.ts'
 import type { Settings } from './project.ts'
 import { inProxy } from './proxy.ts'
 import { findProxy } from './proxy-life.ts'
@@ -8,19 +10,27 @@ import { MAINTENANCE_OFF, MAINTENANCE_ON } from './proxy-scripts.ts'
 import { describeRoute, type Route } from './routes.ts'
 import { openState } from './state.ts'
 
-/** The public routes of an environment, and whose they are in the proxy. */
+/** The public routes of an environment, and whose they are in the proxies. */
 export interface PublicRoutes {
   /** the Compose project's name */
   readonly project: string
   readonly routes: readonly Route[]
+  /** that have some of them */
+  readonly hosts: readonly Host[]
 }
 
 /** @throws not-found (4) where the release that serves has none; state (9) */
-export function publicRoutes({ environment, stateFile }: Settings, clock: () => number): PublicRoutes {
+export function publicRoutes({ environment, stateFile, host, hosts }: Settings, clock: () => number): PublicRoutes {
   const releases = openState(stateFile, { clock }).listReleases({ environment: environment.name })
   const bundle = servingBundle(stateFile, releases)
-  const routes = (bundle?.routes ?? []).filter(({ hosts }) => hosts.length > 0)
-  if (bundle !== undefined && routes.length > 0) return { project: bundle.project, routes }
+  const found = hosts.map((each) => {
+    const part = bundle && bundleOn(stateFile, bundle, { key: each.key, isFirst: each === host })
+    return { host: each, routes: (part?.routes ?? []).filter((route) => route.hosts.length > 0) }
+  })
+  const routed = found.filter(({ routes }) => routes.length > 0)
+  const routes = new Map(routed.flatMap((each) => each.routes.map((route) => [route.service, route] as const)))
+  if (bundle !== undefined && routes.size > 0)
+    return { project: bundle.project, routes: [...routes.values()], hosts: routed.map((each) => each.host) }
   throw new StagecraftError('not-found', `Cannot find a route of ${environment.name}: nothing of it is exposed`, {
     hint: 'Give a service `expose: {host: …, port: …}` in stagecraft.yml, and deploy.',
   })

@@ -6,6 +6,7 @@ import { PHASES } from './state-format.ts'
 export function formatPlan(plan: Plan): string[] {
   const width = Math.max(...PHASES.map((phase) => phase.length))
   return [
+    ...(plan.host === undefined ? [] : [`On ${plan.host}:`]),
     `Plan for ${plan.environment} (Compose project ${plan.project}): ${plan.version}, ${serves(plan)}`,
     '',
     ...PHASES.flatMap((phase) => [
@@ -15,6 +16,7 @@ export function formatPlan(plan: Plan): string[] {
     ...(plan.notes.length > 0 ? ['', ...plan.notes.map((note) => `note: ${note}`)] : []),
     '',
     conclusion(plan),
+    ...(plan.host === undefined ? [] : ['']),
   ]
 }
 

@@ -35,7 +35,8 @@ function withHeldFiles(model: ComposeModel, input: PlanInput): ComposeModel {
   return result
 }
 
-function resourceKeys(service: Service, kind: 'configs' | 'secrets' | 'networks' | 'volumes'): string[] {
+/** @returns the keys of the configs, secrets, networks or volumes that a service names. */
+export function resourceKeys(service: Service, kind: 'configs' | 'secrets' | 'networks' | 'volumes'): string[] {
   if (kind === 'networks') return Object.keys(service.networks ?? {})
   if (kind === 'volumes')
     return (service.volumes ?? []).flatMap((mount) => (mount.type === 'volume' && mount.source ? [mount.source] : []))

@@ -8,6 +8,7 @@ import { type Handover, planHandovers } from './plan-ports.ts'
 import { rollIfPossible } from './plan-rolling.ts'
 import { callerNotes, planProxy, planRoutes } from './plan-routes.ts'
 import { HELD, planService } from './plan-service.ts'
+import { releaseId } from './release-id.ts'
 import type { Rendering } from './render.ts'
 import type { Routed } from './routes.ts'
 import type { Topology } from './services.ts'
@@ -63,6 +64,8 @@ export interface NetworkPlan {
 
 /** What a release will do, phase by phase. The executor decides nothing. */
 export interface Plan {
+  /** which of several hosts */
+  readonly host?: string
   readonly environment: string
   readonly project: string
   readonly version: string
@@ -82,6 +85,8 @@ export interface Plan {
 
 /** Everything a plan follows from. */
 export interface PlanInput {
+  /** which of several hosts */
+  readonly host?: string
   readonly environment: Environment
   readonly version: string
   readonly target: Rendering
@@ -123,10 +128,11 @@ export function makePlan(input: PlanInput): Plan {
   const services = [...plans.values(), ...planRemovals(input)]
   const routes = planRoutes(input, services)
   return {
+    ...(input.host === undefined ? {} : { host: input.host }),
     environment: input.environment.name,
     project: input.target.model.name,
     version: input.version,
-    serving: input.serving ? { id: input.serving.bundle.id, version: input.serving.bundle.version } : null,
+    serving: input.serving ? { id: releaseId(input.serving.bundle.id), version: input.serving.bundle.version } : null,
     phases: input.phases,
     services,
     networks,
@@ -187,7 +193,7 @@ function planRemovals(input: PlanInput): ServicePlan[] {
   return gone.toSorted().map((service) => ({
     service,
     action: 'remove',
-    why: 'not in the Compose file any more; its volumes stay',
+    why: `not ${input.host === undefined ? 'in the Compose file' : 'on this host'} any more; its volumes stay`,
     replicas: 0,
     ifImageChanges: false,
   }))

@@ -47,6 +47,7 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
   ])
   const adoption = serving || containers.length === 0 ? undefined : await observeAdoption(options, containers)
   const input: PlanInput = {
+    ...(project.hosts.length > 1 ? { host: project.host.name ?? '' } : {}),
     environment: project.environment,
     version,
     target: rendering,

@@ -7,7 +7,8 @@ import { type Config, type Environment, loadConfig, selectEnvironment } from './
 import { StagecraftError } from './errors.ts'
 import { type Exec, exec as execHere } from './exec.ts'
 import { type Host, localHost } from './host.ts'
-import { parseHostName } from './host-name.ts'
+import { type HostName, parseHostName } from './host-name.ts'
+import { onEach } from './on-each.ts'
 import type { RemotePlace } from './remote-host.ts'
 import { secretValues } from './render.ts'
 import { classify, type Topology } from './services.ts'
@@ -15,8 +16,10 @@ import { stateFile } from './state.ts'
 
 /** A project folder and the environment that a command is about, without its Compose file. Paths are absolute. */
 export interface Settings {
-  /** where the environment runs */
+  /** the first host of the environment: it has the state. Or this machine */
   readonly host: Host
+  /** all of them, the first first */
+  readonly hosts: readonly Host[]
   readonly directory: string
   readonly config: Config
   readonly environment: Environment
@@ -42,8 +45,12 @@ export interface ProjectOptions {
   readonly environment: string | undefined
   readonly stateOverride: string | undefined
   readonly warn: (message: string) => void
-  /** connects to the host of an environment that is not this machine's */
+  /** connects to a host of an environment that is not this machine's */
   readonly openHost?: (place: RemotePlace, timeout: number) => Promise<Host>
+  /** the state is all that is asked for: only the first host is connected to */
+  readonly firstOnly?: boolean
+  /** told of a host, not the first, that cannot be used, which is left out then; default: nothing can be done without it */
+  readonly onUnusable?: (host: string, error: StagecraftError) => void
 }
 
 /**
@@ -79,31 +86,50 @@ export async function openSettings(options: Omit<ProjectOptions, 'warn'>): Promi
   const directory = realpathSync(options.directory)
   const config = await loadConfig(directory)
   const environment = selectEnvironment(config, options.environment)
-  const host = await hostOf(directory, config, environment, options)
-  return { directory, config, environment, host, stateFile: host.stateFile }
+  const [host, ...others] = await openHosts(directory, config, environment, options)
+  return { directory, config, environment, host, hosts: [host, ...others], stateFile: host.stateFile }
 }
 
 /** Milliseconds for a connection to come about, unless stagecraft.yml says otherwise. */
 export const CONNECT_TIMEOUT = 10_000
 
-async function hostOf(
+async function openHosts(
   directory: string,
   { project }: Config,
   { name, hosts = [], root, connect_timeout: timeout = CONNECT_TIMEOUT }: Environment,
-  { stateOverride, openHost }: Omit<ProjectOptions, 'warn'>,
-): Promise<Host> {
-  const host = parseHostName(hosts[0] ?? '')
-  if (host === undefined) return localHost(execHere, stateFile(directory, stateOverride))
+  { stateOverride, openHost, firstOnly, onUnusable }: Omit<ProjectOptions, 'warn'>,
+): Promise<[Host, ...Host[]]> {
+  const [first, ...others] = hosts.flatMap((text) => parseHostName(text) ?? [])
+  if (first === undefined) return [localHost(execHere, stateFile(directory, stateOverride))]
   if (project.name === undefined)
     throw new StagecraftError('config', `Cannot use the hosts of ${name}: the project has no name`, {
       hint: 'Add `project: {name: …}` to stagecraft.yml: what the host keeps of it stands under that name.',
     })
   if (stateOverride !== undefined)
-    throw new StagecraftError('usage', `Cannot use another state file for ${name}: its state is on ${host.written}`, {
+    throw new StagecraftError('usage', `Cannot use another state file for ${name}: its state is on ${first.written}`, {
       hint: 'Leave --state (STAGECRAFT_STATE_FILE) out. `root:` in stagecraft.yml says where it is there.',
     })
-  if (openHost === undefined) throw new StagecraftError('bug', `Cannot connect to ${host.written} from here`)
-  return openHost({ host, root, project: project.name, environment: name }, timeout)
+  if (openHost === undefined) throw new StagecraftError('bug', `Cannot connect to ${first.written} from here`)
+  const place = { root, project: project.name, environment: name }
+  const open = (host: HostName) => openHost({ ...place, host }, timeout)
+  const openOther = async (host: HostName) => {
+    if (onUnusable === undefined) return [await open(host)]
+    return open(host).then(
+      (opened) => [opened],
+      (error: unknown) => {
+        if (!(error instanceof StagecraftError)) throw error
+        onUnusable(host.written, error)
+        return []
+      },
+    )
+  }
+  // All are connected to at once, and what one of them lacks is told once the others have been heard.
+  const opened = await onEach(firstOnly ? [first] : [first, ...others], (host) =>
+    host === first ? open(host).then((one) => [one]) : openOther(host),
+  )
+  const [head, ...rest] = opened.flat()
+  if (head === undefined) throw new StagecraftError('bug', `Cannot connect to ${first.written}: it was not tried`)
+  return [head, ...rest]
 }
 
 /**

@@ -1,7 +1,8 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { deadTemporaries } from './atomic-write.ts'
-import { type Bundle, bundleFolder, bundleIds, contentFolder, contentOf, readBundle } from './bundle.ts'
+import { type Bundle, bundleFolder, bundleIds, contentFolder, readBundle } from './bundle.ts'
+import { bundleOn, contentOf, type Place } from './bundle-parts.ts'
 import type { Docker } from './docker.ts'
 import { isComplete } from './find-release.ts'
 import { contentTag } from './images.ts'
@@ -24,8 +25,20 @@ export interface Pruned {
   readonly content: readonly string[]
 }
 
-/** @param keep completed releases that stay besides the current one @param serving the release that serves, if one does */
-export function planPrune(state: State, environment: string, keep: number, serving: string | undefined): PrunePlan {
+/**
+ * @param keep completed releases that stay besides the current one
+ * @param serving the release that serves, if one does
+ * @param place whose tags
+ */
+export function planPrune(
+  state: State,
+  {
+    environment,
+    keep,
+    serving,
+  }: { readonly environment: string; readonly keep: number; readonly serving: string | undefined },
+  place: Place,
+): PrunePlan {
   const releases = state.listReleases({ environment })
   const kept = keptReleases(releases, keep, serving)
   const oldest = releases.findLast((release) => kept.has(release.id) && (release.id === serving || !isBusy(release)))
@@ -37,10 +50,11 @@ export function planPrune(state: State, environment: string, keep: number, servi
     ...releases.filter(({ id }) => kept.has(id)).map(({ id }) => bundles.get(id)),
     ...others.map(({ id }) => open(id)),
   ]
-  const named = new Set(staying.flatMap((bundle) => tagsOf(bundle).map(({ tag }) => tag)))
+  const tagsThere = (bundle: Bundle | undefined) => tagsOf(bundle && bundleOn(state.file, bundle, place))
+  const named = new Set(staying.flatMap((bundle) => tagsThere(bundle).map(({ tag }) => tag)))
   const goes = ({ id }: Release) => !kept.has(id) && oldest !== undefined && id < oldest.id
   // A failed attempt is no target: its images can go, but its bundle says what went wrong, as long as its neighbours stay.
-  const loose = releases.filter(({ id }) => !kept.has(id)).flatMap(({ id }) => tagsOf(bundles.get(id)))
+  const loose = releases.filter(({ id }) => !kept.has(id)).flatMap(({ id }) => tagsThere(bundles.get(id)))
   const tags = new Map(loose.filter(({ tag }) => !named.has(tag)).map((entry) => [entry.tag, entry]))
   return {
     bundles: releases
@@ -85,13 +99,19 @@ export async function presentOnly(docker: Docker, plan: PrunePlan): Promise<Prun
   return { ...plan, tags: plan.tags.filter(({ tag, id }) => present.get(tag) === id) }
 }
 
-/** Does what the plan says. Images go with their last tag; one that a container uses stays. */
+/** Does what the plan of the first host says. Images go with their last tag; one that a container uses stays. */
 export async function prune(docker: Docker, state: State, plan: PrunePlan): Promise<Pruned> {
+  const tags = await pruneTags(docker, plan)
+  for (const id of plan.bundles) removeTree(bundleFolder(state.file, id))
+  return { bundles: plan.bundles, tags, content: pruneContent(state, contentFolder(state.file)) }
+}
+
+/** @returns those that went. */
+export async function pruneTags(docker: Docker, plan: PrunePlan): Promise<string[]> {
   const tags: string[] = []
   for (const { tag } of (await presentOnly(docker, plan)).tags)
     if ((await docker.try(['rmi', tag])).code === 0) tags.push(tag)
-  for (const id of plan.bundles) removeTree(bundleFolder(state.file, id))
-  return { bundles: plan.bundles, tags, content: withContentLock(state.file, () => removeContent(state)) }
+  return tags
 }
 
 async function listTags(docker: Docker): Promise<Map<string, string>> {
@@ -104,11 +124,12 @@ async function listTags(docker: Docker): Promise<Map<string, string>> {
  * Content is shared by all environments of this state: it goes when no bundle of any of them names or mounts it. Half of it
  * goes when who copied it is dead.
  */
-function removeContent(state: State): string[] {
-  const named = new Set(bundleIds(state.file).flatMap((id) => [...contentOf(state.file, id)]))
-  const folder = contentFolder(state.file)
-  const entries = fs.existsSync(folder) ? fs.readdirSync(folder) : []
-  const loose = entries.filter((name) => /^[0-9a-f]{32}$/.test(name) && !named.has(name))
-  for (const path of [...loose.map((name) => join(folder, name)), ...deadTemporaries(folder)]) removeTree(path)
-  return loose.toSorted()
+export function pruneContent(state: State, folder: string): string[] {
+  return withContentLock(state.file, () => {
+    const named = new Set(bundleIds(state.file).flatMap((id) => [...contentOf(state.file, id)]))
+    const entries = fs.existsSync(folder) ? fs.readdirSync(folder) : []
+    const loose = entries.filter((name) => /^[0-9a-f]{32}$/.test(name) && !named.has(name))
+    for (const path of [...loose.map((name) => join(folder, name)), ...deadTemporaries(folder)]) removeTree(path)
+    return loose.toSorted()
+  })
 }

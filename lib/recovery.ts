@@ -13,19 +13,23 @@ import {
   type ServingRelease,
   writeBundle,
 } from './bundle.ts'
-import { type Docker, enginePlatform, openDocker } from './docker.ts'
+import { bundleOn, hasJournal, partIds, partOn } from './bundle-parts.ts'
+import { type Container, type Docker, enginePlatform, listContainers } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { RecoveryOutcome } from './events.ts'
+import type { Host } from './host.ts'
 import type { Journal } from './journal.ts'
 import { createMask } from './mask.ts'
+import { onEach } from './on-each.ts'
 import type { Settings } from './project.ts'
 import { type PutBack, putBack, type Undo } from './put-back.ts'
-import type { Locked } from './release.ts'
+import { releaseId } from './release-id.ts'
 import { statusOf } from './release-status.ts'
 import { removeTree } from './remove-tree.ts'
 import { secretValues } from './render.ts'
 import { retire } from './retire.ts'
 import { openState, PHASES, type PhaseChanges, type PhaseName, type Release, type State } from './state.ts'
+import { type Locked, openLastingDocker } from './world.ts'
 
 /** A release that nobody works on any more, and that is not ended, or has something left to undo or to finish. */
 interface DeadRun {
@@ -63,7 +67,8 @@ function findDeadRuns(state: State, environment: string): DeadRun[] {
     const phase = unfinishedPhase(release)
     const bundle: Bundle | undefined = overtaken && phase === undefined ? undefined : readBundle(state.file, release.id)
     const served = bundle?.switched_at !== undefined
-    if (phase || (bundle?.journal && !overtaken)) found.push({ release, phase, bundle, served, overtaken })
+    const isOpen = bundle !== undefined && !overtaken && hasJournal(state.file, bundle)
+    if (phase || isOpen) found.push({ release, phase, bundle, served, overtaken })
     if (served) overtaken = true
   }
   return found
@@ -87,41 +92,74 @@ interface Scene {
 async function mend(dead: DeadRun, scene: Scene): Promise<void> {
   const { release, phase, bundle } = dead
   const { settings, world, state } = scene
-  const { outcome, did } = await settle(dead, scene)
+  const { hosts, host: first, stateFile } = settings
+  const parts = hosts.map((host) => {
+    const place = { key: host.key, isFirst: host === first }
+    const serving = scene.serving && partOn(stateFile, scene.serving, place)
+    return { host, serving, bundle: bundle && bundleOn(stateFile, bundle, place) }
+  })
+  const settled = await onEach(parts, (part) => settle(dead, part, scene))
+  const { outcome, did } = together(settled, hosts)
   const message = [introduce(dead), did, ...(outcome === 'not-undone' ? [] : [nowServes(dead, scene)])].join(' ')
-  if (bundle) {
-    const { journal, retiring: _, ...rest } = bundle
-    const kept = outcome === 'not-undone' ? { ...bundle, journal } : rest
-    const error = phase && bundle.error === undefined ? { error: { message: `Its run died in ${phase}. ${did}` } } : {}
-    writeBundle(settings.stateFile, { ...kept, ...error })
+  for (const [at, part] of parts.toReversed().entries()) {
+    if (part.bundle === undefined) continue
+    const { journal, retiring: _, ...rest } = part.bundle
+    const kept = settled.at(-1 - at)?.outcome === 'not-undone' ? { ...part.bundle, journal } : rest
+    const error = phase && kept.error === undefined ? { error: { message: `Its run died in ${phase}. ${did}` } } : {}
+    writeBundle(stateFile, { ...kept, ...error })
   }
   if (phase) state.updatePhases(release.id, endedIn(phase))
   const event = { type: 'recovery', release: release.id, version: release.version, outcome, message } as const
   world.emit(event)
-  if (bundle) appendEvent(settings.stateFile, release.id, world.clock.now(), event)
+  if (bundle) appendEvent(stateFile, release.id, world.clock.now(), event)
+}
+
+/** A release on one host, as a run that died left it. */
+interface Remains {
+  readonly host: Host
+  readonly serving: ServingRelease | undefined
+  readonly bundle: Bundle | undefined
+}
+
+interface Settled {
+  readonly outcome: RecoveryOutcome
+  readonly did: string
+}
+
+/** @returns the outcome that matters most; of several hosts what was done on each, where it was not the same */
+function together(settled: readonly Settled[], hosts: readonly Host[]): Settled {
+  const [first = { outcome: 'nothing', did: '' } as const] = settled
+  if (settled.every(({ did }) => did === first.did)) return first
+  const order: readonly RecoveryOutcome[] = ['not-undone', 'undone', 'finished', 'nothing']
+  const outcome = order.find((each) => settled.some((one) => one.outcome === each)) ?? first.outcome
+  return { outcome, did: settled.map(({ did }, at) => `On ${hosts[at]?.name}: ${did}`).join(' ') }
 }
 
 /** Does what the journal asks for. @returns what that was, in a sentence */
-async function settle(dead: DeadRun, scene: Scene): Promise<{ outcome: RecoveryOutcome; did: string }> {
-  const { bundle, served } = dead
+async function settle(dead: DeadRun, remains: Remains, scene: Scene): Promise<Settled> {
+  const { served } = dead
+  const { bundle, host } = remains
   const { emit, clock } = scene.world
-  const docker = bundle?.journal && (await openMending(bundle, scene))
+  const docker = bundle?.journal && (await openMending(bundle, remains, scene))
   const { stateFile } = scene.settings
-  if (docker && bundle && served) {
+  if (docker && bundle?.journal && served) {
     const { project: name, services = {}, id } = bundle
-    await retire({ docker, emit, clock, name, services, keepLog: logKeeper(stateFile, id, clock) }, bundle)
+    if (host !== scene.settings.host && !(await hasSwitched(docker, bundle.journal, name))) return WENT_BACK
+    const keepLog = logKeeper(stateFile, releaseId(id), clock)
+    await retire({ docker, emit, clock, name, services, keepLog }, bundle)
   }
   if (served)
     return { outcome: 'finished', did: 'It had switched, so it stays, and what it had left to remove is gone.' }
   if (bundle?.journal === undefined || docker === undefined || dead.overtaken)
     return { outcome: 'nothing', did: 'It had changed nothing that runs.' }
   try {
-    const undo = openUndo({ ...bundle, journal: bundle.journal }, docker, scene)
+    const undo = openUndo({ ...bundle, journal: bundle.journal }, docker, remains, scene)
     return { outcome: 'undone', did: tellUndone(await putBack(undo, new Error('The run of this release died.'))) }
   } catch (error) {
     if (!(error instanceof StagecraftError) || error.kind !== 'not-restored') throw error
     await enginePlatform(docker) // where the engine is gone, the next command tries again
-    emit({ type: 'warning', message: error.message, ...(error.detail ? { hint: error.detail } : {}) })
+    const where = host.name !== undefined && scene.settings.hosts.length > 1 ? { host: host.name } : {}
+    emit({ type: 'warning', message: error.message, ...(error.detail ? { hint: error.detail } : {}), ...where })
     return {
       outcome: 'not-undone',
       did: 'It could not be undone whole, as said above; the next deploy mends what is left.',
@@ -129,16 +167,37 @@ async function settle(dead: DeadRun, scene: Scene): Promise<{ outcome: RecoveryO
   }
 }
 
+/**
+ * A host of several goes back where the first, with the state, was lost: also where the commit point had been written there,
+ * and only the answer was lost. Then the old containers are the ones that serve.
+ */
+async function hasSwitched(docker: Docker, { rolling = [], before }: Journal, project: string): Promise<boolean> {
+  if (rolling.length === 0) return true
+  const now = await listContainers(docker, project)
+  const isNew = ({ id }: Container) => !before.some((one) => one.id === id)
+  return rolling.every((service) => now.some((one) => one.service === service && isNew(one)))
+}
+
+const WENT_BACK: Settled = {
+  outcome: 'finished',
+  did: 'It went back to what served before, although the release serves: the next deploy makes it what it should be.',
+}
+
 /** The engine as one that hides what the models of both releases hold. No signal ends it: undoing is not left half-done. */
-async function openMending(bundle: Bundle, { serving, settings, world }: Scene): Promise<Docker> {
+async function openMending(bundle: Bundle, { serving, host }: Remains, { settings, world }: Scene): Promise<Docker> {
   const models = [serving?.model, readModel(settings.stateFile, bundle.id)]
   const mask = createMask(models.flatMap((model) => (model ? secretValues(model, {}) : [])))
-  const docker = openDocker(world.exec, mask, { lock: world.held })
+  const docker = openLastingDocker(host, mask, world)
   await enginePlatform(docker)
   return docker
 }
 
-function openUndo(bundle: Bundle & { journal: Journal }, docker: Docker, { serving, settings, world }: Scene): Undo {
+function openUndo(
+  bundle: Bundle & { journal: Journal },
+  docker: Docker,
+  { serving }: Remains,
+  { settings, world }: Scene,
+): Undo {
   const { stateFile, directory } = settings
   const { journal, project: name, services = {} } = bundle
   const model = journal.served === undefined ? undefined : readModel(stateFile, journal.served)
@@ -181,7 +240,8 @@ function endedIn(phase: PhaseName): PhaseChanges {
 
 /** Where a run that died may have left half a file. */
 function foldersOf(stateFile: string, dead: readonly DeadRun[]): string[] {
-  const bundles = dead.map(({ release }) => bundleFolder(stateFile, release.id))
+  const ids = dead.flatMap(({ release, bundle }) => (bundle ? partIds(bundle) : [release.id]))
+  const bundles = ids.map((id) => bundleFolder(stateFile, id))
   const models = bundles.flatMap((folder) => [folder, join(folder, 'adopted'), join(folder, 'served')])
   return [dirname(stateFile), contentFolder(stateFile), ...models]
 }

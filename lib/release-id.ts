@@ -38,3 +38,8 @@ function timeOf(id: string): number {
   const [year = 0, month = 1, ...rest] = (PARTS.exec(id) ?? []).slice(1).map(Number)
   return Date.UTC(year, month - 1, ...rest)
 }
+
+/** @param id of a release, or of a part of one */
+export function releaseId(id: string): string {
+  return id.replace(/\/.*/, '')
+}

@@ -1,37 +1,20 @@
-import { hostname } from 'node:os'
-import { appendEvent, type Bundle, type ServingRelease, writeBundle } from './bundle.ts'
+import { appendEvent, type ServingRelease } from './bundle.ts'
 import { type Docker, enginePlatform, listContainers, openDocker } from './docker.ts'
 import { StagecraftError, withHint } from './errors.ts'
-import type { Emit, TellOutput } from './events.ts'
+import type { Emit } from './events.ts'
 import type { Exec } from './exec.ts'
-import type { Clock } from './gate.ts'
 import type { BuildTarget } from './images.ts'
-import type { Held } from './lock.ts'
-import { createMask, maskJson } from './mask.ts'
+import { maskJson } from './mask.ts'
 import { SIX_PHASES } from './phases/index.ts'
 import { runPhases, whatServes } from './phases/loop.ts'
+import type { Placed } from './placement.ts'
 import type { Project } from './project.ts'
 import type { Rendering } from './render.ts'
 import type { Run } from './run.ts'
+import { newBundle, onHost, openSite } from './site.ts'
 import type { Release, State } from './state.ts'
 import type { Version } from './version.ts'
-
-/** The outside world, as a release needs it. */
-export interface World {
-  readonly exec: Exec
-  readonly clock: Clock
-  readonly emit: Emit
-  readonly tell?: TellOutput | undefined
-  /** who is doing this */
-  readonly user: string
-  /** asks to stop: its reason is the number of a signal */
-  readonly signal: AbortSignal
-}
-
-/** The same, for who holds the lock of the environment: only then anything is changed. */
-export interface Locked extends World {
-  readonly held: Held
-}
+import { type Locked, openReleaseDocker, type World } from './world.ts'
 
 /** What is to be released, whether it was just read from the Compose file or put together long ago. */
 export interface Order {
@@ -39,18 +22,22 @@ export interface Order {
   readonly version: Version
   readonly state: State
   readonly serving: ServingRelease | undefined
-  readonly rendering: Rendering
-  /** keeps the content files as they are now */
-  readonly keepContent: () => Rendering
   readonly targets: readonly BuildTarget[]
   /** a rollback: the release to put back */
   readonly target?: ServingRelease
+  /** the hosts, the first first */
+  readonly parts: readonly [Part, ...Part[]]
 }
 
-/** Docker, as the work of a release uses it: a signal ends its commands, and what changes something has the lock too. */
-export function openReleaseDocker(project: Pick<Project, 'secrets'>, world: World | Locked): Docker {
-  const lock = 'held' in world ? world.held : undefined
-  return openDocker(world.exec, createMask(project.secrets), { signal: world.signal, lock })
+/** The same, of one host. */
+export interface Part extends Placed {
+  /** what serves there; undefined: nothing of ours does */
+  readonly serving: ServingRelease | undefined
+  readonly rendering: Rendering
+  /** keeps the content files as they are now */
+  readonly keepContent: () => Rendering
+  /** a rollback: what its target was there */
+  readonly target?: ServingRelease
 }
 
 /** What is asked of the engine before there is a release. @throws what it throws, or that a signal ended it */
@@ -65,51 +52,86 @@ export async function beforeRelease<T>(work: Promise<T>, world: World): Promise<
  * Makes a release and takes it through its six phases.
  * @throws what the first phase that failed threw; the release is recorded either way
  */
-export async function carryOut(order: Order, docker: Docker, world: Locked): Promise<Release> {
-  const { project, state, serving } = order
-  const adopting = serving === undefined && (await listContainers(docker, project.model.name)).length > 0
-  const builder = await beforeRelease(openBuilder(order, docker, world), world)
-  const release = begin(order, adopting, world)
-  const history = openHistory(order, release, docker, world)
+export async function carryOut(order: Order, world: Locked): Promise<Release> {
+  const { project, state, parts } = order
+  const failed = new AbortController()
+  const signal = parts.length === 1 ? world.signal : AbortSignal.any([world.signal, failed.signal])
+  const engines = parts.map((part) => openReleaseDocker(part.project, world, signal))
+  const adopting = await Promise.all(parts.map((part, at) => isAdopting(part, engines[at])))
+  const [first] = engines
+  if (first === undefined) throw new StagecraftError('bug', 'Cannot make a release: it is for no host')
+  const builder = await beforeRelease(openBuilder(order, engines, world), world)
+  const release = begin(order, adopting.includes(true), world)
+  const history = openHistory(order, release, first, world)
   await world.held.persist?.() // others see it from its first phase on
   const { emit } = history
   const { id, version, environment } = release
+  const sites = parts.map((part, at) =>
+    openSite({
+      part,
+      bundle: newBundle(order, part, release, world.user),
+      docker: engines[at] ?? first,
+      adopting: adopting[at] ?? false,
+      emit: parts.length === 1 ? emit : onHost(emit, part.project.host),
+      written: history.write,
+      world,
+    }),
+  )
+  const [main, ...others] = sites
+  if (main === undefined) throw new StagecraftError('bug', 'Cannot make a release: it is for no host')
   const run: Run = {
-    ...order,
-    kind: order.target ? 'rollback' : 'deploy',
-    released: order.target?.bundle.images,
-    adopting,
-    exec: world.exec,
-    docker,
-    builder,
-    restoring: openDocker(world.exec, docker.mask, { lock: world.held }),
-    clock: world.clock,
-    emit,
-    tell: world.tell,
-    images: new Map(),
-    digests: {},
-    bundle: newBundle(order, release, world.user),
-    checkLock: () => world.held.check(),
-    persist: world.held.persist,
-    save(changes) {
-      const next = { ...run.bundle, ...changes }
-      writeBundle(project.stateFile, next)
-      run.bundle = next // what could not be written is not so: the commit point above all
-      history.write()
+    ...{ kind: order.target ? 'rollback' : 'deploy', project, state, emit, builder, targets: order.targets },
+    ...{ serving: order.serving, clock: world.clock, tell: world.tell },
+    sites: [main, ...others],
+    adopting: adopting.includes(true),
+    get bundle() {
+      return main.bundle
     },
+    checkLock: () => {
+      for (const site of sites) site.checkLock()
+    },
+    persist: main.persist,
+    save: main.save,
+    stop: () => failed.abort(),
   }
   emit({ type: 'release', id, version, environment, project: project.model.name })
   await runPhases(SIX_PHASES, run, release, state, () => signalOf(world))
   return state.getRelease(id) ?? release
 }
 
-/** Images of a host are built here: the lock of an environment on a host is not this engine's matter. */
-async function openBuilder({ project, targets }: Order, docker: Docker, { signal }: World): Promise<Docker> {
+async function isAdopting({ serving, project }: Part, docker: Docker | undefined): Promise<boolean> {
+  if (serving !== undefined || docker === undefined) return false
+  return (await listContainers(docker, project.model.name)).length > 0
+}
+
+/**
+ * Images of hosts are built here: the lock of an environment on a host is not this engine's matter.
+ * @throws config (3) for hosts of different platforms
+ */
+async function openBuilder(
+  { project, parts, targets }: Order,
+  engines: readonly Docker[],
+  { signal }: World,
+): Promise<Docker> {
+  const [docker] = engines
   const { host } = project
-  if (host.name === undefined) return docker
+  if (docker === undefined || host.name === undefined) return docker ?? openDocker(host.local, (text) => text)
   const builder = openDocker(host.local, docker.mask, { signal })
   if (targets.length === 0) return builder
-  const [here, there] = await Promise.all([enginePlatform(builder).catch(noBuilder), enginePlatform(docker)])
+  const [here, ...platforms] = await Promise.all([
+    enginePlatform(builder).catch(noBuilder),
+    ...engines.map((engine) => enginePlatform(engine)),
+  ])
+  const [there = ''] = platforms
+  const other = platforms.findIndex((platform) => platform !== there)
+  if (other > 0)
+    throw new StagecraftError(
+      'config',
+      `Cannot build for ${host.name} and ${parts[other]?.project.host.name}: ${there} and ${platforms[other]}`,
+      {
+        hint: 'One image runs on all hosts of an environment. Make an environment for each platform.',
+      },
+    )
   const forThem: Exec = (argv, options = {}) =>
     host.local(argv, { ...options, env: { ...options.env, DOCKER_DEFAULT_PLATFORM: there } })
   return here === there ? builder : openDocker(forThem, docker.mask, { signal })
@@ -162,17 +184,4 @@ function openHistory(order: Order, { id }: Release, { mask }: Docker, world: Wor
 function endedBeforeRelease(signal: number): StagecraftError {
   const hint = 'Nothing has been done, and no release was made.'
   return new StagecraftError('failed', `Cannot start the release: ended by signal ${signal}`, { signal, hint })
-}
-
-function newBundle({ project, serving, target }: Order, release: Release, user: string): Bundle {
-  const { id, environment, version, commit_sha } = release
-  const { topology, model } = project
-  return {
-    ...{ v: 1, id, environment, version, commit_sha, project: model.name, topology },
-    ...{ phases: {}, images: {}, content: [], config_hashes: {} },
-    actor: { user, machine: hostname(), directory: project.directory },
-    services: project.environment.services,
-    ...(serving ? { served_before: serving.bundle.id } : {}),
-    ...(target ? { rollback_to: target.bundle.id } : {}),
-  }
 }

@@ -4,7 +4,7 @@ import { engineTimeout, hungEngine, noEngine } from './engine.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, Result } from './exec.ts'
 import type { Host } from './host.ts'
-import { type HostName, sshArguments } from './host-name.ts'
+import { type HostName, hostKey, sshArguments } from './host-name.ts'
 import { lockFiles, readHold, readHolder } from './lock-files.ts'
 import { openMirror } from './mirror.ts'
 import { fill, type Looked, MOST, makeFolders, persist, type Remote } from './remote.ts'
@@ -38,7 +38,16 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
     })
     const looked = readLook(place.host, said)
     const mirror = openMirror(options.exec, join(copy, 'state'))
-    const remote: Remote = { connection, looked, mirror, environment, locked: false, generation: '', token: '' }
+    const remote: Remote = {
+      connection,
+      looked,
+      mirror,
+      environment,
+      locked: false,
+      generation: '',
+      token: '',
+      keeping: Promise.resolve(),
+    }
     const socket = await connection.forward(looked.socket ?? '')
     const [version] = await Promise.all([apiVersion(options.exec, place.host, socket), fill(remote, said)])
     return hostOf(remote, { exec: options.exec, socket, version, copy })
@@ -87,6 +96,7 @@ function hostOf(remote: Remote, { exec, socket, version, copy }: Here): Host {
   const stateFile = stateFileIn(mirror.folder)
   return {
     name: connection.host.written,
+    key: hostKey(connection.host),
     local: exec,
     stateFile,
     folder: looked.folder,

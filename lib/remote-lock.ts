@@ -27,7 +27,7 @@ export async function withRemoteLock<T>(
   let told = ''
   for (;;) {
     const taken = await take(remote, request, world, world.clock.now() - asked > POLL)
-    if ('held' in taken) return whileHeld(remote, taken, work)
+    if ('held' in taken) return whileHeld(remote, taken, work, request.several)
     const left = asked + request.wait - world.clock.now()
     if (left <= 0) throw refusal(taken, request, world.clock.now())
     const text = waitingText(taken, request.wait)
@@ -75,7 +75,9 @@ async function take(
     if (first.code !== BUSY && first.code !== FROZEN) throw cannotLock(remote, first.stderr)
     await fetch(remote)
     const hold = readHold(files.hold)
-    return hold ? { kind: 'hold', hold } : { kind: 'run', holder: readHolder(files.holder) }
+    const found = readHolder(files.holder)
+    if (found?.pid === holder.pid && found.machine === holder.machine) throw sameHost(remote)
+    return hold ? { kind: 'hold', hold } : { kind: 'run', holder: found }
   }
   let lost = false
   void ended
@@ -108,14 +110,19 @@ async function take(
 }
 
 /** Whatever the work wrote last is taken to the host before the lock is let go. */
-async function whileHeld<T>(remote: Remote, { held, release }: Taken, work: (held: Held) => Promise<T>): Promise<T> {
+async function whileHeld<T>(
+  remote: Remote,
+  { held, release }: Taken,
+  work: (held: Held) => Promise<T>,
+  several = false,
+): Promise<T> {
   const { lost, host } = remote.connection
   try {
     const result = await work(held)
     await persist(remote)
     return result
   } catch (error) {
-    if (lost.aborted) throw withDetail(lostConnection(host), errorText(error))
+    if (lost.aborted && !(several && isJudged(error))) throw withDetail(lostConnection(host), errorText(error))
     await persist(remote).catch(() => {}) // that it failed is what counts
     throw error
   } finally {
@@ -124,8 +131,23 @@ async function whileHeld<T>(remote: Remote, { held, release }: Taken, work: (hel
   }
 }
 
+/** Of several hosts it has been said what became of each. */
+function isJudged(error: unknown): boolean {
+  return error instanceof StagecraftError && ['not-restored', 'after-commit', 'unreachable'].includes(error.kind)
+}
+
 function withDetail({ kind, message, hint }: StagecraftError, detail: string): StagecraftError {
   return new StagecraftError(kind, message, { hint, detail: detail === message ? undefined : detail })
+}
+
+function sameHost({ connection }: Remote): StagecraftError {
+  return new StagecraftError(
+    'config',
+    `Cannot use ${connection.host.written}: it is the same host as another of the environment`,
+    {
+      hint: 'Take one of them out of `hosts` in stagecraft.yml.',
+    },
+  )
 }
 
 function cannotLock({ connection, looked }: Remote, said: string): StagecraftError {

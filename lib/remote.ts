@@ -24,6 +24,8 @@ export interface Remote {
   generation: string
   /** of the lock that we hold */
   token: string
+  /** what is being taken there: one after the other */
+  keeping: Promise<unknown>
 }
 
 /** Makes the copy what the host has now. @throws state (9), unreachable (8) */
@@ -56,6 +58,12 @@ export const MOST = 256 * 1024 * 1024
 
 /** Takes to the host what was written here since. @throws state (9) where it cannot be written, unreachable (8) */
 export async function persist(remote: Remote): Promise<void> {
+  const mine = remote.keeping.then(() => keep(remote))
+  remote.keeping = mine.catch(() => {})
+  await mine
+}
+
+async function keep(remote: Remote): Promise<void> {
   const { connection, looked, mirror, token } = remote
   const changes = await mirror.changes()
   if (changes === undefined) return

@@ -1,6 +1,6 @@
 import { type ErrorReport, errorReport } from './error-report.ts'
 import type { Event } from './events.ts'
-import { formatDuration, pad, plainLine, plainText } from './format.ts'
+import { formatBytes, formatDuration, pad, plainLine, plainText } from './format.ts'
 import { PHASES } from './state-format.ts'
 
 /** What a piece of a line says, for a terminal that has colours. */
@@ -12,6 +12,8 @@ export interface LineOptions {
   readonly mask: (text: string) => string
   /** Of the longest service name, where it is known. */
   readonly nameWidth: number
+  /** Of the longest host name, where there are several. */
+  readonly hostWidth?: number
   readonly style?: Style | undefined
 }
 
@@ -39,15 +41,22 @@ export function eventLines(event: Event, options: LineOptions): string[] {
     case 'phase':
       return event.status === 'running' || event.status === 'pending' ? [] : [phaseLine(event, said(event.note), style)]
     case 'service':
-      return [serviceLine(event, said(event.note), options.nameWidth, style)]
+      return [serviceLine(event, said(event.note), options, style)]
     case 'proxy':
       return [
-        `  ${[pad('proxy', options.nameWidth), style('quiet', pad(event.step, STEP_WIDTH)), said(event.note)].join('  ')}`.trimEnd(),
+        `  ${[...hostCell(event, options), pad('proxy', options.nameWidth), style('quiet', pad(event.step, STEP_WIDTH)), said(event.note)].join('  ')}`.trimEnd(),
+      ]
+    case 'sending':
+      return [
+        style('quiet', `  ${plainLine(event.host)}: sent ${formatBytes(event.bytes)} of ${formatBytes(event.total)}`),
       ]
     case 'output':
       return [style('quiet', `  | ${options.mask(plainText(event.line))}`)]
     case 'warning':
-      return [`${style('notable', 'warning:')} ${said(event.message)}`, ...hintLines(event.hint, options.mask)]
+      return [
+        `${style('notable', 'warning:')} ${event.host === undefined ? '' : `${plainLine(event.host)}: `}${said(event.message)}`,
+        ...hintLines(event.hint, options.mask),
+      ]
     case 'waiting':
       return [`${style('quiet', 'waiting:')} ${said(event.message)}`]
     case 'recovery':
@@ -67,9 +76,15 @@ export function phaseLine(
   return columns.join('  ').trimEnd()
 }
 
-function serviceLine(event: Event & { type: 'service' }, note: string, nameWidth: number, style: Style): string {
+function serviceLine(event: Event & { type: 'service' }, note: string, options: LineOptions, style: Style): string {
   const step = style(toneOf(event.step), pad(event.step, STEP_WIDTH))
-  return `  ${[pad(plainLine(event.service), nameWidth), step, note].join('  ')}`.trimEnd()
+  const cells = [...hostCell(event, options), pad(plainLine(event.service), options.nameWidth), step, note]
+  return `  ${cells.join('  ')}`.trimEnd()
+}
+
+/** Where there are several hosts, a column says which. */
+function hostCell({ host }: { readonly host?: string }, { hostWidth = 0 }: LineOptions): string[] {
+  return host === undefined ? [] : [pad(plainLine(host), hostWidth)]
 }
 
 function toneOf(word: string): Tone {

@@ -43,7 +43,7 @@ export function createReporter(options: ReporterOptions): ReporterControl {
   const { mode, stdout, stderr } = options
   const secrets = new Set<string>()
   let mask = createMask([])
-  let nameWidth = 0
+  let [nameWidth, hostWidth] = [0, 0]
   let held = ''
 
   const print = (text: string) => {
@@ -64,13 +64,17 @@ export function createReporter(options: ReporterOptions): ReporterControl {
   return {
     mode,
     emit(event) {
-      if (event.type === 'plan') nameWidth = Math.max(0, ...event.plan.services.map(({ service }) => service.length))
+      if (event.type === 'plan') {
+        const own = Math.max(0, ...event.plan.services.map(({ service }) => service.length))
+        nameWidth = event.host === undefined ? own : Math.max(nameWidth, own) // one plan a host
+        hostWidth = Math.max(hostWidth, event.host?.length ?? 0)
+      }
       if (!isWanted(event)) return
       if (mode === 'json') {
         const { type, ...value } = event
         // Names are what the reader looks up by, and no secrets; a secret can equal one (NODE_ENV=production).
         printJson(type, { ...masked(value), ...namesOf(event) })
-      } else stderr.write(lines(eventLines(event, { mask, nameWidth, style: options.style })))
+      } else stderr.write(lines(eventLines(event, { mask, nameWidth, hostWidth, style: options.style })))
     },
     result(type, value, text) {
       if (mode === 'json') printJson(type, masked(value))
@@ -101,7 +105,13 @@ function namesOf(event: Event): object {
     case 'phase':
       return { phase: event.phase, status: event.status }
     case 'service':
-      return { service: event.service, step: event.step }
+      return { service: event.service, step: event.step, ...hostOf(event) }
+    case 'plan':
+    case 'proxy':
+    case 'warning':
+      return hostOf(event)
+    case 'sending':
+      return { host: event.host }
     case 'output':
       return { phase: event.phase }
     case 'waiting':
@@ -111,6 +121,10 @@ function namesOf(event: Event): object {
     default:
       return {}
   }
+}
+
+function hostOf({ host }: { readonly host?: string }): object {
+  return host === undefined ? {} : { host }
 }
 
 function withoutStack(error: object): object {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Bundle, contentFolder, contentOf, readBundle, type ServingRelease, withModel } from './bundle.ts'
+import { type Bundle, contentFolder, readBundle, type ServingRelease, withModel } from './bundle.ts'
+import { contentOf } from './bundle-parts.ts'
 import { StagecraftError } from './errors.ts'
 import { isComplete } from './find-release.ts'
 import { statusOf, statusText } from './release-status.ts'
@@ -40,6 +41,7 @@ export function whyNoTarget({ state, environment, serving }: History, release: R
   const bundle = readBundle(state.file, release.id)
   if (bundle === undefined) return 'its bundle is gone: it was pruned, or removed by hand'
   if (withModel(state.file, bundle) === undefined) return 'its bundle is not whole: compose.json is missing'
+  if (bundle.hosts !== undefined) return undefined // each host has its own: that is looked at there
   const lost = [...contentOf(state.file, release.id)].find((hash) => !existsSync(join(contentFolder(state.file), hash)))
   const name = bundle.content.find(({ hash }) => hash === lost)?.name ?? `a held service (${lost})`
   return lost && `its bundle is not whole: the content of ${name} is missing`

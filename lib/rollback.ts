@@ -1,15 +1,21 @@
-import { findServing, readBundle, type ServingRelease } from './bundle.ts'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { contentFolder, findServing, readBundle, type ServingRelease } from './bundle.ts'
+import { contentOfPart, partOn } from './bundle-parts.ts'
 import type { ServiceConfig } from './config.ts'
 import { type Docker, type Image, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
+import type { Host } from './host.ts'
 import { byPresentNames, type ReleasedImage, remoteName } from './images.ts'
+import { onEach } from './on-each.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
 import type { Project, Settings } from './project.ts'
-import { beforeRelease, carryOut, type Locked, type Order, openReleaseDocker, type World } from './release.ts'
+import { beforeRelease, carryOut, type Order, type Part } from './release.ts'
 import { secretValues } from './render.ts'
 import { chooseTarget, type RollbackRequest } from './rollback-target.ts'
 import { openState, type Release } from './state.ts'
+import { execOn, type Locked, openReleaseDocker, type World } from './world.ts'
 
 /** A rollback that is ready to go: what it puts back, and what it leaves as it is. */
 export interface Rollback {
@@ -24,43 +30,103 @@ export interface Rollback {
  * @throws not-found (4)
  */
 export function prepareRollback(settings: Settings, request: RollbackRequest, world: World): Rollback {
-  const { environment, stateFile } = settings
+  const { environment, stateFile, hosts } = settings
   const state = openState(stateFile, { clock: () => world.clock.now() })
   const releases = state.listReleases({ environment: environment.name })
   const serving = findServing(stateFile, releases)
   const target = chooseTarget({ state, environment: environment.name, serving: serving?.bundle }, request)
-  const { version, commit_sha, content } = target.bundle
-  const rendering = { model: target.model, content, data: [] }
-  const project = projectOf(settings, target, serving)
-  const order = { project, version: { version, commit_sha }, state, serving, target, rendering, targets: [] }
+  const { version, commit_sha } = target.bundle
+  const [first, ...others] = hosts.map((host) =>
+    partOfRollback({ ...settings, host }, { target, serving }, settings.host),
+  )
+  if (first === undefined) throw new StagecraftError('bug', 'Cannot roll back: it is for no host')
+  const parts = [first, ...others] as const
+  const secrets = parts.flatMap((part) => part.project.secrets)
+  const project = { ...first.project, hosts, secrets }
   return {
-    order: { ...order, keepContent: () => rendering },
+    order: { project, version: { version, commit_sha }, state, serving, target, targets: [], parts },
     target,
     migrations: migrationsSince(stateFile, releases, target.bundle.id),
   }
 }
 
-/** What the rollback would do. Reads; writes nothing, anywhere. @throws not-found (4) for an image that is gone */
-export async function planRollback({ order, target }: Rollback, world: World): Promise<Plan> {
-  const docker = openReleaseDocker(order.project, world)
-  for (const [service, image] of missingImages(await presentImages(docker, target), target))
-    if (remoteName(image) === undefined) throw imageGone(target, service, image)
-  const { version } = order.version
-  const released = target.bundle.images
-  return (await planRollout({ ...order, released, images: new Map(), docker, exec: world.exec, version })).plan
+/** What a release was on one host. Jobs that others waited for have been done. @throws not-found (4) where it was not there */
+function partOfRollback(
+  settings: Settings,
+  releases: { readonly target: ServingRelease; readonly serving: ServingRelease | undefined },
+  first: Host,
+): PutBackPart {
+  const { host, stateFile } = settings
+  const of = (release: ServingRelease) => partOn(stateFile, release, { key: host.key, isFirst: host === first })
+  const [target, serving] = [of(releases.target), releases.serving && of(releases.serving)]
+  if (target === undefined) throw notThere(releases.target, host)
+  const lost = contentOfPart(stateFile, target.bundle.id).find(
+    (hash) => !existsSync(join(contentFolder(host.stateFile), hash)),
+  )
+  if (lost !== undefined) throw contentGone(releases.target, host)
+  const rendering = { model: target.model, content: target.bundle.content, data: [] }
+  const project = projectOf(settings, target, serving)
+  return { project, waits: false, serving, target, rendering, keepContent: () => rendering }
+}
+
+type PutBackPart = Part & { readonly target: ServingRelease }
+
+function contentGone({ bundle }: ServingRelease, host: Host): StagecraftError {
+  const where = host.name === undefined ? '' : ` on ${host.name}`
+  return new StagecraftError(
+    'not-found',
+    `Cannot roll back to ${bundle.id} (${bundle.version}): files of it are gone${where}`,
+    {
+      hint: `Put ${contentFolder(host.stateFile)} back from a backup, or deploy that version anew. Nothing has been changed.`,
+    },
+  )
+}
+
+function notThere({ bundle }: ServingRelease, { name }: Host): StagecraftError {
+  return new StagecraftError(
+    'not-found',
+    `Cannot roll back to ${bundle.id} (${bundle.version}): it was not on ${name}`,
+    {
+      hint: `Deploy that version anew, or take ${name} out of \`hosts\` in stagecraft.yml. Nothing has been changed.`,
+    },
+  )
+}
+
+/** What the rollback would do, on each host. Reads; writes nothing, anywhere. @throws not-found (4) for an image that is gone */
+export async function planRollback({ order }: Rollback, world: World): Promise<Plan[]> {
+  return onEach(order.parts, async (part) => {
+    const docker = openReleaseDocker(part.project, world)
+    const target = targetOf(part)
+    for (const [service, image] of missingImages(await presentImages(docker, target), target))
+      if (remoteName(image) === undefined) throw imageGone(target, service, image)
+    const { version } = order.version
+    const released = target.bundle.images
+    const exec = execOn(part.project.host, world)
+    return (await planRollout({ ...part, targets: [], released, images: new Map(), docker, exec, version })).plan
+  })
 }
 
 /**
- * Makes a release of the target's bundle. An image that the engine lacks is fetched by its digest first.
+ * Makes a release of the target's bundle. An image that an engine lacks is fetched by its digest first.
  * @throws not-found (4) before a release is made, where an image is nowhere to be had
  */
-export async function rollback({ order, target }: Rollback, world: Locked): Promise<Release> {
-  const docker = openReleaseDocker(order.project, world)
-  let present = await beforeRelease(presentImages(docker, target), world)
-  const missing = missingImages(present, target)
-  for (const [service, image] of missing) await fetchImage(docker, target, service, image)
-  if (missing.length > 0) present = await presentImages(docker, target)
-  return carryOut({ ...order, target: withPresentNames(present, target) }, docker, world)
+export async function rollback({ order }: Rollback, world: Locked): Promise<Release> {
+  const [first, ...others] = await onEach(order.parts, async (part) => {
+    const docker = openReleaseDocker(part.project, world)
+    const target = targetOf(part)
+    let present = await beforeRelease(presentImages(docker, target), world)
+    const missing = missingImages(present, target)
+    for (const [service, image] of missing) await fetchImage(docker, target, service, image)
+    if (missing.length > 0) present = await presentImages(docker, target)
+    return { ...part, target: withPresentNames(present, target) }
+  })
+  if (first === undefined) throw new StagecraftError('bug', 'Cannot roll back: it is for no host')
+  return carryOut({ ...order, parts: [first, ...others] }, world)
+}
+
+function targetOf({ target }: Part): ServingRelease {
+  if (target === undefined) throw new StagecraftError('bug', 'Cannot roll back: the target is not known')
+  return target
 }
 
 /** The project as it was: its model, order and settings come from the bundle. Only a `hold` of today counts as well. */

@@ -8,12 +8,15 @@ import { beginProof, type Proof, plugIntoSlots, proveReachable } from './plug.ts
 import type { StepContext } from './rollout-steps.ts'
 import { routeNetwork, slotAlias } from './routes.ts'
 import { ensureRouteNetwork, isPlugged, openEarly, prepareRouting, type Routing } from './routing.ts'
-import type { Run } from './run.ts'
+import type { Site } from './run.ts'
+import type { Served } from './served-before.ts'
 
 /** A rollout that is under way. */
 export interface Change {
-  readonly run: Run
+  readonly site: Site
   readonly stage: Stage
+  /** what brings back what runs now; undefined: nothing is known of it, or nothing is changed */
+  readonly served: Served | undefined
   readonly planning: Planning
   readonly recorder: Recorder
   readonly routing: Routing
@@ -24,26 +27,29 @@ export interface Change {
   readonly gaps: Record<string, number>
 }
 
-export function openChange(run: Run, stage: Stage, planning: Planning, recorder: Recorder): Change {
+export function openChange(
+  site: Site,
+  { stage, served, planning, recorder }: Pick<Change, 'stage' | 'served' | 'planning' | 'recorder'>,
+): Change {
   const { input, plan } = planning
-  const { services } = run.project.environment
+  const { services } = site.project.environment
   const slots = plannedSlots(input, plan.services)
-  const routing = { ...run, name: plan.project, services, slots, routes: plannedRoutes(input, slots) }
+  const routing = { ...site, name: plan.project, services, slots, routes: plannedRoutes(input, slots) }
   const network = once(async () => {
     if (plan.proxy && !input.proxy?.networks[routeNetwork(plan.project)])
-      await ensureRouteNetwork(run.docker, plan.project)
+      await ensureRouteNetwork(site.docker, plan.project)
   })
   // Containers need a while to be ready: what the proxy needs is done meanwhile.
   const proxyReady = once(async () => {
     await network()
-    await readyProxy(run, planning, recorder, routing)
+    await readyProxy(site, planning, recorder, routing)
   })
   // The proof can begin with the container where the proxy runs already.
   const isProxyUp = () => plan.proxy?.action === 'keep'
   const gaps: Record<string, number> = {}
   const steps = {
-    ...run,
-    emit: measureGaps(run, gaps),
+    ...site,
+    emit: measureGaps(site, gaps),
     ...routingSteps({
       recorder,
       routing,
@@ -51,10 +57,10 @@ export function openChange(run: Run, stage: Stage, planning: Planning, recorder:
       proxyReady,
       isProxyUp,
       present: planning.containers,
-      lasting: run.restoring,
+      lasting: site.restoring,
     }),
   }
-  return { run, stage, planning, recorder, routing, proxyReady, steps, gaps }
+  return { site, stage, served, planning, recorder, routing, proxyReady, steps, gaps }
 }
 
 type RoutingParts = Pick<Change, 'recorder' | 'routing' | 'proxyReady'> & {
@@ -110,7 +116,7 @@ async function unplugLeftOver(
 }
 
 /** From the moment that a service is about to be stopped until its new containers are ready. */
-function measureGaps({ emit, clock }: Run, gaps: Record<string, number>): Emit {
+function measureGaps({ emit, clock }: Site, gaps: Record<string, number>): Emit {
   const began = new Map<string, number>()
   return (event) => {
     emit(event)
@@ -131,8 +137,8 @@ function once(work: () => Promise<void>): () => Promise<void> {
 }
 
 /** What the plan has just seen need not be looked at again: the environment is locked. */
-async function readyProxy(run: Run, { plan, input, containers }: Planning, recorder: Recorder, routing: Routing) {
-  const { image } = run.project.environment.proxy ?? {}
+async function readyProxy(site: Site, { plan, input, containers }: Planning, recorder: Recorder, routing: Routing) {
+  const { image } = site.project.environment.proxy ?? {}
   const before = recorder.journal.routing
   if (plan.proxy === null || before === undefined) return
   if (plan.proxy.action === 'keep' && isPlugged(input.proxy, containers, plan.project, before)) return

@@ -9,39 +9,59 @@ import type { Project } from './project.ts'
 import type { Rendering } from './render.ts'
 import type { State } from './state.ts'
 
-/** What the phases of one release work with, and what they find out for each other. */
-export interface Run {
-  readonly kind: 'deploy' | 'rollback'
+/** What a release is on one host, and what its phases find out for each other there. */
+export interface Site {
+  /** with the services that are on this host */
   readonly project: Project
+  /** a service here waits for a job on another host */
+  readonly waits: boolean
   /** what is released; once the build phase has begun its files are kept */
   rendering: Rendering
   readonly keepContent: () => Rendering
+  /** what is built of what it runs */
   readonly targets: readonly BuildTarget[]
   /** a rollback: the images of its target, by service */
   readonly released: Readonly<Record<string, ReleasedImage>> | undefined
-  readonly state: State
   readonly serving: ServingRelease | undefined
   /** nothing has been released yet, but containers of the project run */
   readonly adopting: boolean
   readonly exec: Exec
-  /** ended by a signal */
+  /** ended by a signal, and where another host fails before the commit point */
   readonly docker: Docker
-  /** this machine's engine, which builds; the same as `docker` where the environment is this machine's */
-  readonly builder: Docker
-  /** not ended by a signal: for putting back what served */
+  /** ended by neither, and waits for nothing to be kept: for putting back what served, and for finishing */
   readonly restoring: Docker
   readonly clock: Clock
   readonly emit: Emit
   readonly tell: TellOutput | undefined
   /** the engine's images by name, once build and push have brought them there */
   images: ReadonlyMap<string, Image>
-  bundle: Bundle
   /** where the registry has what was built, by service */
   digests: Readonly<Record<string, string>>
-  /** @throws state (9) where somebody took the environment's lock away: nothing more may be changed then */
+  bundle: Bundle
+  /** @throws state (9) where the environment's lock is lost, there or on the first host: nothing more may be changed then; unreachable (8) */
   readonly checkLock: () => void
+  /** the same of this host alone: what undoes and finishes needs no other */
+  readonly checkOwnLock: () => void
   /** what was saved is where the next run will find it (lib/lock.ts, Held) */
   readonly persist: Held['persist']
   /** writes the bundle with these changes */
   readonly save: (changes: Partial<Bundle>) => void
+}
+
+/** What the phases of one release work with. */
+export interface Run
+  extends Pick<Site, 'project' | 'targets' | 'serving' | 'clock' | 'emit' | 'tell' | 'persist' | 'save'> {
+  readonly kind: 'deploy' | 'rollback'
+  readonly state: State
+  /** the hosts; the first's bundle is that of the release */
+  readonly sites: readonly [Site, ...Site[]]
+  readonly bundle: Bundle
+  /** this machine's engine, which builds; that of the environment, where it is this machine's */
+  readonly builder: Docker
+  /** nothing has been released yet, but containers of the project run */
+  readonly adopting: boolean
+  /** of any of the hosts */
+  readonly checkLock: () => void
+  /** ends what is under way on all hosts, as one of them has failed */
+  readonly stop: () => void
 }

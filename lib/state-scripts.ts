@@ -80,7 +80,8 @@ fi
 place() {
   chmod 660 "$in/$1" && flush "$in/$1" && make "$(dirname "$1")" && mv -f "$in/$1" "$1" && flush "$(dirname "$1")"
 }
-(cd $in && find releases locks generation -type f 2>/dev/null) >$in/list
+(cd $in && find releases locks generation -type f 2>/dev/null) >$in/found
+{ grep /hosts/ $in/found; grep -v /hosts/ $in/found; } >$in/list # the bundle of a release says that it serves: after its parts
 while read -r file; do place "$file" || exit 74; done <$in/list
 if [ -d $in/append ]; then
   (cd $in/append && find releases -type f) >$in/list

@@ -5,11 +5,12 @@ import { createMask } from './mask.ts'
 import type { PlanInput } from './plan.ts'
 import { networksOf } from './plan-networks.ts'
 import type { Settings } from './project.ts'
+import { releaseId } from './release-id.ts'
 import { type ReleaseStatus, statusAmong, statusText } from './release-status.ts'
 import { secretValues } from './render.ts'
 import { routeDrift } from './route-drift.ts'
 import type { Release } from './state.ts'
-import type { Drift, EnvironmentStatus, StatusWorld } from './status.ts'
+import type { Drift, StatusWorld } from './status.ts'
 import { type Knowledge, type ServiceStatus, serviceStatuses } from './status-services.ts'
 
 /** The releases of an environment, and which of them serves. */
@@ -22,7 +23,11 @@ export interface History {
   readonly serving: ServingRelease | undefined
 }
 
-type Seen = Pick<EnvironmentStatus, 'services' | 'drift'>
+/** What an engine says of the serving release. */
+export interface Seen {
+  readonly services: readonly ServiceStatus[]
+  readonly drift: readonly Drift[]
+}
 
 /** @returns what the engine says, or why it says nothing. */
 export async function observe(
@@ -119,8 +124,9 @@ function strayDrift(containers: readonly Container[], history: History): Drift[]
 
 /** A container's label names the model that Compose made it from: the one of a release, or a file of the user's. */
 function madeByAnother({ configFiles }: Container, { releases, dead, serving }: History): string | undefined {
-  const id = /[/]releases[/]([^/]+)[/]compose[.]json$/.exec(configFiles)?.[1]
-  const release = id === serving?.bundle.id ? undefined : releases.find((candidate) => candidate.id === id)
+  const id = /[/]releases[/]([^/]+)[/](?:hosts[/][^/]+[/])?compose[.]json$/.exec(configFiles)?.[1]
+  const release =
+    id === (serving && releaseId(serving.bundle.id)) ? undefined : releases.find((candidate) => candidate.id === id)
   if (release === undefined) return undefined
   const status = statusAmong(release, dead)
   return `it is of ${release.version} (${release.id})${became(status)}`

@@ -8,11 +8,23 @@ import { type ContainerStatus, formatAge, type ServiceStatus } from './status-se
 export function formatStatus(status: EnvironmentStatus, releaseLines: readonly string[], now: number): string[] {
   const { services = [], drift, releases, lock } = status
   const headline = [verdict(status), ...status.interrupted.map(interruptedLine), ...underWayLines(status)]
-  const rows = services.flatMap((service) => serviceRows(service, now))
-  const reasons = table(drift.map(({ kind, name, why }) => [kind === 'service' ? name : `${kind} ${name}`, why]))
+  const several = services.some(({ host }) => host !== undefined)
+  const onHost = (host: string | undefined, cells: readonly string[]) =>
+    several ? [plainLine(host ?? ''), ...cells] : [...cells]
+  const rows = services.flatMap((service) => serviceRows(service, now).map((cells) => onHost(service.host, cells)))
+  const reasons = table(
+    drift.map(({ host, kind, name, why }) => onHost(host, [kind === 'service' ? name : `${kind} ${name}`, why])),
+  )
   return [
     ...headline,
-    ...(rows.length === 0 ? [] : ['', ...table([HEADER, ...rows], COLUMNS)]),
+    ...(rows.length === 0
+      ? []
+      : [
+          '',
+          ...(several
+            ? table([['HOST', ...HEADER], ...rows], ['left', ...COLUMNS])
+            : table([HEADER, ...rows], COLUMNS)),
+        ]),
     ...(reasons.length === 0 ? [] : ['', 'Not as released:', ...reasons.map((line) => `  ${plainLine(line)}`)]),
     ...(reasons.length === 0 || status.serving === undefined
       ? []
@@ -27,13 +39,15 @@ const HEADER = ['SERVICE', 'VERSION', 'IMAGE', 'REPLICAS', 'HEALTH', 'RESTARTS',
 const COLUMNS = ['left', 'left', 'left', 'right', 'left', 'right', 'left'] as const
 
 function verdict(status: EnvironmentStatus): string {
-  const { serving, services, drift, releases } = status
+  const { serving, services, drift, releases, silent } = status
   const environment = plainLine(status.environment)
   if (releases.length === 0) return `nothing has been deployed to ${environment} yet`
   const what = serving
     ? `${plainLine(serving.version)} (${serving.id}) serves since ${minute(serving.since)}`
     : 'nothing serves: no release has got so far'
   if (services === undefined) return `${environment}: ${what}; what runs is not known: the engine does not answer`
+  if (silent.length > 0)
+    return `${environment}: ${what}; what runs on ${silent.join(', ')} is not known: it cannot be reached`
   if (serving === undefined) return `${environment}: ${what}`
   if (drift.length === 0) return `${environment}: ${what}, as released`
   const changed = services.filter((service) => service.drift.length > 0).length

@@ -22,6 +22,8 @@ export interface ContainerStatus {
 /** What should run of a service of the serving release, and what runs. */
 export interface ServiceStatus {
   readonly service: string
+  /** which of several */
+  readonly host?: string
   readonly job: boolean
   /** `strategy: hold`: no release touches it */
   readonly held: boolean

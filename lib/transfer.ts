@@ -5,16 +5,18 @@ import { childError, type Docker, type Image, inspectImages } from './docker.ts'
 import { programError, StagecraftError } from './errors.ts'
 import type { Emit } from './events.ts'
 import type { Exec } from './exec.ts'
-import { formatBytes } from './format.ts'
 import { fingerprint } from './images.ts'
 import { makeScratch } from './scratch.ts'
 
-/** From which engine to which images go, without a registry. */
-export interface Transfer {
+/** From which engine images go, without a registry. */
+export interface Origin {
   readonly exec: Exec
   /** this machine's engine, which built them */
   readonly from: Docker
-  /** the host's */
+}
+
+/** Where they go to. */
+export interface Destination {
   readonly to: Docker
   readonly emit: Emit
   /** what the host is called */
@@ -28,37 +30,65 @@ export interface Sent {
   readonly whole: number
 }
 
-/**
- * Brings images to a host by their tags: only the layers that it lacks travel. An engine of the classic image store opens
- * the file of a layer only where it lacks it, so the others are left out of the archive; the containerd store refuses that,
- * and gets whole images. That it is the same image there is looked at, not believed: `docker load` can fail with exit 0.
- * @returns undefined where the host has them all
- * @throws failed (5), unreachable (8)
- */
-export async function sendImages(transfer: Transfer, tags: readonly string[]): Promise<Sent | undefined> {
-  const { from, to, emit, host } = transfer
-  const ours = await inspectImages(from, tags)
+/** Sends images to hosts; what several of them lack is saved and packed once. */
+export interface Transfer {
+  /**
+   * Brings images to a host by their tags: only the layers that it lacks travel. An engine of the classic image store opens
+   * the file of a layer only where it lacks it, so the others are left out of the archive; the containerd store refuses that,
+   * and gets whole images. That it is the same image there is looked at, not believed: `docker load` can fail with exit 0.
+   * @returns undefined where the host has them all
+   * @throws failed (5), unreachable (8)
+   */
+  send(destination: Destination, tags: readonly string[]): Promise<Sent | undefined>
+  close(): void
+}
+
+export function openTransfer(origin: Origin): Transfer {
+  let scratch: string | undefined
+  const saved = new Map<string, Promise<Saved>>()
+  const saveOnce = (tags: readonly string[]): Promise<Saved> => {
+    scratch ??= makeScratch('images')
+    const key = tags.join(' ')
+    const known = saved.get(key) ?? save(origin, tags, join(scratch, `saved-${saved.size}`))
+    saved.set(key, known)
+    return known
+  }
+  return {
+    send: (destination, tags) => sendImages(origin, destination, tags, saveOnce),
+    close: () => {
+      if (scratch) fs.rmSync(scratch, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Images, taken apart in a folder. */
+interface Saved {
+  readonly folder: string
+  /** bytes of them all */
+  readonly whole: number
+  /** archives of it, by what is left out of them */
+  readonly packed: Map<string, Promise<string>>
+}
+
+async function sendImages(
+  origin: Origin,
+  destination: Destination,
+  tags: readonly string[],
+  saveOnce: (tags: readonly string[]) => Promise<Saved>,
+): Promise<Sent | undefined> {
+  const { to, emit, host } = destination
+  const ours = await inspectImages(origin.from, tags)
   const missing = await tagPresent(to, tags, new Map([...ours].map(([tag, { id }]) => [tag, id])))
   if (missing.length === 0) return undefined
-  const scratch = makeScratch('images')
-  const folder = join(scratch, 'saved')
-  fs.mkdirSync(folder)
-  try {
-    const whole = await save(transfer, missing, folder)
-    const left = leaveOut(folder, await layersOf(to))
-    let bytes = await load(transfer, folder)
-    if (left.length > 0 && !(await arrived(transfer, missing))) {
-      emit({
-        type: 'warning',
-        message: `${host} does not take images without the layers that it has: they are sent whole`,
-      })
-      await save(transfer, missing, folder)
-      bytes += await load(transfer, folder)
-    }
-    if (await arrived(transfer, missing)) return { tags: missing, bytes, whole }
-  } finally {
-    fs.rmSync(scratch, { recursive: true, force: true })
+  const saved = await saveOnce(missing)
+  const left = presentFiles(saved.folder, await layersOf(to))
+  let bytes = await load(destination, await packOnce(origin, saved, left))
+  if (left.length > 0 && !(await arrived(origin, destination, missing))) {
+    const message = `${host} does not take images without the layers that it has: they are sent whole`
+    emit({ type: 'warning', message })
+    bytes += await load(destination, await packOnce(origin, saved, []))
   }
+  if (await arrived(origin, destination, missing)) return { tags: missing, bytes, whole: saved.whole }
   throw new StagecraftError(
     'failed',
     `Cannot send ${missing.join(', ')} to ${host}: what arrived is not the same image`,
@@ -98,15 +128,16 @@ function chainsOf(layers: readonly string[] | null): string[] {
   return (layers ?? []).map((_, at, all) => all.slice(0, at + 1).join())
 }
 
-/** Saves images into a folder, an archive taken apart. @returns its bytes */
-async function save({ exec, from }: Transfer, tags: readonly string[], folder: string): Promise<number> {
+/** Saves images into a folder, an archive taken apart. */
+async function save({ exec, from }: Origin, tags: readonly string[], folder: string): Promise<Saved> {
   const archive = `${folder}.tar`
+  fs.mkdirSync(folder)
   try {
     await from.run(`save ${tags.join(', ')}`, ['save', '-o', archive, ...tags], { outlive: 0 })
     const { size } = fs.statSync(archive)
     const result = await exec(['tar', '-xf', archive, '-C', folder])
     if (result.code !== 0) throw programError(`unpack ${tags.join(', ')}`, result)
-    return size
+    return { folder, whole: size, packed: new Map() }
   } finally {
     fs.rmSync(archive, { force: true })
   }
@@ -118,8 +149,8 @@ interface Manifest {
   readonly Layers: readonly string[]
 }
 
-/** Removes the files of layers that the host has, unless it lacks them in another image. @returns them */
-function leaveOut(folder: string, present: ReadonlySet<string>): string[] {
+/** @returns the files of layers that the host has, unless it lacks them in another image */
+function presentFiles(folder: string, present: ReadonlySet<string>): string[] {
   const read = (path: string) => JSON.parse(fs.readFileSync(join(folder, path), 'utf8'))
   const [there, needed] = [new Set<string>(), new Set<string>()]
   const manifests: readonly Manifest[] = read('manifest.json')
@@ -127,36 +158,52 @@ function leaveOut(folder: string, present: ReadonlySet<string>): string[] {
     const chains = chainsOf(read(Config).rootfs.diff_ids)
     for (const [at, layer] of Layers.entries()) (present.has(chains[at] ?? '') ? there : needed).add(layer)
   }
-  const left = [...there].filter((layer) => !needed.has(layer))
   // Older engines write the same layer twice, the second time as a link to the first.
-  for (const layer of left) fs.rmSync(join(folder, layer), { force: true })
-  return left
+  return [...there].filter((layer) => !needed.has(layer)).toSorted()
 }
 
+/** @returns the archive of what was saved but for these files */
+function packOnce({ exec }: Origin, { folder, packed }: Saved, left: readonly string[]): Promise<string> {
+  const key = left.join(' ')
+  const pack = async () => {
+    const archive = `${folder}-${packed.size}.tar.gz`
+    const without = `${archive}.without`
+    fs.writeFileSync(without, left.map((path) => `${path}\n`).join(''))
+    const argv = ['tar', '-czf', archive, '-X', without, '-C', folder, ...fs.readdirSync(folder)]
+    const result = await exec(argv, { env: { COPYFILE_DISABLE: '1' } })
+    if (result.code !== 0) throw programError('pack the images', result)
+    return archive
+  }
+  const known = packed.get(key) ?? pack()
+  packed.set(key, known)
+  return known
+}
+
+/** Milliseconds between two words on how far it is: what takes less needs none. */
+const BETWEEN_WORDS = 5_000
+
 /** @returns the bytes that were sent */
-async function load({ exec, to, host, emit }: Transfer, folder: string): Promise<number> {
-  const archive = `${folder}.tar.gz`
-  const packed = await exec(['tar', '-czf', archive, '-C', folder, ...fs.readdirSync(folder)], {
-    env: { COPYFILE_DISABLE: '1' },
+async function load({ to, host, emit }: Destination, archive: string): Promise<number> {
+  const { size: total } = fs.statSync(archive)
+  let bytes = 0
+  const inputFrom = fs.createReadStream(archive).on('data', (chunk) => {
+    bytes += chunk.length
   })
-  if (packed.code !== 0) throw programError('pack the images', packed)
-  const { size } = fs.statSync(archive)
-  emit({ type: 'output', phase: 'push', line: `sending ${formatBytes(size)} to ${host}` })
-  const fd = fs.openSync(archive, 'r')
+  const timer = setInterval(() => emit({ type: 'sending', host, bytes, total }), BETWEEN_WORDS)
   try {
-    const result = await to.try(['load'], { inputFrom: fd, outlive: 0 })
+    const result = await to.try(['load'], { inputFrom, outlive: 0 })
     // A store that refuses layers that are left out says so here; that is looked at afterwards.
     if (result.code !== 0 && !/layer|content|blob|not found/i.test(result.stderr))
       throw childError(`load images on ${host}`, result)
-    return size
+    return total
   } finally {
-    fs.closeSync(fd)
-    fs.rmSync(archive, { force: true })
+    clearInterval(timer)
+    inputFrom.destroy()
   }
 }
 
 /** @returns whether the host has all of them. Ids differ between the two image stores, and then engines of other versions. */
-async function arrived({ from, to }: Transfer, tags: readonly string[]): Promise<boolean> {
+async function arrived({ from }: Origin, { to }: Destination, tags: readonly string[]): Promise<boolean> {
   const [ours, theirs] = await Promise.all([inspectImages(from, tags), inspectImages(to, tags)])
   return tags.every((tag) => {
     const [mine, there] = [ours.get(tag), theirs.get(tag)]

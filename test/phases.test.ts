@@ -75,7 +75,7 @@ describe('runPhases()', () => {
       kind: 'deploy',
       clock,
       emit: (event: Event) => events.push(event),
-      docker: { mask: (text: string) => text },
+      sites: [{ docker: { mask: (text: string) => text } }],
       bundle: { version: 'v1', phases: {} },
       checkLock() {},
       save(changes: object) {

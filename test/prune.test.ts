@@ -76,9 +76,8 @@ class History {
   plan(keep: number, serving: number | undefined = this.#newestServing(), environment = 'prod') {
     const { bundles, tags } = planPrune(
       this.state,
-      environment,
-      keep,
-      serving === undefined ? undefined : this.ids[serving],
+      { environment, keep, serving: serving === undefined ? undefined : this.ids[serving] },
+      { key: 'local', isFirst: true },
     )
     return { bundles: this.names(bundles), tags: tags.map(({ tag }) => tag.replace(/:sc-.*/, ':sc')) }
   }
@@ -89,7 +88,7 @@ class History {
     const { bundles, tags, content } = await prune(
       docker,
       this.state,
-      planPrune(this.state, environment, keep, serving),
+      planPrune(this.state, { environment, keep, serving }, { key: 'local', isFirst: true }),
     )
     return { bundles: this.names(bundles), tags: tags.map((tag) => tag.replace(/:sc-.*/, ':sc')), content }
   }

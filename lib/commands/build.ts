@@ -4,7 +4,8 @@ import { enginePlatform, inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { table } from '../format.ts'
 import { buildTargets } from '../images.ts'
-import { openReleaseDocker } from '../release.ts'
+import { openReleaseDocker } from '../world.ts'
+
 import { openRelease, openWorld, releaseArgs } from './release-arguments.ts'
 
 export default command({

@@ -34,13 +34,13 @@ export default command({
     const opened = await openRelease(args, context)
     const world = openWorld(context, opened.project)
     if (args['dry-run']) {
-      const plan = await planDeploy(opened.project, opened.version, world)
-      context.report.result('plan', { plan }, () => formatPlan(plan))
+      for (const plan of await planDeploy(opened.project, opened.version, world))
+        context.report.result('plan', { plan }, () => formatPlan(plan))
       return 0
     }
     const release = await exclusively(opened.project, { command: 'deploy', wait }, world, async (locked) => {
       // What was read before a long wait may be yesterday's.
-      const { project, version } = locked.held.waited ? await openRelease(args, context, opened.project.host) : opened
+      const { project, version } = locked.held.waited ? await openRelease(args, context, opened.project.hosts) : opened
       return deploy(project, version, locked)
     })
     context.report.result('deployed', { release }, () => [

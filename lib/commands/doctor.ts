@@ -6,6 +6,9 @@ import { exec } from '../exec.ts'
 import { plainLine, table } from '../format.ts'
 import { environmentArgument, openRelease, openSettingsOf } from './release-arguments.ts'
 
+/** Hosts that cannot be used have been told of by then. */
+const SAID = { onUnusable: () => {} }
+
 export default command({
   name: 'doctor',
   description:
@@ -25,8 +28,9 @@ export default command({
       exec,
       directory: realpathSync(context.directory),
       clock: context.clock,
-      openSettings: () => openSettingsOf(args, context),
-      openProject: async ({ host }) => (await openRelease({ ...args, version: 'doctor' }, context, host)).project,
+      openSettings: (onUnusable) => openSettingsOf(args, context, { onUnusable }),
+      openProject: async ({ hosts }) =>
+        (await openRelease({ ...args, version: 'doctor' }, context, hosts, SAID)).project,
     })
     const ok = checks.every((check) => check.ok)
     context.report.result('doctor', { ok, checks }, () => doctorLines(checks))

@@ -26,7 +26,7 @@ export default command({
   async run(args, context) {
     const message = args.message.trim()
     if (message === '') throw usage('lock hold', 'the message is empty')
-    const settings = await openSettingsOf(args, context)
+    const settings = await openSettingsOf(args, context, { firstOnly: true })
     const { environment, host } = settings
     const { name } = environment
     holdLock({ stateFile: host.stateFile, environment: name, message }, openWorld(context, settings))

@@ -15,7 +15,7 @@ export default command({
     [9, 'the hold cannot be removed'],
   ],
   async run(args, context) {
-    const { environment, host } = await openSettingsOf(args, context)
+    const { environment, host } = await openSettingsOf(args, context, { firstOnly: true })
     const { name } = environment
     const hold = releaseHold(host.stateFile, name)
     await host.persist()

@@ -16,7 +16,7 @@ export default command({
     [9, 'the lock cannot be read'],
   ],
   async run(args, context) {
-    const { environment, host } = await openSettingsOf(args, context)
+    const { environment, host } = await openSettingsOf(args, context, { firstOnly: true })
     const lock = host.readLock(environment.name)
     const { name } = environment
     context.report.result('lock', { environment: name, ...lock }, () => lockLines(name, lock, context.clock()))

@@ -1,6 +1,7 @@
 import { command } from '../cli.ts'
 import { endMaintenance, maintenanceLines, publicRoutes } from '../maintenance.ts'
-import { openReleaseDocker } from '../release.ts'
+import { openReleaseDocker } from '../world.ts'
+
 import { environmentArgument, openSettingsOf, openWorld } from './release-arguments.ts'
 
 export default command({
@@ -14,8 +15,9 @@ export default command({
   ],
   async run(args, context) {
     const settings = await openSettingsOf(args, context)
-    const { project, routes } = publicRoutes(settings, context.clock)
-    await endMaintenance(openReleaseDocker({ secrets: [] }, openWorld(context, settings)), project)
+    const { project, routes, hosts } = publicRoutes(settings, context.clock)
+    const world = openWorld(context, settings)
+    for (const host of hosts) await endMaintenance(openReleaseDocker({ secrets: [], host }, world), project)
     const environment = settings.environment.name
     context.report.result('maintenance', { environment, maintenance: false }, () =>
       maintenanceLines(environment, routes, false),

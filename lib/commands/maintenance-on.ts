@@ -1,7 +1,8 @@
 import { usage } from '../arguments.ts'
 import { command } from '../cli.ts'
 import { maintenanceLines, publicRoutes, startMaintenance } from '../maintenance.ts'
-import { openReleaseDocker } from '../release.ts'
+import { openReleaseDocker } from '../world.ts'
+
 import { environmentArgument, openSettingsOf, openWorld } from './release-arguments.ts'
 
 export default command({
@@ -23,8 +24,10 @@ export default command({
   async run({ env, message = 'Please try again in a few minutes.' }, context) {
     if (message.trim() === '') throw usage('maintenance on', 'the message is empty')
     const settings = await openSettingsOf({ env }, context)
-    const { project, routes } = publicRoutes(settings, context.clock)
-    await startMaintenance(openReleaseDocker({ secrets: [] }, openWorld(context, settings)), project, message.trim())
+    const { project, routes, hosts } = publicRoutes(settings, context.clock)
+    const world = openWorld(context, settings)
+    for (const host of hosts)
+      await startMaintenance(openReleaseDocker({ secrets: [], host }, world), project, message.trim())
     const environment = settings.environment.name
     context.report.result('maintenance', { environment, maintenance: true }, () =>
       maintenanceLines(environment, routes, true),

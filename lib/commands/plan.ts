@@ -24,8 +24,8 @@ export default command({
   ],
   async run(args, context) {
     const { project, version } = await openRelease(args, context)
-    const plan = await planDeploy(project, version, openWorld(context, project))
-    context.report.result('plan', { plan }, () => formatPlan(plan))
-    return args['exit-code'] && !isNothingToDo(plan) ? EXIT_CODES['to-do'] : 0
+    const plans = await planDeploy(project, version, openWorld(context, project))
+    for (const plan of plans) context.report.result('plan', { plan }, () => formatPlan(plan))
+    return args['exit-code'] && !plans.every(isNothingToDo) ? EXIT_CODES['to-do'] : 0
   },
 })

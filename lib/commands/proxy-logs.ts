@@ -1,6 +1,7 @@
 import { usage } from '../arguments.ts'
 import { command } from '../cli.ts'
 import { childError, openDocker } from '../docker.ts'
+import type { Host } from '../host.ts'
 import { requireProxy } from '../proxy-life.ts'
 import { PROXY } from '../routes.ts'
 import { untilSignal } from '../signals.ts'
@@ -24,15 +25,22 @@ export default command({
   ],
   async run({ env, lines = '100', follow }, context) {
     if (!/^\d{1,6}$/.test(lines)) throw usage('proxy logs', `"--lines ${lines}" is not a number`)
-    const { host } = await openSettingsOf({ env }, context)
+    const { hosts } = await openSettingsOf({ env }, context)
     const { report } = context
     const signal = untilSignal()
-    const docker = openDocker(host.exec, (line) => line, { signal })
-    await requireProxy(docker)
-    const onLine = (line: string) => report.result('log', { line }, () => [line])
-    const result = await docker.try(['logs', ...(follow ? ['--follow'] : []), '--tail', lines, PROXY], { onLine })
-    if (signal.aborted) return 128 + Number(signal.reason)
-    if (result.code !== 0) throw childError('read what the proxy says', result)
-    return 0
+    const show = async ({ exec, name }: Host) => {
+      const docker = openDocker(exec, (line) => line, { signal })
+      await requireProxy(docker)
+      const onLine = (line: string) =>
+        hosts.length === 1
+          ? report.result('log', { line }, () => [line])
+          : report.result('log', { host: name, line }, () => [`${name} | ${line}`])
+      const result = await docker.try(['logs', ...(follow ? ['--follow'] : []), '--tail', lines, PROXY], { onLine })
+      if (result.code !== 0 && !signal.aborted) throw childError('read what the proxy says', result)
+    }
+    // Whoever follows follows all of them at once.
+    if (follow) await Promise.all(hosts.map(show))
+    else for (const host of hosts) await show(host)
+    return signal.aborted ? 128 + Number(signal.reason) : 0
   },
 })

@@ -1,7 +1,8 @@
 import { command } from '../cli.ts'
 import { exclusively } from '../exclusive.ts'
 import { remakeProxy, requireProxy } from '../proxy-life.ts'
-import { openReleaseDocker } from '../release.ts'
+import { openReleaseDocker } from '../world.ts'
+
 import { environmentArgument, openSettingsOf, openWorld, parseWait, waitArgument } from './release-arguments.ts'
 
 export default command({
@@ -24,14 +25,18 @@ export default command({
     const wait = parseWait(args.wait)
     const settings = await openSettingsOf(args, context)
     const turn = { command: 'proxy restart', wait }
-    const image = await exclusively(settings, turn, openWorld(context, settings), async (locked) => {
-      const docker = openReleaseDocker({ secrets: [] }, locked)
-      const proxy = await requireProxy(docker)
-      const wanted = settings.environment.proxy?.image ?? proxy.reference
-      await remakeProxy(docker, locked.clock, wanted)
-      return wanted
+    await exclusively(settings, turn, openWorld(context, settings), async (locked) => {
+      for (const host of settings.hosts) {
+        const docker = openReleaseDocker({ secrets: [], host }, locked)
+        const proxy = await requireProxy(docker)
+        const image = settings.environment.proxy?.image ?? proxy.reference
+        await remakeProxy(docker, locked.clock, image)
+        const where = settings.hosts.length > 1 ? { host: host.name } : {}
+        context.report.result('proxy-restarted', { ...where, image }, () => [
+          `the proxy${where.host ? ` of ${where.host}` : ''} runs anew, as ${image}`,
+        ])
+      }
     })
-    context.report.result('proxy-restarted', { image }, () => [`the proxy runs anew, as ${image}`])
     return 0
   },
 })

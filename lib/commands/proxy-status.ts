@@ -1,7 +1,8 @@
 import { command } from '../cli.ts'
 import { EXIT_CODES } from '../errors.ts'
 import { formatProxyStatus, proxyStatus } from '../proxy-status.ts'
-import { openReleaseDocker } from '../release.ts'
+import { openReleaseDocker } from '../world.ts'
+
 import { environmentArgument, openSettingsOf, openWorld } from './release-arguments.ts'
 
 export default command({
@@ -16,8 +17,15 @@ export default command({
   ],
   async run(args, context) {
     const settings = await openSettingsOf(args, context)
-    const status = await proxyStatus(openReleaseDocker({ secrets: [] }, openWorld(context, settings)))
-    context.report.result('proxy', status, () => formatProxyStatus(status))
-    return status.state === 'running' ? 0 : EXIT_CODES.unreachable
+    const world = openWorld(context, settings)
+    const several = settings.hosts.length > 1
+    let ok = true
+    for (const host of settings.hosts) {
+      const status = await proxyStatus(openReleaseDocker({ secrets: [], host }, world))
+      const lines = several ? [`On ${host.name}:`, ...formatProxyStatus(status), ''] : formatProxyStatus(status)
+      context.report.result('proxy', { ...(several ? { host: host.name } : {}), ...status }, () => lines)
+      ok &&= status.state === 'running'
+    }
+    return ok ? 0 : EXIT_CODES.unreachable
   },
 })

@@ -1,11 +1,13 @@
-import { servingBundle } from '../bundle.ts'
+import { contentFolder, servingBundle } from '../bundle.ts'
 import { type Context, command } from '../cli.ts'
+import type { Docker } from '../docker.ts'
 import { exclusively } from '../exclusive.ts'
 import { table } from '../format.ts'
+import type { Host } from '../host.ts'
 import type { Settings } from '../project.ts'
-import { type PrunePlan, planPrune, presentOnly, prune } from '../prune.ts'
-import { openReleaseDocker } from '../release.ts'
+import { type Pruned, type PrunePlan, planPrune, presentOnly, prune, pruneContent, pruneTags } from '../prune.ts'
 import { openState, type State } from '../state.ts'
+import { openReleaseDocker } from '../world.ts'
 import { environmentArgument, openSettingsOf, openWorld, parseWait, waitArgument } from './release-arguments.ts'
 
 export default command({
@@ -33,29 +35,56 @@ export default command({
     const settings = await openSettingsOf(args, context)
     const world = openWorld(context, settings)
     if (args['dry-run']) {
-      const present = await presentOnly(openReleaseDocker({ secrets: [] }, world), openPlan(settings, context).plan)
-      report.result('prune-plan', present, () => lines('would remove', present))
+      for (const [host, plan] of openPlans(settings, context).plans) {
+        const present = await presentOnly(openReleaseDocker({ secrets: [], host }, world), plan)
+        report.result('prune-plan', { ...named(settings, host), ...present }, () =>
+          lines('would remove', present, settings, host),
+        )
+      }
       return 0
     }
-    const [plan, pruned] = await exclusively(settings, { command: 'prune', wait }, world, async (locked) => {
-      const { state, plan } = openPlan(settings, context)
-      return [plan, await prune(openReleaseDocker({ secrets: [] }, locked), state, plan)] as const
+    await exclusively(settings, { command: 'prune', wait }, world, async (locked) => {
+      const { state, plans } = openPlans(settings, context)
+      for (const [host, plan] of plans) {
+        const docker = openReleaseDocker({ secrets: [], host }, locked)
+        const pruned =
+          host === settings.host ? await prune(docker, state, plan) : await pruneOther(docker, state, plan, host)
+        report.result('pruned', { ...named(settings, host), ...pruned }, () =>
+          lines('removed', { ...pruned, tags: pruned.tags.map((tag) => ({ tag, id: '' })) }, settings, host),
+        )
+      }
     })
-    report.result('pruned', pruned, () =>
-      lines('removed', { ...plan, tags: pruned.tags.map((tag) => ({ tag, id: '' })) }),
-    )
     return 0
   },
 })
 
-function openPlan({ environment, stateFile }: Settings, { clock }: Context): { state: State; plan: PrunePlan } {
+/** Bundles are on the first host: it is the last whose plan can be made, and the first that is pruned. */
+function openPlans({ environment, stateFile, host, hosts }: Settings, { clock }: Context) {
   const state = openState(stateFile, { clock })
-  const serving = servingBundle(stateFile, state.listReleases({ environment: environment.name }))
-  return { state, plan: planPrune(state, environment.name, environment.keep, serving?.id) }
+  const { name, keep } = environment
+  const serving = servingBundle(stateFile, state.listReleases({ environment: name }))?.id
+  const plans = hosts.map((each): [Host, PrunePlan] => {
+    const place = { key: each.key, isFirst: each === host }
+    const plan = planPrune(state, { environment: name, keep, serving }, place)
+    return [each, place.isFirst ? plan : { ...plan, bundles: [] }]
+  })
+  return { state, plans }
+}
+
+async function pruneOther(docker: Docker, state: State, plan: PrunePlan, host: Host): Promise<Pruned> {
+  const tags = await pruneTags(docker, plan)
+  return { bundles: [], tags, content: pruneContent(state, contentFolder(host.stateFile)) }
+}
+
+/** @returns which host it is about, where there are several */
+function named({ hosts }: Settings, { name }: Host): { host?: string } {
+  return hosts.length > 1 && name !== undefined ? { host: name } : {}
 }
 
 /** History in releases.json is never pruned: what goes is what a rollback would need. */
-function lines(done: string, { bundles, tags }: PrunePlan): string[] {
-  if (bundles.length === 0 && tags.length === 0) return ['Nothing to prune.']
-  return table([...bundles.map((id) => [done, 'release', id]), ...tags.map(({ tag }) => [done, 'image', tag])])
+function lines(done: string, { bundles, tags }: PrunePlan, settings: Settings, host: Host): string[] {
+  const where = named(settings, host).host
+  if (bundles.length === 0 && tags.length === 0) return [where ? `Nothing to prune on ${where}.` : 'Nothing to prune.']
+  const rows = [...bundles.map((id) => [done, 'release', id]), ...tags.map(({ tag }) => [done, 'image', tag])]
+  return table(where ? rows.map((row) => [where, ...row]) : rows)
 }

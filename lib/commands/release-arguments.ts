@@ -5,10 +5,10 @@ import { exec } from '../exec.ts'
 import { quote } from '../format.ts'
 import type { Host } from '../host.ts'
 import { openProject, openSettings, type Project, type ProjectOptions, type Settings } from '../project.ts'
-import type { World } from '../release.ts'
 import { untilSignal } from '../signals.ts'
 import type { PhaseName } from '../state.ts'
 import { resolveVersion, type Version } from '../version.ts'
+import type { World } from '../world.ts'
 
 /** The environment that a command acts on. */
 export const environmentArgument = {
@@ -46,9 +46,13 @@ export function parseWait(text: string | undefined): number {
 }
 
 /** Opens what stagecraft.yml says of the environment, without the Compose file. */
-export function openSettingsOf(args: { readonly env: string | undefined }, context: Context): Promise<Settings> {
+export function openSettingsOf(
+  args: { readonly env: string | undefined },
+  context: Context,
+  how: Pick<ProjectOptions, 'firstOnly' | 'onUnusable'> = {},
+): Promise<Settings> {
   const { directory, stateOverride } = context
-  return openSettings({ directory, stateOverride, environment: args.env, openHost: hostOpener(context) })
+  return openSettings({ directory, stateOverride, environment: args.env, openHost: hostOpener(context), ...how })
 }
 
 /** @returns what connects to hosts, each once for the length of the command */
@@ -61,19 +65,22 @@ function hostOpener(context: Context): NonNullable<ProjectOptions['openHost']> {
   }
 }
 
-/** Opens the project and names the version. @param host that has been connected to already */
+/** Opens the project and names the version. @param hosts that have been connected to already */
 export async function openRelease(
   args: { readonly env: string | undefined; readonly version: string | undefined },
   context: Context,
-  host?: Host,
+  hosts: readonly Host[] = [],
+  how: Pick<ProjectOptions, 'onUnusable'> = {},
 ): Promise<{ project: Project; version: Version }> {
   const version = await resolveVersion(exec, context.directory, args.version, context.clock)
   const project = await openProject(exec, {
     directory: context.directory,
     environment: args.env,
     stateOverride: context.stateOverride,
-    openHost: host ? async () => host : hostOpener(context),
+    openHost: async (place, timeout) =>
+      hosts.find(({ name }) => name === place.host.written) ?? hostOpener(context)(place, timeout),
     warn: (message) => context.report.emit({ type: 'warning', message }),
+    ...how,
   })
   context.report.addSecrets(project.secrets)
   return { project, version }

@@ -47,7 +47,7 @@ async function hostOf(context: Context, environment: string | undefined): Promis
   const name = environment ?? (others.length === 0 ? only : undefined)
   if (name === undefined || environments[name]?.hosts === undefined) return undefined
   const { openSettingsOf } = await import('./release-arguments.ts')
-  return (await openSettingsOf({ env: name }, context)).host
+  return (await openSettingsOf({ env: name }, context, { firstOnly: true })).host
 }
 
 /**

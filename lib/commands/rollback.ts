@@ -5,9 +5,9 @@ import { isComplete } from '../find-release.ts'
 import { quote } from '../format.ts'
 import { formatPlan } from '../plan-format.ts'
 import type { Settings } from '../project.ts'
-import type { World } from '../release.ts'
 import { planRollback, prepareRollback, type Rollback, rollback } from '../rollback.ts'
 import type { RollbackRequest } from '../rollback-target.ts'
+import type { World } from '../world.ts'
 import { environmentArgument, openSettingsOf, openWorld, parseWait, waitArgument } from './release-arguments.ts'
 
 export default command({
@@ -44,11 +44,12 @@ export default command({
     const world = openWorld(context, settings)
     if (args['dry-run']) {
       const prepared = prepare(settings, request, world, context)
-      const plan = await planRollback(prepared, world)
-      context.report.result('plan', { plan, migrations: prepared.migrations }, () => [
-        ...formatPlan(plan),
-        ...migrationLines(prepared),
-      ])
+      const { migrations } = prepared
+      for (const [at, plan] of (await planRollback(prepared, world)).entries())
+        context.report.result('plan', { plan, migrations }, () => [
+          ...formatPlan(plan),
+          ...(at === 0 ? migrationLines(prepared) : []),
+        ])
       return 0
     }
     const done = await exclusively(settings, { command: 'rollback', wait }, world, async (locked) => {

@@ -3,7 +3,7 @@ import { command } from '../cli.ts'
 import { loadConfig } from '../config.ts'
 import { EXIT_CODES, StagecraftError } from '../errors.ts'
 import { currentIds } from '../release-status.ts'
-import { type EnvironmentStatus, environmentStatus, isAsReleased } from '../status.ts'
+import { type EnvironmentStatus, environmentStatus, isAsReleased, type Unusable } from '../status.ts'
 import { formatStatus } from '../status-format.ts'
 import { openSettingsOf } from './release-arguments.ts'
 import { type Marks, releaseJson, releaseLines } from './release-history.ts'
@@ -40,12 +40,14 @@ export default command({
     const all: EnvironmentStatus[] = []
     const unreachable: StagecraftError[] = []
     for (const environment of names) {
-      const settings = await openSettingsOf({ env: environment }, context).catch((error: unknown) => {
+      const unusable: Unusable[] = []
+      const onUnusable = (host: string, error: StagecraftError) => unusable.push({ host, error })
+      const settings = await openSettingsOf({ env: environment }, context, { onUnusable }).catch((error: unknown) => {
         if (!(error instanceof StagecraftError) || error.kind !== 'unreachable') throw error
         unreachable.push(error) // the others are shown all the same
       })
       if (settings === undefined) continue
-      const status = await environmentStatus(settings, { exec: settings.host.exec, clock })
+      const status = await environmentStatus(settings, { exec: settings.host.exec, clock }, unusable)
       const marks = { currents: currentIds(status.releases), interrupted: status.interruptedIds }
       const last = status.releases.slice(0, LAST_RELEASES)
       report.result('status', statusJson(status, marks), () => [
@@ -60,12 +62,13 @@ export default command({
 })
 
 function statusJson(status: EnvironmentStatus, marks: Marks): object {
-  const { environment, serving, services, drift, interrupted, underWay, lock, engineError } = status
+  const { environment, serving, drift, interrupted, underWay, lock, silent, services } = status
   return {
     environment,
     as_released: isAsReleased(status),
     serving: serving ?? null,
-    engine: engineError === undefined ? 'ok' : 'unreachable',
+    engine: silent.length === 0 ? 'ok' : services === undefined ? 'unreachable' : 'partly',
+    ...(silent.some((host) => host !== '') ? { unreachable: silent } : {}),
     services: services ?? [],
     drift,
     interrupted,

@@ -2,26 +2,31 @@ import { buildImages } from '../builds.ts'
 import { inspectImages } from '../docker.ts'
 import { imageNames } from '../images.ts'
 import { withContentLock } from '../lock-files.ts'
-import type { Run } from '../run.ts'
+import type { Run, Site } from '../run.ts'
+import { onSites } from '../sites.ts'
 
 /** Keeps the content files as they are now; builds every service that has `build:` and tags it with the version. */
 export async function build(run: Run): Promise<string> {
-  const { project, targets } = run
+  const { project, targets, sites } = run
   withContentLock(project.stateFile, () => {
-    run.save({ content: run.rendering.content }) // before it is kept: a prune removes what no bundle names
-    run.rendering = run.keepContent()
+    for (const site of sites) {
+      site.save({ content: site.rendering.content }) // before it is kept: a prune removes what no bundle names
+      site.rendering = site.keepContent()
+    }
   })
   if (targets.length > 0) await buildImages({ ...run, docker: run.builder })
-  run.images = await findImages(run)
+  await onSites(run, async (site) => {
+    site.images = await findImages(site, run)
+  })
   if (targets.length === 0) return 'no service has a build section'
-  run.save({ tags: builtTags(run) })
+  for (const site of sites) site.save({ tags: builtTags(site) })
   return `built ${targets.map(({ service }) => service).join(', ')}`
 }
 
 /** What is built is looked for where it was built. */
-async function findImages({ project, targets, docker, builder }: Run) {
+async function findImages({ project, targets, docker }: Site, { builder }: Run) {
   const names = [...new Set(imageNames(project.model, targets).values())]
-  if (builder === docker) return inspectImages(docker, names)
+  if (project.host.name === undefined) return inspectImages(docker, names)
   const isBuilt = (name: string) => targets.some(({ versionTag }) => versionTag === name)
   const [built, others] = await Promise.all([
     inspectImages(builder, names.filter(isBuilt)),
@@ -33,12 +38,12 @@ async function findImages({ project, targets, docker, builder }: Run) {
   return new Map([...built, ...others])
 }
 
-export function builtTags({ targets, images }: Pick<Run, 'targets' | 'images'>) {
+export function builtTags({ targets, images }: Pick<Site, 'targets' | 'images'>) {
   return targets.map(({ versionTag }) => ({ tag: versionTag, id: images.get(versionTag)?.id ?? '' }))
 }
 
 /** A rollback builds nothing, ever: that the bundle's images are there was found out before the release was made. */
-export async function checkImages({ released }: Run): Promise<string> {
-  const ids = new Set(Object.values(released ?? {}).map(({ id }) => id))
+export async function checkImages({ sites }: Run): Promise<string> {
+  const ids = new Set(sites.flatMap(({ released }) => Object.values(released ?? {}).map(({ id }) => id)))
   return `nothing is built: ${ids.size === 1 ? 'the image is' : `the ${ids.size} images are`} here`
 }

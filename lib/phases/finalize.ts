@@ -1,23 +1,36 @@
-import { modelFile } from '../bundle.ts'
+import { contentFolder, modelFile } from '../bundle.ts'
 import { listContainers } from '../docker.ts'
 import { errorText, StagecraftError } from '../errors.ts'
 import { lastWords } from '../gate.ts'
-import { planPrune, prune } from '../prune.ts'
-import type { Run } from '../run.ts'
+import { planPrune, prune, pruneContent, pruneTags } from '../prune.ts'
+import type { Run, Site } from '../run.ts'
 import { replicasOf } from '../services.ts'
+import { onSites } from '../sites.ts'
 
 /** Verifies that what runs is what was released, and removes what no rollback needs any more. */
 export async function finalize(run: Run): Promise<string> {
-  const verified = await verify(run)
+  const verified = await onSites(run, verify)
   const pruned = await tidy(run)
-  return [verified, ...pruned].join('; ')
+  const count = verified.reduce((sum, one) => sum + one, 0)
+  const where = run.sites.length === 1 ? '' : ` on ${run.sites.length} hosts`
+  return [`${count} ${count === 1 ? 'service runs' : 'services run'} as released${where}`, ...pruned].join('; ')
 }
 
-/** A failing prune is a warning: the release serves. */
-async function tidy({ state, project, bundle, restoring, emit }: Run): Promise<string[]> {
+/** A failing prune is a warning: the release serves. What was built goes from this machine as it goes from the hosts. */
+async function tidy({ state, project, bundle, sites, builder, targets, emit }: Run): Promise<string[]> {
+  const { keep, name: environment } = project.environment
+  const [first, ...others] = sites
+  const planOn = ({ project: { host } }: Site) =>
+    planPrune(state, { environment, keep, serving: bundle.id }, { key: host.key, isFirst: host === project.host })
   try {
-    const plan = planPrune(state, bundle.environment, project.environment.keep, bundle.id)
-    const { bundles } = await prune(restoring, state, plan)
+    const plans = others.map((site) => [site, planOn(site)] as const)
+    const plan = planOn(first)
+    const { bundles } = await prune(first.restoring, state, plan)
+    if (project.host.name !== undefined && targets.length > 0) await pruneTags(builder, plan)
+    for (const [site, own] of plans) {
+      await pruneTags(site.restoring, own)
+      pruneContent(state, contentFolder(site.project.host.stateFile))
+    }
     return bundles.length === 0
       ? []
       : [`${bundles.length} older ${bundles.length === 1 ? 'release' : 'releases'} pruned`]
@@ -27,9 +40,10 @@ async function tidy({ state, project, bundle, restoring, emit }: Run): Promise<s
   }
 }
 
-async function verify(run: Run): Promise<string> {
-  const { bundle, project } = run
-  const containers = await listContainers(run.restoring, bundle.project)
+/** @returns how many services run as released there */
+async function verify(site: Site): Promise<number> {
+  const { bundle, project } = site
+  const containers = await listContainers(site.restoring, bundle.project)
   const services = Object.keys(bundle.images).filter((service) => !bundle.topology.jobs.includes(service))
   for (const service of services) {
     const own = containers.filter((container) => container.service === service)
@@ -41,10 +55,10 @@ async function verify(run: Run): Promise<string> {
       'after-commit',
       `Cannot confirm that ${service} runs as released: ${bad ? `it is ${bad.state}` : 'it has no container'}`,
       {
-        ...(bad ? { detail: await lastWords(run.restoring, bad) } : {}),
+        ...(bad ? { detail: await lastWords(site.restoring, bad) } : {}),
         hint: `Look at the container (docker logs), or deploy again: that recreates it. Its model is ${modelFile(project.stateFile, bundle.id)}.`,
       },
     )
   }
-  return `${services.length} ${services.length === 1 ? 'service runs' : 'services run'} as released`
+  return services.length
 }

@@ -67,7 +67,7 @@ function fail(
   const later = PHASES.slice(PHASES.indexOf(phase) + 1)
   const changes: Partial<Record<PhaseName, PhaseStatus>> = { [phase]: 'failed' }
   for (const name of later) changes[name] = 'skipped'
-  const { mask } = run.docker
+  const { mask } = run.sites[0].docker
   const { hint, detail } = error
   try {
     state.updatePhases(release.id, changes)
@@ -108,7 +108,7 @@ function explain(error: unknown, run: Run, signal: number | undefined): Stagecra
 }
 
 /** Then another run may be at work, and what serves is its business. */
-export function isLockLost(run: Run): boolean {
+function isLockLost(run: Run): boolean {
   try {
     run.checkLock()
     return false

@@ -19,11 +19,11 @@ import type { Event, TellOutput } from '../../lib/events.ts'
 import { exclusively } from '../../lib/exclusive.ts'
 import type { Exec } from '../../lib/exec.ts'
 import type { Plan } from '../../lib/plan.ts'
-import { openProject, openSettings, type Project, type Settings } from '../../lib/project.ts'
-import type { Locked, World } from '../../lib/release.ts'
+import { openProject, openSettings, type Project, type ProjectOptions, type Settings } from '../../lib/project.ts'
 import { planRollback, prepareRollback, type Rollback, rollback } from '../../lib/rollback.ts'
 import type { RollbackRequest } from '../../lib/rollback-target.ts'
 import { openState, type Release } from '../../lib/state.ts'
+import type { Locked, World } from '../../lib/world.ts'
 import { type Damage, FakeEngine } from './fake-engine.ts'
 
 /** A deploy syncs some forty files: in memory that costs nothing. */
@@ -44,6 +44,8 @@ export interface Outcome {
 export class FakeProject {
   readonly folder: string
   readonly engine = new FakeEngine()
+  /** connects to the hosts of an environment that has some */
+  openHost: NonNullable<ProjectOptions['openHost']> | undefined
   #versions = 0
   #life = 0
 
@@ -64,8 +66,12 @@ export class FakeProject {
   }
 
   open(environment?: string): Promise<Project> {
-    const options = { directory: this.folder, environment, stateOverride: undefined, warn: () => {} }
-    return openProject(this.engine.exec, options)
+    return openProject(this.engine.exec, { ...this.#place(environment), warn: () => {} })
+  }
+
+  #place(environment: string | undefined) {
+    const { openHost } = this
+    return { directory: this.folder, environment, stateOverride: undefined, ...(openHost ? { openHost } : {}) }
   }
 
   world(emit: (event: Event) => void = () => {}, signal = new AbortController().signal): World {
@@ -78,7 +84,7 @@ export class FakeProject {
   }
 
   async plan(version = 'next'): Promise<Plan> {
-    return planDeploy(await this.open(), { version, commit_sha: '' }, this.world())
+    return only(await planDeploy(await this.open(), { version, commit_sha: '' }, this.world()))
   }
 
   /** Deploys what the engine's model says now. Never throws for a deploy that fails. */
@@ -102,8 +108,7 @@ export class FakeProject {
 
   /** Only what every command does first: mends what a run that died has left. */
   async recover(environment?: string): Promise<Outcome> {
-    const settings = await openSettings({ directory: this.folder, environment, stateOverride: undefined })
-    return this.#outcome(settings, async () => {})
+    return this.#outcome(await openSettings(this.#place(environment)), async () => {})
   }
 
   /** Does work that changes the environment, as the commands do. */
@@ -159,17 +164,17 @@ export class FakeProject {
 
   /** @throws where there is nothing to roll back to */
   async prepareRollback(request: RollbackRequest = PREVIOUS, environment?: string): Promise<Rollback> {
-    const settings = await openSettings({ directory: this.folder, environment, stateOverride: undefined })
+    const settings = await openSettings(this.#place(environment))
     return prepareRollback(settings, request, this.world())
   }
 
   async planRollback(request?: RollbackRequest): Promise<Plan> {
-    return planRollback(await this.prepareRollback(request), this.world())
+    return only(await planRollback(await this.prepareRollback(request), this.world()))
   }
 
   /** Never throws for a rollback that fails, or cannot begin: then `release` is still the newest one of all. */
   async rollback(request?: RollbackRequest, environment?: string): Promise<Outcome> {
-    const settings = await openSettings({ directory: this.folder, environment, stateOverride: undefined })
+    const settings = await openSettings(this.#place(environment))
     return this.#outcome(settings, (world) => rollback(prepareRollback(settings, request ?? PREVIOUS, world), world))
   }
 
@@ -218,4 +223,9 @@ export function story(events: readonly Event[]): string[] {
     if (event.type === 'warning') return [`  warning: ${event.message}`]
     return event.type === 'output' ? [`  | ${event.line}`] : []
   })
+}
+
+function only<T>([one]: readonly T[]): T {
+  if (one === undefined) throw new Error('there is none')
+  return one
 }
