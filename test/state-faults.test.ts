@@ -168,7 +168,7 @@ describe.if(have('strace', Bun.which('strace') !== null, import.meta.path))('eve
   test('may be the sync of a folder that cannot be synced: some network file systems say EINVAL', async () => {
     const { trace } = await run(CHANGED, [])
     const last = callsOf(trace).findLast(({ name }) => name === 'fsync')
-    const outcome = await runHitting(CHANGED, last ?? { name: 'fsync', index: 0, line: '' }, 'error=EINVAL')
+    const outcome = await runHitting(CHANGED, last ?? { name: 'fsync', index: 0, within: 0, line: '' }, 'error=EINVAL')
     expect([outcome.exit, outcome.file]).toEqual(['0', 'new'])
   })
 })

@@ -19,8 +19,9 @@ export function have(what: string, there: boolean, file: string): boolean {
   return false
 }
 
-/** A system call of a change: the how-manieth of its name it is, from the start of the process. */
-export type Call = { name: string; index: number; line: string }
+/** A system call of a change: the how-manieth of its name it is, from the start of the process, and from that of the change. */
+export type Call = { name: string; index: number; within: number; line: string }
+
 /** Runs a program of ours; `options` are strace's, such as a fault. Its main thread does all the work: no -f. */
 export async function underStrace(
   program: readonly string[],
@@ -39,6 +40,7 @@ export async function underStrace(
 /** The system calls between the two marks that the program leaves in the trace. */
 export function callsOf(trace: string): Call[] {
   const counts = new Map<string, number>()
+  let before = new Map<string, number>()
   const calls: Call[] = []
   let inside = false
   for (const line of trace.split('\n')) {
@@ -46,10 +48,20 @@ export function callsOf(trace: string): Call[] {
     if (name === undefined) continue
     counts.set(name, (counts.get(name) ?? 0) + 1)
     if (line.includes('/work-ends')) inside = false
-    if (inside) calls.push({ name, index: counts.get(name) ?? 0, line })
-    if (line.includes('/work-begins')) inside = true
+    const index = counts.get(name) ?? 0
+    if (inside) calls.push({ name, index, within: index - (before.get(name) ?? 0), line })
+    if (!line.includes('/work-begins')) continue
+    inside = true
+    before = new Map(counts)
   }
   return calls
+}
+
+/** @returns how many calls of that name the runtime had made when the change began; undefined: it did not come that far */
+export function callsBefore(trace: string, name: string): number | undefined {
+  const lines = trace.split('\n')
+  const begins = lines.findIndex((line) => line.includes('/work-begins'))
+  return begins < 0 ? undefined : lines.slice(0, begins).filter((line) => line.startsWith(`${name}(`)).length
 }
 
 /** The runtime's own calls differ a little from run to run. @returns whether the fault hit the call that is meant */
