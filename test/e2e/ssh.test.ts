@@ -200,8 +200,8 @@ lab('a host that cannot be used', () => {
     expect(await said('h3', knowing(`${site.server.ip} ${known('h3')}\n`))).toStartWith('0 ')
   })
 
-  test('one at a time, and by a name that is one', async () => {
-    for (const hosts of [['h2', 'h3'], ['-oProxyCommand=touch /tmp/x']]) {
+  test('twice, or by a name that is none, is refused', async () => {
+    for (const hosts of [['h3', 'h3'], ['h3', 'h3:22'], ['-oProxyCommand=touch /tmp/x']]) {
       writeApp(site.folder, { ...site.app(), environments: { prod: { hosts } } })
       expectCode(await site.folder.stagecraft(['plan']), 3)
     }

@@ -1,0 +1,240 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { cleanUp } from '../support/clean-up.ts'
+import type { Engine, Ran, Running } from '../support/engine.ts'
+import { type HostName, host, isUp, labHostCommand } from '../support/lab.ts'
+import { laptop } from '../support/laptop.ts'
+import { expectCode, httpd, QUICK_STOP, type ServiceSource, until, writePage } from './app.ts'
+
+const NAMES = ['h2', 'h3', 'h4'] as const
+const ADDRESSES = { h2: 'ssh://deploy@h2:22', h3: 'h3', h4: 'root@h4' } as const
+const ROOT = '/srv/stagecraft'
+
+// One application on three servers of different engines, as root and as a user without rights, and cables that are cut.
+// By itself: others use the same hosts.
+describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three hosts', () => {
+  const folder = laptop('h1').folder('hosts')
+  const engines = Object.fromEntries(NAMES.map((name) => [name, host(name)])) as Record<(typeof NAMES)[number], Engine>
+  const project = `${folder.name}-prod`
+
+  beforeAll(async () => {
+    for (const name of NAMES)
+      await engines[name].exec(['sh', '-c', 'mkdir -p "$0" && chgrp docker "$0" && chmod 2770 "$0"', ROOT])
+    folder.write('.env.prod', 'PASSWORD=correct-horse-battery\n')
+    folder.write('conf/motd.txt', 'hello\n')
+    writePage(folder, 'one')
+    write()
+    expectCode(await deploy('v1'), 0)
+  }, 120_000)
+  afterAll(async () => {
+    for (const name of NAMES) await labHostCommand('heal', name)
+    for (const name of NAMES) {
+      await cleanUp(engines[name], folder.name)
+      await engines[name].exec(['rm', '-rf', `${ROOT}/${folder.name}`])
+    }
+    await folder.cleanUp()
+  }, 120_000)
+
+  /** Ends only after a while when it is told to: what is retired takes its time. */
+  const slowEnd = {
+    command: ['sh', '-c', 'trap "sleep 6; exit 0" TERM; while :; do sleep 0.2; done'],
+    stop_grace_period: '9s',
+  }
+
+  function write(more: Record<string, ServiceSource> = {}, settings: Record<string, object> = {}): void {
+    const web: ServiceSource = {
+      build: './web',
+      environment: { PASSWORD: '${PASSWORD}' },
+      volumes: ['./conf:/www/conf:ro'],
+      healthcheck: { test: ['CMD', 'wget', '-qO-', 'http://127.0.0.1/'], interval: '1s' },
+      ...QUICK_STOP,
+    }
+    const db: ServiceSource = { image: 'busybox:1', command: ['sleep', '1d'], volumes: ['data:/data'], ...QUICK_STOP }
+    folder.write('compose.yaml', JSON.stringify({ services: { web, db, ...more }, volumes: { data: {} } }))
+    const services = {
+      web: { rollout: { strategy: 'rolling', min_ready: '300ms' } },
+      db: { hosts: [ADDRESSES.h4], rollout: { min_ready: '300ms' } },
+      ...settings,
+    }
+    const prod = { hosts: NAMES.map((name) => ADDRESSES[name]), root: ROOT, env_file: '.env.prod', services }
+    folder.write('stagecraft.yml', JSON.stringify({ project: { name: folder.name }, environments: { prod } }))
+  }
+
+  const deploy = (version: string, more: readonly string[] = []) =>
+    folder.stagecraft(['deploy', '--version', version, ...more], { timeout: 110 })
+
+  /** @returns service and image of what runs, by host; the same word where the same containers run */
+  async function runs(name: (typeof NAMES)[number]): Promise<string[]> {
+    const format = '{{.Label "com.docker.compose.service"}} {{.ID}} {{.State}}'
+    const { stdout } = await engines[name].docker([
+      'ps',
+      '-a',
+      '--filter',
+      `label=com.docker.compose.project=${project}`,
+      '--format',
+      format,
+    ])
+    return stdout.split('\n').filter(Boolean).toSorted()
+  }
+
+  const all = async () =>
+    Object.fromEntries(await Promise.all(NAMES.map(async (name) => [name, await runs(name)] as const)))
+
+  async function imagesOfWeb(): Promise<Set<string>> {
+    const filters = [`label=com.docker.compose.project=${project}`, 'label=com.docker.compose.service=web']
+    const images = NAMES.map(async (name) => {
+      const { stdout } = await engines[name].docker(['ps', '-q', ...filters.flatMap((one) => ['--filter', one])])
+      return (await engines[name].docker(['inspect', '--format', '{{.Image}}', ...stdout.split('\n').filter(Boolean)]))
+        .stdout
+    })
+    return new Set((await Promise.all(images)).flatMap((text) => text.split('\n').filter(Boolean)))
+  }
+
+  /** Waits for a line of a deploy that is under way. */
+  const says = (running: Running, pattern: RegExp) =>
+    until(String(pattern), () => pattern.test(running.output()) || running.output())
+
+  async function cutAt(pattern: RegExp, cut: HostName, version: string): Promise<Ran> {
+    const running = folder.startStagecraft(['deploy', '--version', version], { timeout: 110 })
+    await says(running, pattern)
+    await labHostCommand('cut', cut)
+    const ran = await running.done
+    await labHostCommand('heal', cut)
+    return ran
+  }
+
+  /** Whatever happened: the next deploy goes through everywhere, and all is well. */
+  async function mended(version: string): Promise<Ran> {
+    const ran = await deploy(version, ['--wait', '20s'])
+    expectCode(ran, 0)
+    expectCode(await folder.stagecraft(['status']), 0)
+    return ran
+  }
+
+  test('each host runs what is placed there, by the same image, and nothing else', async () => {
+    const services = Object.fromEntries(
+      Object.entries(await all()).map(([name, lines]) => [name, lines.map((line) => line.split(' ')[0])]),
+    )
+    expect(services).toEqual({ h2: ['web'], h3: ['web'], h4: ['db', 'web'] })
+    const inspect = ['image', 'inspect', '--format', '{{.Id}}', `${project}-web:v1`]
+    const ids = await Promise.all([folder.docker(inspect), ...NAMES.map((name) => engines[name].docker(inspect))])
+    expect(new Set(ids.map(({ stdout }) => stdout)).size).toBe(1)
+  })
+
+  test('nothing changed: nothing is touched anywhere', async () => {
+    const before = await all()
+    const ran = await deploy('v1')
+    expectCode(ran, 0)
+    expect(ran.stderr).toContain('nothing to do: everything runs as it should on 3 hosts')
+    expect(await all()).toEqual(before)
+  })
+
+  test('a version that one host cannot run: nothing is switched anywhere, and it is told what runs where', async () => {
+    const before = await all()
+    await engines.h3.exec([
+      'sh',
+      '-c',
+      `mkdir -p ${ROOT}/${folder.name}/prod/data/marks && touch ${ROOT}/${folder.name}/prod/data/marks/bad`,
+    ])
+    const command = ['sh', '-c', `[ -e /marks/bad ] && exit 3; exec ${httpd('/www').join(' ')}`]
+    const { web } = JSON.parse(folder.read('compose.yaml')).services
+    const hosts = NAMES.map((name) => ADDRESSES[name])
+    write(
+      { web: { ...web, command, volumes: [...web.volumes, './marks:/marks'] } },
+      { web: { hosts, rollout: { strategy: 'rolling', min_ready: '300ms' } } },
+    )
+    const ran = await deploy('v-bad')
+    expect(ran).toMatchObject({ code: 5 })
+    expect(ran.stderr).toMatch(/^Cannot start web: it ended with exit code 3 \(on h3\)$/m)
+    for (const address of hosts)
+      expect(ran.stderr).toMatch(new RegExp(`^${address} +v1 \\(rel-\\S+\\) +(db, )?web$`, 'm'))
+    expect(await all()).toEqual(before)
+    write()
+  })
+
+  test('the cable of one is cut in the switch: the others go back as one, exit 6 names it, and the next command repairs it', async () => {
+    const slow = {
+      test: ['CMD', 'sh', '-c', '[ -e /tmp/ok ] || { sleep 4; touch /tmp/ok; }'],
+      interval: '1s',
+      timeout: '9s',
+    }
+    const cache = (size: string) => ({
+      cache: {
+        image: 'busybox:1',
+        command: ['sleep', '1d'],
+        environment: { SIZE: size },
+        healthcheck: slow,
+        ...QUICK_STOP,
+      },
+    })
+    write(cache('1'))
+    expectCode(await deploy('v3'), 0)
+    const webOf = async (name: 'h2' | 'h4') => (await runs(name)).filter((line) => line.startsWith('web'))
+    const before = { h2: (await webOf('h2')).join(), h4: (await webOf('h4')).join() }
+    write(cache('2'))
+    const ran = await cutAt(/h3 +cache +recreate/, 'h3', 'v-switch')
+    expect(ran).toMatchObject({ code: 6 })
+    expect(ran.stderr).toContain('Cannot put back what served on h3: lost in the switch')
+    expect(ran.stderr).toMatch(/^h3 +not known +it cannot be reached$/m)
+    // What was recreated is made anew from what served: another container, but the old one's settings.
+    const sizes = async (name: 'h2' | 'h4') => {
+      const { stdout } = await engines[name].docker(['ps', '-q', '--filter', `name=${project}-cache`])
+      return (await engines[name].docker(['inspect', '--format', '{{.Config.Env}}', stdout.trim()])).stdout
+    }
+    for (const name of ['h2', 'h4'] as const) expect(await sizes(name)).toContain('SIZE=1')
+    for (const name of ['h2', 'h4'] as const) expect((await webOf(name)).join()).toBe(before[name] ?? '')
+    expect((await mended('v4')).stderr).toContain('v-switch')
+  }, 180_000)
+
+  test('it is cut in retire: the release serves, exit 10, and the next command finishes it', async () => {
+    write({ old: { image: 'busybox:1', ...slowEnd } })
+    expectCode(await deploy('v6'), 0)
+    write()
+    const ran = await cutAt(/h3 +old +remove/, 'h3', 'v7')
+    expect(ran).toMatchObject({ code: 10 })
+    expect(ran.stderr).toContain('v7 serves.')
+    expect((await mended('v8')).stderr).toContain('v7')
+    expect((await all())['h3']?.map((line) => line.split(' ')[0])).toEqual(['web'])
+  }, 120_000)
+
+  test('the one with the state is cut off in prepare: exit 8, the others are as before, and the next deploy goes through', async () => {
+    const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
+    write({ fresh: { image: 'busybox:1', command: ['sleep', '1d'], healthcheck: never, ...QUICK_STOP } })
+    const before = await all()
+    const ran = await cutAt(/h2:22 +fresh +create/, 'h2', 'v-first')
+    expect(ran).toMatchObject({ code: 8 })
+    expect(ran.stderr).toContain('Cannot go on: the connection to ssh://deploy@h2:22 was lost')
+    const { h3, h4 } = await all()
+    expect([h3, h4]).toEqual([before['h3'], before['h4']])
+    write()
+    expect((await mended('v9')).stderr).toContain('v-first')
+  }, 120_000)
+
+  test('a run that is killed leaves a lock nowhere, and the next one mends all hosts', async () => {
+    const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
+    write({ fresh: { image: 'busybox:1', command: ['sleep', '1d'], healthcheck: never, ...QUICK_STOP } })
+    const running = folder.startStagecraft(['deploy', '--version', 'v-killed'])
+    await says(running, /h4 +fresh +create/)
+    await running.signal('KILL')
+    await running.done
+    write()
+    const { stderr } = await mended('v10')
+    expect(stderr).toContain('v-killed')
+    for (const name of NAMES) expect(await runs(name)).toHaveLength(name === 'h4' ? 2 : 1)
+  }, 120_000)
+
+  test('a rollback puts all of them back, and another laptop sees who is at work', async () => {
+    const before = await imagesOfWeb()
+    writePage(folder, 'two')
+    expectCode(await deploy('v11'), 0)
+    const after = await imagesOfWeb()
+    expect([before.size, after.size]).toEqual([1, 1])
+    expect(after).not.toEqual(before)
+    expectCode(await folder.stagecraft(['rollback']), 0)
+    expect(await imagesOfWeb()).toEqual(before)
+    const held = await folder.stagecraft(['lock', 'hold', '--message', 'moving house'])
+    expectCode(held, 0)
+    expect(await deploy('v12')).toMatchObject({ code: 7 })
+    expectCode(await folder.stagecraft(['lock', 'release']), 0)
+    expectCode(await folder.stagecraft(['prune']), 0)
+  }, 120_000)
+})
