@@ -22,7 +22,7 @@ export async function planDeploy(project: Project, version: Version, world: Worl
   const { parts } = orderDeploy(project, version, world)
   return onEach(parts, async (part) => {
     const docker = openReleaseDocker(part.project, world)
-    await enginePlatform(docker)
+    await (part.project.host.platform ?? enginePlatform(docker))
     const targets = buildTargets(part.project.model, version.version)
     const names = [...new Set(imageNames(part.project.model, targets).values())]
     const final = names.filter((name) => !targets.some(({ versionTag }) => versionTag === name))
@@ -38,7 +38,7 @@ export async function planDeploy(project: Project, version: Version, world: Worl
  */
 export async function deploy(project: Project, version: Version, world: Locked): Promise<Release> {
   await beforeRelease(
-    onEach(project.hosts, (host) => enginePlatform(openReleaseDocker({ ...project, host }, world))),
+    onEach(project.hosts, (host) => host.platform ?? enginePlatform(openReleaseDocker({ ...project, host }, world))),
     world,
   )
   const order = orderDeploy(project, version, world)

@@ -214,8 +214,16 @@ export async function inspectImages(docker: Docker, names: readonly string[]): P
   }
   if (engineIsGone(all.stderr)) throw noEngine(all.stderr.trim())
   if (names.length === 1) return images
+  const there = names.filter((name) => !saysMissing(all.stderr, name))
+  const found = parseWhatThereIs(all.stdout)
+  if (found.length === there.length) return new Map(found.map((entry, at) => [there[at] ?? '', parseImage(entry)]))
   for (const name of names) for (const [key, image] of await inspectImages(docker, [name])) images.set(key, image)
   return images
+}
+
+/** The engine's words, and those of older clients. */
+function saysMissing(said: string, name: string): boolean {
+  return said.split('\n').some((line) => line.endsWith(`No such image: ${name}`) || line.endsWith(`: ${name}:latest`))
 }
 
 /**

@@ -14,6 +14,8 @@ export interface Host {
   readonly exec: Exec
   /** runs a program of this machine; docker reaches this machine's engine, which builds */
   readonly local: Exec
+  /** `os/arch` of its engine, which was asked when it was connected to; absent: ask it. @throws unreachable (8) */
+  readonly platform?: Promise<string>
   /** the environment's releases: its own file, or a copy of the host's for the length of a command */
   readonly stateFile: string
   /** where the host's engine finds what is kept in the content folder, and the data of relative paths; undefined: where it is */

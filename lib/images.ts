@@ -99,16 +99,20 @@ export function releasedImage(
   }
 }
 
-/** Gives each image the tag that keeps it on the engine for as long as a release needs it. */
+/**
+ * Gives each image the tag that keeps it on the engine for as long as a release needs it.
+ * @param known images of the engine, as this run has just seen them
+ */
 export async function keepImages(
   docker: Docker,
   project: string,
   images: Readonly<Record<string, ReleasedImage>>,
+  known: Iterable<Image> = [],
 ): Promise<void> {
-  const tags = Object.entries(images).map(([service, image]) => ({
-    id: image.id,
-    tag: contentTag(project, service, image.id),
-  }))
+  const kept = new Set([...known].flatMap(({ id, tags }) => tags.map((tag) => `${id} ${tag}`)))
+  const tags = Object.entries(images)
+    .map(([service, image]) => ({ id: image.id, tag: contentTag(project, service, image.id) }))
+    .filter(({ id, tag }) => !kept.has(`${id} ${tag}`))
   const present = await inspectImages(
     docker,
     tags.map(({ tag }) => tag),

@@ -63,7 +63,7 @@ export async function carryOut(order: Order, world: Locked): Promise<Release> {
   const builder = await beforeRelease(openBuilder(order, engines, world), world)
   const release = begin(order, adopting.includes(true), world)
   const history = openHistory(order, release, first, world)
-  await world.held.persist?.() // others see it from its first phase on
+  void world.held.persist?.().catch(() => {}) // others see it from its first phase on; what fails is told by the next
   const { emit } = history
   const { id, version, environment } = release
   const sites = parts.map((part, at) =>
@@ -120,7 +120,7 @@ async function openBuilder(
   if (targets.length === 0) return builder
   const [here, ...platforms] = await Promise.all([
     enginePlatform(builder).catch(noBuilder),
-    ...engines.map((engine) => enginePlatform(engine)),
+    ...engines.map((engine, at) => parts[at]?.project.host.platform ?? enginePlatform(engine)),
   ])
   const [there = ''] = platforms
   const other = platforms.findIndex((platform) => platform !== there)

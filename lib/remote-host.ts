@@ -49,8 +49,10 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
       keeping: Promise.resolve(),
     }
     const socket = await connection.forward(looked.socket ?? '')
-    const [version] = await Promise.all([apiVersion(options.exec, place.host, socket), fill(remote, said)])
-    return hostOf(remote, { exec: options.exec, socket, version, copy })
+    const engine = askEngine(options.exec, place.host, socket)
+    engine.catch(() => {}) // whoever needs it is told; who only reads what is kept does without
+    await fill(remote, said)
+    return hostOf(remote, { exec: options.exec, socket, engine, copy })
   } catch (error) {
     await connection.close()
     rmSync(copy, { recursive: true, force: true })
@@ -63,14 +65,15 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
  * is a round trip less for each command.
  * @throws unreachable (8) where nothing comes through the socket
  */
-async function apiVersion(exec: Exec, host: HostName, socket: string): Promise<string> {
-  const argv = ['docker', 'version', '--format', '{{.Client.APIVersion}}']
+async function askEngine(exec: Exec, host: HostName, socket: string): Promise<EngineFacts> {
+  const argv = ['docker', 'version', '--format', '{{.Client.APIVersion}} {{.Server.Os}}/{{.Server.Arch}}']
   const { code, stdout, stderr, timedOut } = await exec(argv, {
     env: endpoint(socket),
     timeout: engineTimeout(process.env),
   })
   if (timedOut) throw hungEngine(engineTimeout(process.env))
-  if (code === 0) return /^[\d.]+/.exec(stdout)?.[0] ?? ''
+  const [version = '', platform = ''] = stdout.trim().split(' ')
+  if (code === 0) return { version, platform }
   if (!/connection reset|EOF|broken pipe/.test(stderr)) throw noEngine(stderr.trim())
   throw new StagecraftError('unreachable', `Cannot use ${host.written}: its engine does not answer through ssh`, {
     detail: stderr.trim(),
@@ -82,26 +85,34 @@ function endpoint(socket: string): Record<string, string> {
   return { DOCKER_HOST: `unix://${socket}`, DOCKER_TLS_VERIFY: '' }
 }
 
+interface EngineFacts {
+  /** of its API */
+  readonly version: string
+  /** `os/arch` */
+  readonly platform: string
+}
+
 interface Here {
   readonly exec: Exec
   /** leads to the host's Docker socket */
   readonly socket: string
-  /** of the engine's API */
-  readonly version: string
+  readonly engine: Promise<EngineFacts>
   readonly copy: string
 }
 
-function hostOf(remote: Remote, { exec, socket, version, copy }: Here): Host {
+function hostOf(remote: Remote, { exec, socket, engine, copy }: Here): Host {
   const { connection, mirror, looked, environment } = remote
   const stateFile = stateFileIn(mirror.folder)
   return {
     name: connection.host.written,
     key: hostKey(connection.host),
+    platform: engine.then(({ platform }) => platform),
     local: exec,
     stateFile,
     folder: looked.folder,
-    exec: (argv, options = {}) => {
+    exec: async (argv, options = {}) => {
       if (argv[0] !== 'docker') return exec(argv, options)
+      const { version } = await engine
       return exec(argv, { ...options, env: { ...options.env, ...endpoint(socket), DOCKER_API_VERSION: version } })
     },
     withLock: (request, world, work) => withRemoteLock(remote, { ...request, stateFile }, world, work),

@@ -1,5 +1,5 @@
 import type { Bundle, ServingRelease } from './bundle.ts'
-import type { Docker, Image } from './docker.ts'
+import type { Container, Docker, Image } from './docker.ts'
 import type { Emit, TellOutput } from './events.ts'
 import type { Exec } from './exec.ts'
 import type { Clock } from './gate.ts'
@@ -35,8 +35,12 @@ export interface Site {
   readonly tell: TellOutput | undefined
   /** the engine's images by name, once build and push have brought them there */
   images: ReadonlyMap<string, Image>
+  /** a host: what it had of what is built, before that was brought there */
+  present: ReadonlyMap<string, Image>
   /** where the registry has what was built, by service */
   digests: Readonly<Record<string, string>>
+  /** its containers, where the rollout had nothing to do and looked at them a moment ago */
+  seen?: readonly Container[]
   bundle: Bundle
   /** @throws state (9) where the environment's lock is lost, there or on the first host: nothing more may be changed then; unreachable (8) */
   readonly checkLock: () => void

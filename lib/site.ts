@@ -28,6 +28,7 @@ export function openSite({ part, bundle, docker, adopting, emit, written, world 
     clock: world.clock,
     tell: world.tell,
     images: new Map(),
+    present: new Map(),
     digests: {},
     checkLock: () => lock.check(),
     checkOwnLock: () => (world.locks?.get(project.host) ?? world.held).check(),

@@ -21,6 +21,8 @@ export interface Destination {
   readonly emit: Emit
   /** what the host is called */
   readonly host: string
+  /** what it has under these tags */
+  readonly present: Images
 }
 
 /** What was sent: bytes on the way, compressed, and of the images as a whole. */
@@ -30,16 +32,22 @@ export interface Sent {
   readonly whole: number
 }
 
+/** What a host has afterwards. */
+export interface Arrived {
+  readonly images: ReadonlyMap<string, Image>
+  readonly sent?: Sent
+}
+
 /** Sends images to hosts; what several of them lack is saved and packed once. */
 export interface Transfer {
   /**
    * Brings images to a host by their tags: only the layers that it lacks travel. An engine of the classic image store opens
    * the file of a layer only where it lacks it, so the others are left out of the archive; the containerd store refuses that,
    * and gets whole images. That it is the same image there is looked at, not believed: `docker load` can fail with exit 0.
-   * @returns undefined where the host has them all
+   * @returns the images as the host has them, and what was sent; absent: it had them all
    * @throws failed (5), unreachable (8)
    */
-  send(destination: Destination, tags: readonly string[]): Promise<Sent | undefined>
+  send(destination: Destination, tags: readonly string[]): Promise<Arrived>
   close(): void
 }
 
@@ -75,20 +83,23 @@ async function sendImages(
   destination: Destination,
   tags: readonly string[],
   saveOnce: (tags: readonly string[]) => Promise<Saved>,
-): Promise<Sent | undefined> {
-  const { to, emit, host } = destination
+): Promise<Arrived> {
+  const { emit, host, to } = destination
   const ours = await inspectImages(origin.from, tags)
-  const missing = await tagPresent(to, tags, new Map([...ours].map(([tag, { id }]) => [tag, id])))
-  if (missing.length === 0) return undefined
+  const { present, missing } = await tagPresent(destination, tags, new Map([...ours].map(([tag, { id }]) => [tag, id])))
+  if (missing.length === 0) return { images: present }
   const saved = await saveOnce(missing)
   const left = presentFiles(saved.folder, await layersOf(to))
   let bytes = await load(destination, await packOnce(origin, saved, left))
-  if (left.length > 0 && !(await arrived(origin, destination, missing))) {
+  let theirs = await inspectImages(to, missing)
+  if (left.length > 0 && !isSame(missing, ours, theirs)) {
     const message = `${host} does not take images without the layers that it has: they are sent whole`
     emit({ type: 'warning', message })
     bytes += await load(destination, await packOnce(origin, saved, []))
+    theirs = await inspectImages(to, missing)
   }
-  if (await arrived(origin, destination, missing)) return { tags: missing, bytes, whole: saved.whole }
+  const sent = { tags: missing, bytes, whole: saved.whole }
+  if (isSame(missing, ours, theirs)) return { images: new Map([...present, ...theirs]), sent }
   throw new StagecraftError(
     'failed',
     `Cannot send ${missing.join(', ')} to ${host}: what arrived is not the same image`,
@@ -99,14 +110,19 @@ async function sendImages(
 }
 
 /** @returns the tags whose image the host does not have; the others point to it afterwards. */
-async function tagPresent(to: Docker, tags: readonly string[], ids: ReadonlyMap<string, string>): Promise<string[]> {
-  const there = await inspectImages(to, tags)
-  const missing: string[] = []
+async function tagPresent(
+  { to, present: there }: Destination,
+  tags: readonly string[],
+  ids: ReadonlyMap<string, string>,
+) {
+  const [missing, moved]: [string[], string[]] = [[], []]
   for (const tag of tags.filter((tag) => there.get(tag)?.id !== ids.get(tag))) {
     const tagged = await to.try(['tag', ids.get(tag) ?? '', tag])
-    if (tagged.code !== 0) missing.push(tag)
+    if (tagged.code === 0) moved.push(tag)
+    else missing.push(tag)
   }
-  return missing
+  const present = new Map([...there].filter(([tag]) => !missing.includes(tag)))
+  return { present: new Map([...present, ...(await inspectImages(to, moved))]), missing }
 }
 
 /** @returns chains of layers that an engine has, by the ids of their layers from the lowest up. */
@@ -202,9 +218,10 @@ async function load({ to, host, emit }: Destination, archive: string): Promise<n
   }
 }
 
+type Images = ReadonlyMap<string, Image>
+
 /** @returns whether the host has all of them. Ids differ between the two image stores, and then engines of other versions. */
-async function arrived({ from }: Origin, { to }: Destination, tags: readonly string[]): Promise<boolean> {
-  const [ours, theirs] = await Promise.all([inspectImages(from, tags), inspectImages(to, tags)])
+function isSame(tags: readonly string[], ours: Images, theirs: Images): boolean {
   return tags.every((tag) => {
     const [mine, there] = [ours.get(tag), theirs.get(tag)]
     return mine !== undefined && there !== undefined && (mine.id === there.id || contentOf(mine) === contentOf(there))

@@ -1,5 +1,5 @@
 import { buildImages } from '../builds.ts'
-import { inspectImages } from '../docker.ts'
+import { type Image, inspectImages } from '../docker.ts'
 import { imageNames } from '../images.ts'
 import { withContentLock } from '../lock-files.ts'
 import type { Run, Site } from '../run.ts'
@@ -23,19 +23,15 @@ export async function build(run: Run): Promise<string> {
   return `built ${targets.map(({ service }) => service).join(', ')}`
 }
 
-/** What is built is looked for where it was built. */
-async function findImages({ project, targets, docker }: Site, { builder }: Run) {
+/** What is built is looked for where it was built, and noted where a host has it. */
+async function findImages(site: Site, { builder }: Run): Promise<ReadonlyMap<string, Image>> {
+  const { project, targets, docker } = site
   const names = [...new Set(imageNames(project.model, targets).values())]
   if (project.host.name === undefined) return inspectImages(docker, names)
-  const isBuilt = (name: string) => targets.some(({ versionTag }) => versionTag === name)
-  const [built, others] = await Promise.all([
-    inspectImages(builder, names.filter(isBuilt)),
-    inspectImages(
-      docker,
-      names.filter((name) => !isBuilt(name)),
-    ),
-  ])
-  return new Map([...built, ...others])
+  const built = targets.map(({ versionTag }) => versionTag)
+  const [here, there] = await Promise.all([inspectImages(builder, built), inspectImages(docker, names)])
+  site.present = new Map([...there].filter(([name]) => built.includes(name)))
+  return new Map([...there, ...here])
 }
 
 export function builtTags({ targets, images }: Pick<Site, 'targets' | 'images'>) {

@@ -43,7 +43,7 @@ async function tidy({ state, project, bundle, sites, builder, targets, emit }: R
 /** @returns how many services run as released there */
 async function verify(site: Site): Promise<number> {
   const { bundle, project } = site
-  const containers = await listContainers(site.restoring, bundle.project)
+  const containers = site.seen ?? (await listContainers(site.restoring, bundle.project))
   const services = Object.keys(bundle.images).filter((service) => !bundle.topology.jobs.includes(service))
   for (const service of services) {
     const own = containers.filter((container) => container.service === service)

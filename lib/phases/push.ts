@@ -1,5 +1,5 @@
 import { pullImages, pushImages, registryTag } from '../builds.ts'
-import { inspectImages } from '../docker.ts'
+import { type Image, inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { formatBytes } from '../format.ts'
 import { imageNames, imagesToPull } from '../images.ts'
@@ -53,32 +53,45 @@ async function provide(site: Site, transfer: Transfer, registry: string | undefi
 
 /** Images from the registry, or from the engine that built them; folders for data. */
 async function bring(site: Site, transfer: Transfer, registry: string | undefined): Promise<string[]> {
-  const { project, targets, docker, emit, rendering } = site
+  const { project, targets, rendering } = site
   const { host } = project
   const folders = host.makeFolders(rendering.data.flatMap(({ at }) => (at === undefined ? [] : [at])))
   const tags = targets.map(({ versionTag }) => versionTag)
-  const notes: string[] = []
-  if (registry !== undefined)
-    for (const tag of tags) {
-      await pullImages(site, [registryTag(registry, tag)])
-      await docker.run(`tag ${tag}`, ['tag', registryTag(registry, tag), tag])
-    }
-  else {
-    const sent = await transfer.send({ to: docker, emit, host: host.name ?? '' }, tags)
-    notes.push(
-      sent
-        ? `sent ${sent.tags.length} to ${host.name}, ${formatBytes(sent.bytes)} of ${formatBytes(sent.whole)}`
-        : `${host.name} has all images`,
-    )
-  }
+  const { notes, images } = registry === undefined ? await send(site, transfer, tags) : await pull(site, registry, tags)
   await folders
   if (tags.length === 0) return notes
-  const images = await inspectImages(docker, tags)
   site.images = new Map([...site.images, ...images])
   // The two image stores have different ids for the same image: what counts from here on is the host's.
   const others = (site.bundle.tags ?? []).filter(({ tag }) => !tags.includes(tag))
   site.save({ tags: [...builtTags({ targets, images }), ...others] })
   return notes
+}
+
+/** What a host was given, for people, and its images. */
+interface Brought {
+  readonly notes: string[]
+  readonly images: ReadonlyMap<string, Image>
+}
+
+async function send(
+  { project, docker, emit, present }: Site,
+  transfer: Transfer,
+  tags: readonly string[],
+): Promise<Brought> {
+  const { name = '' } = project.host
+  const { images, sent } = await transfer.send({ to: docker, emit, host: name, present }, tags)
+  const note = sent
+    ? `sent ${sent.tags.length} to ${name}, ${formatBytes(sent.bytes)} of ${formatBytes(sent.whole)}`
+    : `${name} has all images`
+  return { notes: [note], images }
+}
+
+async function pull(site: Site, registry: string, tags: readonly string[]): Promise<Brought> {
+  for (const tag of tags) {
+    await pullImages(site, [registryTag(registry, tag)])
+    await site.docker.run(`tag ${tag}`, ['tag', registryTag(registry, tag), tag])
+  }
+  return { notes: [], images: await inspectImages(site.docker, tags) }
 }
 
 /** A rollback runs the images where they are. */

@@ -59,6 +59,7 @@ async function begin(site: Site): Promise<Change> {
   const stage = await recordTarget(site, planning)
   const served = isNothingToDo(plan) ? undefined : await servedBefore(site, planning)
   const recorder = openRecorder(beginJournal(site, planning, served), (journal) => site.save({ journal }))
+  if (isNothingToDo(plan)) site.seen = planning.containers
   return openChange(site, { stage, served, planning, recorder })
 }
 
@@ -94,7 +95,7 @@ async function recordTarget(site: Site, planning: Planning): Promise<Stage> {
   for (const service of Object.keys(model.services))
     if (images[service] === undefined)
       throw new StagecraftError('failed', `Cannot start ${service}: the engine does not have its image`)
-  await keepImages(site.docker, model.name, images)
+  await keepImages(site.docker, model.name, images, site.images.values())
   const { stateFile, directory, topology } = site.project
   writeModel(stateFile, site.bundle.id, model)
   const withDigests = Object.entries(images).map(([service, image]) => {
@@ -200,7 +201,8 @@ async function commitAll(run: Run, changes: readonly (readonly [Change, readonly
   const before = run.sites.map(({ bundle }) => bundle)
   try {
     for (const [change, containers] of changes.toReversed()) commit(change, containers)
-    await run.persist?.()
+    // Where nothing was changed there is nothing that another run would have to know before the end.
+    if (changes.some(([{ planning }]) => !isNothingToDo(planning.plan))) await run.persist?.()
   } catch (error) {
     for (const [at, site] of run.sites.entries()) {
       site.bundle = before[at] ?? site.bundle

@@ -475,10 +475,10 @@ export class FakeEngine {
   #inspectImages(names: readonly string[]): Answer {
     const found = names.map((name) => this.state.images[this.state.tags[name] ?? name])
     const inspected = found.flatMap((image) => (image ? [this.#inspectedImage(image)] : []))
-    const missing = names[found.indexOf(undefined)]
-    if (missing === undefined) return { stdout: JSON.stringify(inspected) }
-    const stderr = `Error response from daemon: No such image: ${missing}`
-    return { code: 1, stdout: JSON.stringify(inspected), stderr }
+    const missing = names.filter((_, at) => found[at] === undefined)
+    if (missing.length === 0) return { stdout: JSON.stringify(inspected) }
+    const lines = missing.map((name) => `Error response from daemon: No such image: ${name}`)
+    return { code: 1, stdout: JSON.stringify(inspected), stderr: lines.join('\n') }
   }
 
   #inspectedImage({ id, content, labels, volumes }: FakeImage) {
