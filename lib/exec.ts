@@ -22,6 +22,8 @@ export interface ExecOptions {
   input?: string
   /** what the child's stdin reads instead, as fast as it takes it */
   inputFrom?: Readable
+  /** is given what the child's stdout prints, and its end */
+  outputTo?: Writable
   /** written to the child's stdin again and again, until it ends or `until` is aborted; then its stdin is closed */
   feed?: Feed
   /** milliseconds */
@@ -81,6 +83,7 @@ export const exec: Exec = async (argv, options = {}) => {
         end()
       }, options.timeout)
     : undefined
+  if (options.outputTo) child.stdout.pipe(options.outputTo)
   const lines = [cutLines(options.onLine), cutLines(options.onLine)] as const
   for (const [stream, kept, cut] of [
     [child.stdout, out, lines[0]],

@@ -10,7 +10,7 @@ import { openMirror } from './mirror.ts'
 import { fill, type Looked, MOST, makeFolders, persist, type Remote } from './remote.ts'
 import { withRemoteLock } from './remote-lock.ts'
 import { makeScratch } from './scratch.ts'
-import { type ConnectOptions, connect } from './ssh.ts'
+import { type Connection, type ConnectOptions, connect } from './ssh.ts'
 import { unusableHost } from './ssh-errors.ts'
 import { stateFileIn } from './state.ts'
 import { answersOf, FETCH, LOOK } from './state-scripts.ts'
@@ -48,11 +48,10 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
       token: '',
       keeping: Promise.resolve(),
     }
-    const socket = await connection.forward(looked.socket ?? '')
-    const engine = askEngine(options.exec, place.host, socket)
+    const engine = askEngine(options.exec, connection, looked.socket ?? '')
     engine.catch(() => {}) // whoever needs it is told; who only reads what is kept does without
     await fill(remote, said)
-    return hostOf(remote, { exec: options.exec, socket, engine, copy })
+    return hostOf(remote, { exec: options.exec, engine, copy })
   } catch (error) {
     await connection.close()
     rmSync(copy, { recursive: true, force: true })
@@ -63,22 +62,37 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
 /**
  * Which version of its API the engine there and docker here both have. A docker that is told need not ask, each time: that
  * is a round trip less for each command.
- * @throws unreachable (8) where nothing comes through the socket
+ * @throws unreachable (8) where nothing comes through, neither through a forwarded socket nor through the docker there
  */
-async function askEngine(exec: Exec, host: HostName, socket: string): Promise<EngineFacts> {
+async function askEngine(exec: Exec, connection: Connection, there: string): Promise<EngineFacts> {
+  const forwarded = await ask(exec, await connection.forward(there))
+  if ('version' in forwarded) return forwarded
+  if (!NOTHING_CAME.test(forwarded.said)) throw noEngine(forwarded.said)
+  const bridged = await ask(exec, await connection.bridge(there))
+  if ('version' in bridged) return bridged
+  const detail = [...new Set([forwarded.said, bridged.said])].join('\n')
+  throw new StagecraftError(
+    'unreachable',
+    `Cannot use ${connection.host.written}: its engine does not answer through ssh`,
+    {
+      detail,
+      hint: 'Start the engine there, if it does not run. Where its sshd forwards no sockets (AllowStreamLocalForwarding, DisableForwarding in sshd_config), it needs the docker command there.',
+    },
+  )
+}
+
+/** What docker says of a connection that is closed at once. */
+const NOTHING_CAME = /connection reset|EOF|broken pipe/
+
+/** @returns what the engine said, or what was said instead. @throws unreachable (8) for one that hangs */
+async function ask(exec: Exec, socket: string): Promise<EngineFacts | { readonly said: string }> {
   const argv = ['docker', 'version', '--format', '{{.Client.APIVersion}} {{.Server.Os}}/{{.Server.Arch}}']
-  const { code, stdout, stderr, timedOut } = await exec(argv, {
-    env: endpoint(socket),
-    timeout: engineTimeout(process.env),
-  })
-  if (timedOut) throw hungEngine(engineTimeout(process.env))
+  const timeout = engineTimeout(process.env)
+  const { code, stdout, stderr, timedOut } = await exec(argv, { env: endpoint(socket), timeout })
+  if (timedOut) throw hungEngine(timeout)
+  if (code !== 0) return { said: stderr.trim() }
   const [version = '', platform = ''] = stdout.trim().split(' ')
-  if (code === 0) return { version, platform }
-  if (!/connection reset|EOF|broken pipe/.test(stderr)) throw noEngine(stderr.trim())
-  throw new StagecraftError('unreachable', `Cannot use ${host.written}: its engine does not answer through ssh`, {
-    detail: stderr.trim(),
-    hint: 'Start the engine there, if it does not run; and let its sshd forward sockets: no `AllowStreamLocalForwarding no` or `DisableForwarding yes` in its sshd_config.',
-  })
+  return { socket, version, platform }
 }
 
 function endpoint(socket: string): Record<string, string> {
@@ -86,6 +100,8 @@ function endpoint(socket: string): Record<string, string> {
 }
 
 interface EngineFacts {
+  /** of this machine; leads to the host's Docker socket */
+  readonly socket: string
   /** of its API */
   readonly version: string
   /** `os/arch` */
@@ -94,13 +110,11 @@ interface EngineFacts {
 
 interface Here {
   readonly exec: Exec
-  /** leads to the host's Docker socket */
-  readonly socket: string
   readonly engine: Promise<EngineFacts>
   readonly copy: string
 }
 
-function hostOf(remote: Remote, { exec, socket, engine, copy }: Here): Host {
+function hostOf(remote: Remote, { exec, engine, copy }: Here): Host {
   const { connection, mirror, looked, environment } = remote
   const stateFile = stateFileIn(mirror.folder)
   return {
@@ -112,7 +126,7 @@ function hostOf(remote: Remote, { exec, socket, engine, copy }: Here): Host {
     folder: looked.folder,
     exec: async (argv, options = {}) => {
       if (argv[0] !== 'docker') return exec(argv, options)
-      const { version } = await engine
+      const { socket, version } = await engine
       return exec(argv, { ...options, env: { ...options.env, ...endpoint(socket), DOCKER_API_VERSION: version } })
     },
     withLock: (request, world, work) => withRemoteLock(remote, { ...request, stateFile }, world, work),

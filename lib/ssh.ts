@@ -1,5 +1,6 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { type Carry, openBridge } from './bridge.ts'
 import { type Exec, type ExecOptions, quotePosix, type Result } from './exec.ts'
 import { type HostName, sshArguments } from './host-name.ts'
 import { makeScratch } from './scratch.ts'
@@ -18,6 +19,8 @@ export interface Connection {
   run(script: string, args?: readonly string[], options?: ExecOptions): Promise<Result>
   /** @returns a socket of this machine that leads to one of the host's. @throws unreachable (8) */
   forward(socket: string): Promise<string>
+  /** The same where sshd forwards no sockets: through the docker there, one process of it a connection. */
+  bridge(socket: string): Promise<string>
   close(): Promise<void>
 }
 
@@ -53,7 +56,9 @@ export async function connect(host: HostName, { exec, timeout, signal }: Connect
   const limit = ['-o', `ConnectTimeout=${Math.ceil(timeout / 1000)}`, '-o', 'ClearAllForwardings=yes']
   const argv = ['ssh', '-M', '-N', '-S', control, ...SETTINGS, ...limit, ...found, ...sshArguments(host)]
   const master = exec(argv, { outlive: 0, grace: 1000, signal: closing.signal }).finally(() => lost.abort())
+  const bridges: (() => void)[] = []
   const close = async () => {
+    for (const end of bridges) end()
     closing.abort()
     await master.catch(() => {})
     rmSync(folder, { recursive: true, force: true })
@@ -73,24 +78,31 @@ export async function connect(host: HostName, { exec, timeout, signal }: Connect
   const through = ['ssh', '-S', control, ...SETTINGS, ...NO_OTHER]
   const gone = () => lost.signal.aborted || !existsSync(control)
   let sockets = 0
+  const run: Connection['run'] = async (script, args = [], options = {}) => {
+    const command = ['sh', '-c', script, 'stagecraft', ...args].map(quotePosix).join(' ')
+    const result = await exec([...through, ...sshArguments(host), command], { signal, ...options })
+    if (result.code === SSH_FAILED && gone() && !closing.signal.aborted) throw lostConnection(host)
+    return result
+  }
   return {
-    host,
-    lost: lost.signal,
-    close,
-    async run(script, args = [], options = {}) {
-      const command = ['sh', '-c', script, 'stagecraft', ...args].map(quotePosix).join(' ')
-      const result = await exec([...through, ...sshArguments(host), command], { signal, ...options })
-      if (result.code === SSH_FAILED && gone() && !closing.signal.aborted) throw lostConnection(host)
-      return result
-    },
+    ...{ host, lost: lost.signal, close, run },
     async forward(socket) {
       const here = join(folder, `docker-${++sockets}`)
       const result = await exec([...through, '-O', 'forward', '-L', `${here}:${socket}`, ...sshArguments(host)])
       if (result.code !== 0) throw gone() ? lostConnection(host) : noConnection(host, result.stderr)
       return here
     },
+    async bridge(socket) {
+      const here = join(folder, `docker-${++sockets}`)
+      const carry: Carry = (each) =>
+        run(DIAL, [socket], { inputFrom: each, outputTo: each, limit: 4096, signal: undefined, outlive: 0 })
+      bridges.push(await openBridge(here, carry))
+      return here
+    },
   }
 }
+
+const DIAL = 'DOCKER_HOST=unix://$1 exec docker system dial-stdio'
 
 /** ssh's own exit code, for everything. */
 const SSH_FAILED = 255

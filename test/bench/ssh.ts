@@ -1,7 +1,8 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { cleanUp } from '../support/clean-up.ts'
 import type { Ran } from '../support/engine.ts'
-import { LAB_DIR } from '../support/lab.ts'
+import { host, LAB_DIR } from '../support/lab.ts'
 import { Site } from '../support/site.ts'
 import { median, type Row } from './row.ts'
 
@@ -15,9 +16,13 @@ export async function sshRows(): Promise<Row[]> {
   const site = new Site('h3', 'h3', 'bench-ssh')
   try {
     await site.begin()
-    return [...(await timeRows(site)), await tripRow(site), await bytesRow(site)]
+    return [...(await timeRows(site)), await tripRow(site), await bytesRow(site), await hostsRow(site)]
   } finally {
     await site.cleanUp()
+    for (const name of OTHERS) {
+      await cleanUp(host(name), site.folder.name)
+      await host(name).exec(['rm', '-rf', `${site.root}/${site.folder.name}`])
+    }
   }
 }
 
@@ -118,6 +123,32 @@ async function tripRow(site: Site): Promise<Row> {
   const longer = await times(3, async () => (await deploy(DELAY)) - (await deploy(0)))
   const trips = median(longer) / (2 * DELAY)
   return row('round trips of a deploy of no change to a host', trips.toFixed(1), '≤ 25', trips <= 25)
+}
+
+const OTHERS = ['h2', 'h4'] as const
+
+/** A new image of a service that rolls, to three hosts and to one of them. */
+async function hostsRow(site: Site): Promise<Row> {
+  const { folder, root } = site
+  for (const name of OTHERS)
+    await host(name).exec(['sh', '-c', 'mkdir -p "$0" && chgrp docker "$0" && chmod 2770 "$0"', root])
+  const services = {
+    web: { rollout: { strategy: 'rolling', min_ready: '1s' } },
+    idle: { rollout: { min_ready: '1s' } },
+  }
+  const environments = {
+    one: { hosts: ['h3'], root, services },
+    three: { hosts: ['h3', ...OTHERS], root, services },
+  }
+  folder.write('stagecraft.yml', JSON.stringify({ project: { name: folder.name }, environments }))
+  let version = 0
+  const deploy = (env: string) => () => {
+    folder.write('web/Dockerfile', `FROM busybox:1\nLABEL version=${++version}\nCMD ["sleep", "1d"]\n`)
+    return timed(`deploy to ${env}`, () => folder.stagecraft(['deploy', '--env', env, '--version', `v${version}`]))
+  }
+  for (const act of [deploy('one'), deploy('three')]) await act()
+  const ratio = median(await times(PAIRS, async () => (await deploy('three')()) / (await deploy('one')())))
+  return row('a changed image to three hosts, against one', `${ratio.toFixed(2)} ×`, '≤ 1.6 ×', ratio <= 1.6)
 }
 
 const MEBIBYTE = 1024 * 1024

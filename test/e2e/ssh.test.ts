@@ -134,6 +134,31 @@ lab.each([
   })
 })
 
+lab('where sshd forwards no sockets', () => {
+  const site = new Site('h3', 'h3', 'stdio')
+  const PID = '/run/stagecraft-sshd.pid'
+  beforeAll(async () => {
+    await site.begin()
+    const options = ['-p', '2222', '-o', 'AllowStreamLocalForwarding=no', '-o', `PidFile=${PID}`]
+    expectCode(await site.server.exec(['/usr/sbin/sshd', '-f', '/etc/lab/sshd_config', ...options]), 0)
+  })
+  afterAll(async () => {
+    await site.server.exec(['sh', '-c', `kill "$(cat ${PID})"`])
+    await site.cleanUp()
+  })
+
+  test('the docker there is the way to its engine, images and all', async () => {
+    const options = `-F ${LAB_DIR}/ssh/config -p 2222 -o HostKeyAlias=${site.server.ip}`
+    site.folder.write('bin/ssh', `#!/bin/sh\nexec /usr/bin/ssh ${options} "$@"\n`, 0o755)
+    const env = { PATH: `${site.folder.path}/bin:${LAB_DIR}/bin:${process.env['PATH']}` }
+    const ran = await site.folder.stagecraft(['deploy', '--version', 'v1'], { env })
+    expectCode(ran, 0)
+    expect(ran.stderr).toMatch(/sent 1 to h3/)
+    expect(await site.page()).toBe('version one')
+    expectCode(await site.folder.stagecraft(['status'], { env }), 0)
+  })
+})
+
 lab('what a stranger could see', () => {
   const site = new Site('h3', 'h3', 'secret')
   beforeAll(() => site.begin())
