@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { isUp, labHostCommand } from '../support/lab.ts'
 import { Site } from '../support/site.ts'
-import { deploy, expectCode, idle, type ServiceSource, until } from './app.ts'
+import { deploy, expectCode, httpd, idle, type ServiceSource, until } from './app.ts'
 
 // What can happen to a host, or to the way there, while a release is under way. h4 is the campaign's own: by itself here.
 describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
@@ -83,12 +83,55 @@ describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
     expect(await mended('v1')).toContain('v-cut')
   }, 180_000)
 
-  test('its power fails', async () => {
-    const ran = await during('v-power', { fresh: { ...idle, ...slow } }, () => labHostCommand('kill', 'h4'))
+  test('its cable is cut while images are sent', async () => {
+    const big = `FROM busybox:1\nRUN head -c 30000000 /dev/urandom > /big\nCOPY index.html /www/\nCMD ${JSON.stringify(httpd('/www'))}\n`
+    const small = folder.read('web/Dockerfile')
+    folder.write('web/Dockerfile', big)
+    const deploying = folder.startStagecraft(['deploy', '--version', 'v-push', '--json'])
+    await until('it pushes', () => deploying.output().includes('"phase":"push","status":"running"') || 'not yet')
+    await labHostCommand('cut', 'h4')
+    const ran = await deploying.done
+    await labHostCommand('heal', 'h4')
+    expect(ran).toMatchObject({ code: 8 })
+    expect(await site.page()).toBe('version one')
+    folder.write('web/Dockerfile', small)
+    expect(await mended('v-pushed')).toContain('v-push')
+  }, 180_000)
+
+  /** Makes writing to the disk take seconds, and waits until something does: what happens then happens in its midst. */
+  async function whileWritten(version: string, act: () => Promise<unknown>) {
+    const slowly = `#!/bin/sh\ntouch /tmp/syncing; sleep 3; exec /tmp/sync "$@"\n`
+    await server.exec([
+      'sh',
+      '-c',
+      'cp "$(command -v sync)" /tmp/sync && printf %s "$0" >/tmp/slowly && chmod +x /tmp/slowly && mount --bind /tmp/slowly "$(command -v sync)"',
+      slowly,
+    ])
+    const deploying = folder.startStagecraft(['deploy', '--version', version])
+    await until(
+      'the state is written',
+      async () => (await server.exec(['test', '-e', '/tmp/syncing'])).code === 0 || 'no',
+    )
+    await act()
+    return deploying.done
+  }
+  const quickly = 'umount -l "$(command -v sync)" 2>/dev/null; rm -f /tmp/syncing'
+
+  test('its cable is cut while the state is written: the next run finds it whole', async () => {
+    const ran = await whileWritten('v-written', () => labHostCommand('cut', 'h4'))
+    await labHostCommand('heal', 'h4')
+    await server.exec(['sh', '-c', quickly])
+    expect(ran).toMatchObject({ code: 8 })
+    await mended('v-whole')
+  }, 180_000)
+
+  test('its power fails while the state is written: the next run finds it whole', async () => {
+    const ran = await whileWritten('v-power', () => labHostCommand('kill', 'h4'))
     expect(ran).toMatchObject({ code: 8 })
     await labHostCommand('start', 'h4')
     await usable()
-    expect(await mended('v2')).toContain('v-power')
+    await server.exec(['sh', '-c', quickly])
+    await mended('v2')
   }, 180_000)
 
   test('its sshd is restarted: the connection is lost, and the next one is as good', async () => {
