@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Carry, openBridge } from './bridge.ts'
+import { type Carry, carryTo, openBridge } from './bridge.ts'
 import { type Exec, type ExecOptions, quotePosix, type Result } from './exec.ts'
 import { type HostName, sshArguments } from './host-name.ts'
 import { makeScratch } from './scratch.ts'
@@ -56,9 +56,9 @@ export async function connect(host: HostName, { exec, timeout, signal }: Connect
   const limit = ['-o', `ConnectTimeout=${Math.ceil(timeout / 1000)}`, '-o', 'ClearAllForwardings=yes']
   const argv = ['ssh', '-M', '-N', '-S', control, ...SETTINGS, ...limit, ...found, ...sshArguments(host)]
   const master = exec(argv, { outlive: 0, grace: 1000, signal: closing.signal }).finally(() => lost.abort())
-  const bridges: (() => void)[] = []
+  const ends: (() => void)[] = []
   const close = async () => {
-    for (const end of bridges) end()
+    for (const end of ends) end()
     closing.abort()
     await master.catch(() => {})
     rmSync(folder, { recursive: true, force: true })
@@ -77,7 +77,6 @@ export async function connect(host: HostName, { exec, timeout, signal }: Connect
   }
   const through = ['ssh', '-S', control, ...SETTINGS, ...NO_OTHER]
   const gone = () => lost.signal.aborted || !existsSync(control)
-  let sockets = 0
   const run: Connection['run'] = async (script, args = [], options = {}) => {
     const command = ['sh', '-c', script, 'stagecraft', ...args].map(quotePosix).join(' ')
     const result = await exec([...through, ...sshArguments(host), command], { signal, ...options })
@@ -87,16 +86,19 @@ export async function connect(host: HostName, { exec, timeout, signal }: Connect
   return {
     ...{ host, lost: lost.signal, close, run },
     async forward(socket) {
-      const here = join(folder, `docker-${++sockets}`)
-      const result = await exec([...through, '-O', 'forward', '-L', `${here}:${socket}`, ...sshArguments(host)])
+      const far = join(folder, 'far')
+      const result = await exec([...through, '-O', 'forward', '-L', `${far}:${socket}`, ...sshArguments(host)])
       if (result.code !== 0) throw gone() ? lostConnection(host) : noConnection(host, result.stderr)
+      const { carry, close: end } = carryTo(far)
+      const here = join(folder, 'forwarded')
+      ends.push(end, await openBridge(here, carry))
       return here
     },
     async bridge(socket) {
-      const here = join(folder, `docker-${++sockets}`)
+      const here = join(folder, 'bridged')
       const carry: Carry = (each) =>
         run(DIAL, [socket], { inputFrom: each, outputTo: each, limit: 4096, signal: undefined, outlive: 0 })
-      bridges.push(await openBridge(here, carry))
+      ends.push(await openBridge(here, carry))
       return here
     },
   }
