@@ -6,6 +6,7 @@ import { StagecraftError } from './errors.ts'
 import { contentStore } from './host.ts'
 import { buildTargets, imageNames } from './images.ts'
 import { onEach } from './on-each.ts'
+import { claim } from './ownership.ts'
 import { placeOnHosts } from './placement.ts'
 import type { Plan, PlanInput } from './plan.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
@@ -42,6 +43,7 @@ export async function deploy(project: Project, version: Version, world: Locked):
     world,
   )
   const order = orderDeploy(project, version, world)
+  await beforeRelease(claim(project, project.model.name, world), world)
   for (const host of forgotten(order)) {
     const message = `${host} is no host of ${project.environment.name} any more: what runs there is left as it is`
     const hint = `To remove it, on that host: docker compose -p ${project.model.name} down`

@@ -3,6 +3,7 @@ import { contentFolder } from './bundle.ts'
 import type { ContentStore } from './content.ts'
 import type { Exec, Result } from './exec.ts'
 import { type Held, type LockRequest, type LockState, type LockWorld, readLock, withLock } from './lock.ts'
+import type { Owner } from './ownership.ts'
 
 /** Where an environment runs: this machine's engine, or one that is reached over SSH (design 7). */
 export interface Host {
@@ -16,6 +17,8 @@ export interface Host {
   readonly local: Exec
   /** `os/arch` of its engine, which was asked when it was connected to; absent: ask it. @throws unreachable (8) */
   readonly platform?: Promise<string>
+  /** whose what it runs is (lib/ownership.ts), asked when it was connected to; absent: ask it. @throws unreachable (8) */
+  readonly owners?: Promise<ReadonlyMap<string, Owner>>
   /** the environment's releases: its own file, or a copy of the host's for the length of a command */
   readonly stateFile: string
   /** where the host's engine finds what is kept in the content folder, and the data of relative paths; undefined: where it is */

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { openDocker } from './docker.ts'
 import { engineTimeout, hungEngine, noEngine } from './engine.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, Result } from './exec.ts'
@@ -7,6 +8,7 @@ import type { Host } from './host.ts'
 import { type HostName, hostKey, sshArguments } from './host-name.ts'
 import { lockFiles, readHold, readHolder } from './lock-files.ts'
 import { openMirror } from './mirror.ts'
+import { readOwners } from './ownership.ts'
 import { fill, type Looked, MOST, makeFolders, persist, type Remote } from './remote.ts'
 import { withRemoteLock } from './remote-lock.ts'
 import { makeScratch } from './scratch.ts'
@@ -117,6 +119,13 @@ interface Here {
 function hostOf(remote: Remote, { exec, engine, copy }: Here): Host {
   const { connection, mirror, looked, environment } = remote
   const stateFile = stateFileIn(mirror.folder)
+  const onHost: Exec = async (argv, options = {}) => {
+    if (argv[0] !== 'docker') return exec(argv, options)
+    const { socket, version } = await engine
+    return exec(argv, { ...options, env: { ...options.env, ...endpoint(socket), DOCKER_API_VERSION: version } })
+  }
+  const owners = engine.then(() => readOwners(openDocker(onHost, (text) => text)))
+  owners.catch(() => {}) // whoever needs it is told
   return {
     name: connection.host.written,
     key: hostKey(connection.host),
@@ -124,11 +133,8 @@ function hostOf(remote: Remote, { exec, engine, copy }: Here): Host {
     local: exec,
     stateFile,
     folder: looked.folder,
-    exec: async (argv, options = {}) => {
-      if (argv[0] !== 'docker') return exec(argv, options)
-      const { socket, version } = await engine
-      return exec(argv, { ...options, env: { ...options.env, ...endpoint(socket), DOCKER_API_VERSION: version } })
-    },
+    exec: onHost,
+    owners,
     withLock: (request, world, work) => withRemoteLock(remote, { ...request, stateFile }, world, work),
     readLock: () => {
       const files = lockFiles(stateFile, environment)

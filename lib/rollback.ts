@@ -8,6 +8,7 @@ import { StagecraftError } from './errors.ts'
 import type { Host } from './host.ts'
 import { byPresentNames, type ReleasedImage, remoteName } from './images.ts'
 import { onEach } from './on-each.ts'
+import { claim } from './ownership.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
 import type { Project, Settings } from './project.ts'
@@ -121,6 +122,7 @@ export async function rollback({ order }: Rollback, world: Locked): Promise<Rele
     return { ...part, target: withPresentNames(present, target) }
   })
   if (first === undefined) throw new StagecraftError('bug', 'Cannot roll back: it is for no host')
+  await beforeRelease(claim(order.project, order.project.model.name, world), world)
   return carryOut({ ...order, parts: [first, ...others] }, world)
 }
 

@@ -43,7 +43,7 @@ describe('stagecraft', () => {
     const { exit, stdout, stderr } = await stagecraft([])
     expect([exit, stdout]).toEqual([2, ''])
     expect(stderr).toContain(
-      'USAGE stagecraft init|plan|build|deploy|rollback|status|doctor|bootstrap|prune|maintenance|proxy|lock|releases',
+      'USAGE stagecraft init|plan|build|deploy|rollback|status|doctor|bootstrap|prune|maintenance|proxy|lock|state|releases',
     )
   })
 

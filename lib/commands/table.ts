@@ -34,6 +34,12 @@ export const COMMANDS: Table = {
       release: { summary: 'End a hold', load: () => import('./lock-release.ts') },
     },
   },
+  state: {
+    summary: 'Say where the history of releases is kept',
+    commands: {
+      move: { summary: 'Bring it here, from the folder or host that kept it', load: () => import('./state-move.ts') },
+    },
+  },
   releases: {
     summary: 'Look at the releases',
     commands: {

@@ -54,6 +54,8 @@ export interface EngineState {
   /** id by reference */
   tags: Record<string, string>
   networks: Record<string, FakeNetwork>
+  /** labels of volumes that say whose a project is, by name */
+  owners: Record<string, Record<string, string>>
   proxy: ProxyHost
   count: number
   now: number
@@ -81,7 +83,7 @@ type Answer = Partial<Result> & { readonly lines?: readonly string[] }
  */
 export class FakeEngine {
   state: EngineState = {
-    ...{ containers: [], images: {}, tags: {}, networks: {}, count: 0, now: Date.UTC(2026, 10, 22, 8) },
+    ...{ containers: [], images: {}, tags: {}, networks: {}, owners: {}, count: 0, now: Date.UTC(2026, 10, 22, 8) },
     proxy: { boxes: [], volume: undefined, loaded: undefined },
   }
   readonly proxy = new FakeProxy(this)
@@ -156,12 +158,28 @@ export class FakeEngine {
     if (first === 'push') return this.#push(second)
     if (first === 'events') return {} // nothing here is on its way
     if (first === 'logs') return this.#logs(args.filter((word) => word !== '--follow'))
+    if (first === 'volume') return this.#volume(second, rest)
     if (first === 'network') return answerNetwork(this, second, rest)
     if (first === 'stop' || first === 'start' || first === 'rm') {
       const ids = args.slice(1).filter((word) => !word.startsWith('-'))
       return this.#each(first, half ? ids.slice(0, 1) : ids)
     }
     throw new Error(`the fake engine does not know: ${argv.join(' ')}`)
+  }
+
+  #volume(what: string, words: readonly string[]): Answer {
+    const name = words.at(-1) ?? ''
+    if (what === 'create') {
+      const labels = words.slice(0, -1).filter((word) => word !== '--label')
+      this.state.owners[name] ??= Object.fromEntries(labels.map((label) => label.split('=') as [string, string]))
+    } else if (what === 'rm') delete this.state.owners[name]
+    else {
+      const rows = Object.entries(this.state.owners).map(([volume, labels]) =>
+        [volume, labels['stagecraft.host'], labels['stagecraft.root']].join('\t'),
+      )
+      return { stdout: rows.map((row) => `${row}\n`).join('') }
+    }
+    return { stdout: `${name}\n` }
   }
 
   // Compose
@@ -585,7 +603,7 @@ export class FakeEngine {
 /** @returns whether a command changes nothing on the engine. */
 export function isQuestion(argv: readonly string[]): boolean {
   const asking =
-    /^docker (version|ps|container inspect|image (inspect|ls)|logs|network (inspect|ls)|compose.* config|run --rm) /
+    /^docker (version|ps|container inspect|image (inspect|ls)|logs|volume ls|network (inspect|ls)|compose.* config|run --rm) /
   return (
     asking.test(`${argv.join(' ')} `) || argv.some((word) => /^stagecraft-(read|in-flight|drained|probe)$/.test(word))
   )

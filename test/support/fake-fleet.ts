@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Service } from '../../lib/compose.ts'
 import type { Exec } from '../../lib/exec.ts'
 import { type Host, localHost } from '../../lib/host.ts'
@@ -9,6 +9,13 @@ import { FakeProject } from './fake-project.ts'
 
 export const NAMES = ['a', 'b', 'c'] as const
 export type Name = (typeof NAMES)[number]
+
+/** A host's shell is that of this machine: its folders are here. */
+const run: Host['run'] = async (script, args = []) => {
+  const argv = ['sh', '-c', script, 'stagecraft', ...args]
+  const { exitCode: code, stdout, stderr } = Bun.spawnSync(argv)
+  return { argv, code, stdout: stdout.toString(), stderr: stderr.toString(), timedOut: false }
+}
 
 /** A project whose environment `prod` is on three engines in memory, each of which can be lost and come back. */
 export class FakeFleet {
@@ -66,7 +73,7 @@ export class FakeFleet {
     const local = localHost(exec, stateFile)
     return {
       ...local,
-      ...{ name, key: name, exec, local: this.project.engine.exec },
+      ...{ name, key: name, exec, local: this.project.engine.exec, folder: dirname(stateFile), run },
       withLock: async (request, world, work) => {
         reachable()
         return local.withLock(request, world, (held) =>

@@ -23,6 +23,7 @@ import { openProject, openSettings, type Project, type ProjectOptions, type Sett
 import { planRollback, prepareRollback, type Rollback, rollback } from '../../lib/rollback.ts'
 import type { RollbackRequest } from '../../lib/rollback-target.ts'
 import { openState, type Release } from '../../lib/state.ts'
+import { type Moved, moveState } from '../../lib/state-move.ts'
 import type { Locked, World } from '../../lib/world.ts'
 import { type Damage, FakeEngine } from './fake-engine.ts'
 
@@ -43,16 +44,16 @@ export interface Outcome {
 /** A project folder beside an engine in memory. */
 export class FakeProject {
   readonly folder: string
-  readonly engine = new FakeEngine()
   /** connects to the hosts of an environment that has some */
   openHost: NonNullable<ProjectOptions['openHost']> | undefined
   #versions = 0
   #life = 0
 
-  /** @param folder where; default: a new one in memory */
+  /** @param folder where; default: a new one in memory @param engine another project's, to be on the same one */
   constructor(
     readonly title: string,
     folder?: string,
+    readonly engine = new FakeEngine(),
   ) {
     this.folder = realpathSync(folder ?? mkdtempSync(join(SCRATCH, `stagecraft-${title}-`)))
   }
@@ -109,6 +110,16 @@ export class FakeProject {
   /** Only what every command does first: mends what a run that died has left. */
   async recover(environment?: string): Promise<Outcome> {
     return this.#outcome(await openSettings(this.#place(environment)), async () => {})
+  }
+
+  /** `stagecraft state move`, for the project that a deploy would be of. */
+  async moveState(lost = false): Promise<Outcome & { moved?: Moved | undefined }> {
+    const project = await this.open()
+    let moved: Moved | undefined
+    const outcome = await this.#outcome(project, async (world) => {
+      moved = await moveState(project, project.model.name, world, { lost })
+    })
+    return { ...outcome, moved }
   }
 
   /** Does work that changes the environment, as the commands do. */

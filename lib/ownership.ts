@@ -1,0 +1,131 @@
+import { existsSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname } from 'node:path'
+import type { Docker } from './docker.ts'
+import { StagecraftError } from './errors.ts'
+import type { Host } from './host.ts'
+import { onEach } from './on-each.ts'
+import type { Settings } from './project.ts'
+import { openState, stateFileIn } from './state.ts'
+import { type Locked, openReleaseDocker } from './world.ts'
+
+/** Who keeps the releases of a Compose project: every engine that runs it has it written down (spec/core/ownership.md). */
+export interface Owner {
+  /** the first host of the environment (lib/host.ts, key), or the machine whose checkout it is */
+  readonly host: string
+  /** the folder of releases.json there */
+  readonly root: string
+}
+
+/** Whose an environment is that is deployed from here. */
+export function ownerHere({ host, stateFile }: Pick<Settings, 'host' | 'stateFile'>): Owner {
+  return host.name === undefined
+    ? { host: hostname(), root: dirname(stateFile) }
+    : { host: host.key, root: host.folder ?? '' }
+}
+
+const LABELS = { host: 'stagecraft.host', root: 'stagecraft.root' } as const
+const PREFIX = 'stagecraft-'
+
+/** @returns who keeps the releases of what an engine runs, by Compose project */
+export async function readOwners(docker: Docker): Promise<ReadonlyMap<string, Owner>> {
+  const format = `{{.Name}}\t{{.Label "${LABELS.host}"}}\t{{.Label "${LABELS.root}"}}`
+  const args = ['volume', 'ls', '--filter', `label=${LABELS.root}`, '--format', format]
+  const { stdout } = await docker.run('list volumes', args, { asks: true })
+  return new Map(
+    stdout
+      .split('\n')
+      .filter((line) => line.startsWith(PREFIX))
+      .map((line) => {
+        const [name = '', host = '', root = ''] = line.split('\t')
+        return [name.slice(PREFIX.length), { host, root }]
+      }),
+  )
+}
+
+/** Writes down on an engine who keeps the releases of a Compose project. Nothing is in the volume but its labels. */
+async function record(docker: Docker, project: string, { host, root }: Owner, instead: boolean): Promise<void> {
+  const name = `${PREFIX}${project}`
+  if (instead) await docker.run(`remove volume ${name}`, ['volume', 'rm', name])
+  const labels = ['--label', `${LABELS.host}=${host}`, '--label', `${LABELS.root}=${root}`]
+  await docker.run(`make volume ${name}`, ['volume', 'create', ...labels, name])
+}
+
+/** @returns an owner other than this one, and on which of the hosts it is written down */
+export async function otherOwner(
+  settings: Settings,
+  project: string,
+  world: Locked,
+): Promise<{ readonly owner: Owner; readonly on: readonly Host[] } | undefined> {
+  const found = await eachOwner(settings, project, world)
+  const others = found.filter(({ owner }) => owner !== undefined && !isSame(owner, settings))
+  const [first] = others
+  return first?.owner && { owner: first.owner, on: others.map(({ host }) => host) }
+}
+
+async function eachOwner(settings: Settings, project: string, world: Locked) {
+  return onEach(settings.hosts, async (host) => {
+    const docker = openReleaseDocker({ secrets: [], host }, world)
+    return { host, docker, owner: (await (host.owners ?? readOwners(docker))).get(project) }
+  })
+}
+
+/** Where the folder is the same, but not the machine: whoever has releases there has kept them. */
+function isSame(owner: Owner, settings: Settings): boolean {
+  const own = ownerHere(settings)
+  if (owner.root !== own.root) return false
+  return owner.host === own.host || (settings.host.name === undefined && hasReleases(settings))
+}
+
+function hasReleases({ stateFile }: Pick<Settings, 'stateFile'>): boolean {
+  return openState(stateFile, { clock: Date.now }).listReleases().length > 0
+}
+
+/**
+ * Sees to it that one history is kept of a Compose project: before anything is changed, on all hosts. The first to come writes
+ * down that it is theirs; where what was written down is gone, it is said what is lost.
+ * @throws state (9) where another folder keeps it
+ */
+export async function claim(settings: Settings, project: string, world: Locked): Promise<void> {
+  const own = ownerHere(settings)
+  for (const { host, docker, owner } of await eachOwner(settings, project, world)) {
+    if (owner !== undefined && isSame(owner, settings)) continue
+    if (owner === undefined) {
+      await record(docker, project, own, false)
+      const now = (await readOwners(docker)).get(project) // whoever else was the first at the same time
+      if (now === undefined || isSame(now, settings)) continue
+      throw notOurs(settings, project, now)
+    }
+    const there = await isThere(owner, settings)
+    if (there !== false) throw notOurs(settings, project, owner)
+    await takeOver(docker, project, own)
+    const where = host.name === undefined ? '' : ` (${host.name})`
+    world.emit({
+      type: 'warning',
+      message: `what ${place(owner)} kept of ${project}${where} is gone: its releases cannot be put back any more`,
+      hint: 'It is kept here from now on. What runs is taken over as it is.',
+    })
+  }
+}
+
+export async function takeOver(docker: Docker, project: string, own: Owner): Promise<void> {
+  await record(docker, project, own, true)
+}
+
+/** @returns whether an owner still has releases; undefined: that cannot be found out from here */
+export async function isThere({ host, root }: Owner, settings: Settings): Promise<boolean | undefined> {
+  if (settings.host.name === undefined) return host === hostname() ? existsSync(stateFileIn(root)) : undefined
+  const there = settings.hosts.find(({ key }) => key === host)
+  if (there === undefined) return undefined
+  return (await there.run('[ -e "$1" ]', [stateFileIn(root)])).code === 0
+}
+
+function place({ host, root }: Owner): string {
+  return `${root} on ${host}`
+}
+
+function notOurs({ environment }: Settings, project: string, owner: Owner): StagecraftError {
+  return new StagecraftError('state', `Cannot go on with ${project}: its releases are kept in ${place(owner)}`, {
+    hint: `Deploy from there. Or bring them here: stagecraft state move --env ${environment.name}`,
+  })
+}

@@ -1,0 +1,117 @@
+import { afterEach, describe, expect, test } from 'bun:test'
+import { existsSync, rmSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { movedLine } from '../lib/commands/state-move.ts'
+import { eventLines, formatError } from '../lib/report-lines.ts'
+import { FakeFleet } from './support/fake-fleet.ts'
+import { FakeProject, type Outcome } from './support/fake-project.ts'
+import { expectGolden } from './support/golden.ts'
+import { change, newShop, told } from './support/shop.ts'
+
+const made: { remove(): void }[] = []
+afterEach(() => {
+  for (const one of made.splice(0)) one.remove()
+})
+
+/** Two checkouts of one application, and the engine that both would deploy to. The first has deployed. */
+async function checkouts(title: string) {
+  const one = newShop(`${title}-one`)
+  const two = new FakeProject(`${title}-two`, undefined, one.engine)
+  two.write('.dockerignore', '.stagecraft\n')
+  made.push(one, two)
+  expect(told(await one.deploy({ version: 'v1' }))).toBe('no error')
+  return { one, two }
+}
+
+/** Folders and this machine have another name each time. */
+function asInSpec(text: string, { one, two }: { one: FakeProject; two: FakeProject }): string {
+  return text.replaceAll(one.folder, '/srv/one').replaceAll(two.folder, '/srv/two').replaceAll(hostname(), 'web-1')
+}
+
+const textOf = ({ error }: Pick<Outcome, 'error'>) => formatError(error).join('\n')
+const versions = (project: FakeProject) => project.releases().map(({ version }) => version)
+
+describe('another checkout of the same project', () => {
+  test('is refused, and changes nothing', async () => {
+    const both = await checkouts('other')
+    const before = both.one.view()
+    const outcome = await both.two.deploy({ version: 'v2' })
+    expectGolden('core/ownership.md', 'refused', asInSpec(textOf(outcome), both))
+    expect(both.two.releases()).toEqual([])
+    expect(both.one.view()).toEqual(before)
+    expect(told(await both.one.deploy({ version: 'v3' }))).toBe('no error')
+  })
+
+  test('takes over what the first has left, once that is gone', async () => {
+    const both = await checkouts('gone')
+    rmSync(join(both.one.folder, '.stagecraft'), { recursive: true })
+    const { error, events } = await both.two.deploy({ version: 'v2' })
+    expect(told({ error })).toBe('no error')
+    const [warning] = events.filter((event) => event.type === 'warning')
+    const lines = warning ? eventLines(warning, { mask: (text) => text, nameWidth: 0 }) : []
+    expectGolden('core/ownership.md', 'taken-over', asInSpec(lines.join('\n'), both))
+    expect(told(await both.two.deploy({ version: 'v3' }))).toBe('no error')
+  })
+
+  test('where it is nobody knows whether the first is gone, it is not taken to be', async () => {
+    const both = await checkouts('far')
+    rmSync(join(both.one.folder, '.stagecraft'), { recursive: true })
+    const labels = both.one.engine.state.owners['stagecraft-shop'] ?? {}
+    labels['stagecraft.host'] = 'another-machine'
+    expect((await both.two.deploy()).error?.kind).toBe('state')
+    const refused = await both.two.moveState()
+    expect(told(refused)).toContain('go on without them: --lost')
+    expect(told(await both.two.moveState(true))).toBe('no error')
+    expect(told(await both.two.deploy())).toBe('no error')
+  })
+})
+
+describe('stagecraft state move', () => {
+  test('brings the history here, and the former folder is refused from then on', async () => {
+    const both = await checkouts('move')
+    const { one, two } = both
+    change(one, { cache: { image: 'redis:7', environment: { SIZE: '2' } } })
+    expect(told(await one.deploy({ version: 'v2' }))).toBe('no error')
+    const { moved, error } = await two.moveState()
+    expect(told({ error })).toBe('no error')
+    expectGolden('commands/state.md', 'moved', asInSpec(movedLine('shop', moved), both))
+    expect(versions(two)).toEqual(['v2', 'v1'])
+    expect(existsSync(one.stateFile)).toBe(false)
+    expect((await one.deploy({ version: 'v3' })).error?.kind).toBe('state')
+    expect(told(await two.rollback())).toBe('no error')
+    expectGolden('commands/state.md', 'nothing', movedLine('shop', (await two.moveState()).moved))
+  })
+
+  test('does not make one history of two', async () => {
+    const { one, two } = await checkouts('two')
+    one.engine.state.owners = {}
+    expect(told(await two.deploy({ version: 'v2' }))).toBe('no error')
+    const { error } = await one.moveState()
+    expect(error?.message).toContain('there are 1 here as well')
+    expect([versions(one), versions(two)]).toEqual([['v1'], ['v2']])
+  })
+})
+
+describe('another first host', () => {
+  const services = { web: { image: 'web:1' } }
+  const settings = { web: '{rollout: {min_ready: 200ms}}' }
+
+  test('has no history of its own: it is refused, until the history is brought there', async () => {
+    const fleet = new FakeFleet('first')
+    made.push(fleet)
+    const { project } = fleet
+    fleet.write(services, settings, ['a', 'b'])
+    expect(told(await project.deploy({ version: 'v1' }))).toBe('no error')
+    fleet.write({ web: { image: 'web:2' } }, settings, ['b', 'a'])
+    expect(told(await project.deploy({ version: 'v2' }))).toContain('state (exit 9): Cannot go on with shop-prod')
+    const { moved, error } = await project.moveState()
+    expect(told({ error })).toBe('no error')
+    expect(moved).toMatchObject({ from: { host: 'a' }, to: { host: 'b' }, releases: 1 })
+    const before = ['a', 'b'].map((name) => fleet.engines[name as 'a' | 'b'].ids('shop-prod', 'web'))
+    fleet.write(services, settings, ['b', 'a'])
+    expect(told(await project.deploy({ version: 'v3' }))).toBe('no error')
+    // Whose part is whose is known by name: nothing has changed for either.
+    expect(['a', 'b'].map((name) => fleet.engines[name as 'a' | 'b'].ids('shop-prod', 'web'))).toEqual(before)
+  })
+})
