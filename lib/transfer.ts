@@ -86,7 +86,7 @@ async function sendImages(
 ): Promise<Arrived> {
   const { emit, host, to } = destination
   const ours = await inspectImages(origin.from, tags)
-  const { present, missing } = await tagPresent(destination, tags, new Map([...ours].map(([tag, { id }]) => [tag, id])))
+  const { present, missing } = await tagPresent(destination, tags, ours)
   if (missing.length === 0) return { images: present }
   const saved = await saveOnce(missing)
   const left = presentFiles(saved.folder, await layersOf(to))
@@ -110,14 +110,10 @@ async function sendImages(
 }
 
 /** @returns the tags whose image the host does not have; the others point to it afterwards. */
-async function tagPresent(
-  { to, present: there }: Destination,
-  tags: readonly string[],
-  ids: ReadonlyMap<string, string>,
-) {
+async function tagPresent({ to, present: there }: Destination, tags: readonly string[], ours: Images) {
   const [missing, moved]: [string[], string[]] = [[], []]
-  for (const tag of tags.filter((tag) => there.get(tag)?.id !== ids.get(tag))) {
-    const tagged = await to.try(['tag', ids.get(tag) ?? '', tag])
+  for (const tag of tags.filter((tag) => !isSame([tag], ours, there))) {
+    const tagged = await to.try(['tag', ours.get(tag)?.id ?? '', tag])
     if (tagged.code === 0) moved.push(tag)
     else missing.push(tag)
   }
@@ -201,11 +197,8 @@ const BETWEEN_WORDS = 5_000
 /** @returns the bytes that were sent */
 async function load({ to, host, emit }: Destination, archive: string): Promise<number> {
   const { size: total } = fs.statSync(archive)
-  let bytes = 0
-  const inputFrom = fs.createReadStream(archive).on('data', (chunk) => {
-    bytes += chunk.length
-  })
-  const timer = setInterval(() => emit({ type: 'sending', host, bytes, total }), BETWEEN_WORDS)
+  const inputFrom = fs.createReadStream(archive) // somebody who listened to its data would begin to read it
+  const timer = setInterval(() => emit({ type: 'sending', host, bytes: inputFrom.bytesRead, total }), BETWEEN_WORDS)
   try {
     const result = await to.try(['load'], { inputFrom, outlive: 0 })
     // A store that refuses layers that are left out says so here; that is looked at afterwards.
