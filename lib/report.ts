@@ -15,6 +15,8 @@ export interface Reporter {
   result(type: string, value: object, text: () => readonly string[]): void
   /** From now on every occurrence of these values (8 characters or more) is printed as `•••`. */
   addSecrets(values: Iterable<string>): void
+  /** From now on a path of this machine is called by what it stands for: the copy of a host's folder. */
+  callPath(path: string, shown: string): void
 }
 
 export type ReportMode = 'terminal' | 'plain' | 'json'
@@ -42,7 +44,9 @@ export interface ReporterOptions {
 export function createReporter(options: ReporterOptions): ReporterControl {
   const { mode, stdout, stderr } = options
   const secrets = new Set<string>()
-  let mask = createMask([])
+  const names = new Map<string, string>()
+  let hide = createMask([])
+  const mask = (text: string) => [...names].reduce((said, [path, shown]) => said.replaceAll(path, shown), hide(text))
   let [nameWidth, hostWidth] = [0, 0]
   let held = ''
 
@@ -53,7 +57,7 @@ export function createReporter(options: ReporterOptions): ReporterControl {
   const printJson = (type: string, value: object) => print(`${JSON.stringify({ v: 1, type, ...value })}\n`)
   // A secret with a colour in its midst is still one. Where there are none, long lists are spared the walk.
   const masked = (value: object): object =>
-    secrets.size === 0 ? value : maskJson(value, (text) => mask(Bun.stripANSI(text)))
+    secrets.size + names.size === 0 ? value : maskJson(value, (text) => mask(Bun.stripANSI(text)))
   const lines = (all: readonly string[]) => (all.length === 0 ? '' : `${all.join('\n')}\n`)
 
   const isWanted = (event: Event) => {
@@ -78,12 +82,13 @@ export function createReporter(options: ReporterOptions): ReporterControl {
     },
     result(type, value, text) {
       if (mode === 'json') printJson(type, masked(value))
-      else print(lines(secrets.size === 0 ? text() : text().map(mask)))
+      else print(lines(secrets.size + names.size === 0 ? text() : text().map(mask)))
     },
     addSecrets(values) {
       for (const value of values) secrets.add(value)
-      mask = createMask(secrets)
+      hide = createMask(secrets)
     },
+    callPath: (path, shown) => void names.set(path, shown),
     error(error) {
       stderr.write(lines(errorLines(error, { mask, style: options.style })))
     },

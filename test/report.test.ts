@@ -187,6 +187,17 @@ describe('secrets', () => {
   })
 })
 
+test('the copy of a host\'s folder is called by the folder there', () => {
+  const { report, stderr, stdout } = recorded()
+  report.callPath('/tmp/copy-1/state', 'web-1:/srv/shop/prod')
+  report.error({ kind: 'state', message: 'Cannot read /tmp/copy-1/state/releases.json: it is empty' })
+  report.result('x', {}, () => ['kept in /tmp/copy-1/state'])
+  expect([stderr(), stdout()]).toEqual([
+    'Cannot read web-1:/srv/shop/prod/releases.json: it is empty\n',
+    'kept in web-1:/srv/shop/prod\n',
+  ])
+})
+
 test('on a terminal the same words are coloured, and the columns stay', () => {
   const style = (tone: string, text: string) => `<${tone}>${text}</>`
   const { report, stderr } = recorded({ mode: 'terminal', style })

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import type { Context } from '../cli.ts'
 import { parseDuration } from '../duration.ts'
 import { StagecraftError } from '../errors.ts'
@@ -61,6 +62,7 @@ function hostOpener(context: Context): NonNullable<ProjectOptions['openHost']> {
     const { openRemoteHost } = await import('../remote-host.ts') // only who has hosts waits for it to load
     const host = await openRemoteHost(place, { exec, timeout, signal: new AbortController().signal })
     context.onEnd(() => host.close())
+    context.report.callPath(dirname(host.stateFile), `${host.name}:${host.folder}`)
     return host
   }
 }

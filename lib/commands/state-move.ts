@@ -39,7 +39,7 @@ export function movedLine(project: string, moved: Moved | undefined): string {
   if (moved === undefined) return `${project} is kept here already: nothing to move`
   const { from, to, releases } = moved
   if (releases === 0)
-    return `${project} is kept in ${to.root} from now on; what ${from.root} on ${from.host} kept is gone`
+    return `${project} is kept in ${to.root} on ${to.host} from now on; what ${from.root} on ${from.host} kept is gone`
   const count = `${releases} ${releases === 1 ? 'release' : 'releases'}`
-  return `${project}: ${count} moved from ${from.root} on ${from.host} to ${to.root}`
+  return `${project}: ${count} moved from ${from.root} on ${from.host} to ${to.root} on ${to.host}`
 }
