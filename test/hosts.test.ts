@@ -53,6 +53,7 @@ describe('several hosts', () => {
   test('switches nowhere before all are ready', async () => {
     const fleet = await served('hosts-barrier')
     write(fleet, 2)
+    fleet.engines.b.behave = ({ content }) => (content === 'web two' ? { after: 3000 } : undefined) // others are ready long before
     const order: string[] = []
     const { error } = await fleet.project.deploy({
       onEvent: (event) => {
@@ -68,7 +69,10 @@ describe('several hosts', () => {
     const fleet = await served('hosts-bad')
     write(fleet, 2)
     fleet.engines.b.behave = ({ content }) => (content === 'web two' ? { exit: 3, after: 100 } : undefined)
+    fleet.engines.a.behave = ({ content }) => (content === 'web two' ? { health: 'never' } : undefined)
+    const began = fleet.project.engine.clock.now()
     const { error } = await fleet.project.deploy({ version: 'v2' })
+    expect(fleet.project.engine.clock.now() - began).toBeLessThan(20_000) // nobody waits for what is not to be
     for (const name of NAMES) expect(running(fleet, name)).toEqual(of(OLD, name))
     expect(error?.kind).toBe('failed')
     const [, first] = fleet.project.releases()
@@ -76,7 +80,7 @@ describe('several hosts', () => {
       .join('\n')
       .replaceAll(first?.id ?? '', 'rel-20261122-080000000')
     expectGolden('core/hosts.md', 'hosts-failed', text)
-    fleet.engines.b.behave = () => undefined
+    for (const name of NAMES) fleet.engines[name].behave = () => undefined
     expect(told(await fleet.project.deploy())).toBe('no error')
     for (const name of NAMES) expect(running(fleet, name)).toEqual(of(NEW, name))
   })

@@ -187,7 +187,7 @@ describe('secrets', () => {
   })
 })
 
-test('the copy of a host\'s folder is called by the folder there', () => {
+test("the copy of a host's folder is called by the folder there", () => {
   const { report, stderr, stdout } = recorded()
   report.callPath('/tmp/copy-1/state', 'web-1:/srv/shop/prod')
   report.error({ kind: 'state', message: 'Cannot read /tmp/copy-1/state/releases.json: it is empty' })

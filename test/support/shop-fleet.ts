@@ -8,7 +8,7 @@ import { told } from './shop.ts'
 export const QUICK = '{rollout: {min_ready: 200ms}}'
 const ROUTED = '{expose: {host: shop.example.com, port: 3000, tls: off}, rollout: {min_ready: 200ms}}'
 const db: Service = { image: 'postgres:16', volumes: [{ type: 'volume', source: 'data', target: '/data' }] }
-export const web = (version: number): Service => ({ image: `web:${version}` })
+export const web = (version: number): Service => ({ image: `web:${version}`, healthcheck: { test: ['CMD', 'true'] } })
 const cache = (size: string): Service => ({ image: 'redis:7', environment: { SIZE: size } })
 
 /** Routed, recreated, and data on one host: version one serves on all. */
