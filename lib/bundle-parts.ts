@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { type Bundle, modelFile, readBundle, type ServingRelease, withModel } from './bundle.ts'
+import type { Host } from './host.ts'
 
 /**
  * A release on several hosts has a part for each but the first: a bundle with a model of its own, below the release's folder.
@@ -18,13 +19,21 @@ export function partIds({ id, host, hosts = [] }: Pick<Bundle, 'id' | 'host' | '
 export interface Place {
   /** lib/host.ts */
   readonly key: string
-  readonly isFirst: boolean
+  /** those of all of them, the first's first */
+  readonly keys: readonly string[]
+}
+
+/** @param hosts of the environment, the first first */
+export function placeOf({ key }: Pick<Host, 'key'>, hosts: readonly Pick<Host, 'key'>[]): Place {
+  return { key, keys: hosts.map((host) => host.key) }
 }
 
 /** @returns the bundle of a release on one host: its own, or that of a part. undefined: it was not there. @throws state (9) */
-export function bundleOn(stateFile: string, bundle: Bundle, { key, isFirst }: Place): Bundle | undefined {
-  const { id, host } = bundle
-  return (host === undefined ? isFirst : host === key) ? bundle : readBundle(stateFile, partId(id, key))
+export function bundleOn(stateFile: string, bundle: Bundle, { key, keys }: Place): Bundle | undefined {
+  const { id, host, hosts } = bundle
+  // A release on one host is the first's, where that is only called by another name now.
+  const isOf = host === undefined || (hosts === undefined && !keys.includes(host)) ? keys[0] : host
+  return isOf === key ? bundle : readBundle(stateFile, partId(id, key))
 }
 
 /** The same with its model. @throws state (9) */

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { DURATION, parseDuration } from './duration.ts'
-import { parseHostName } from './host-name.ts'
+import { hostKey, parseHostName } from './host-name.ts'
 
 const MAX_DURATION = 24 * 3_600_000
 const CONTROL = /\p{Cc}/u
@@ -128,11 +128,13 @@ const sshHost = v.pipe(
   v.check((text) => parseHostName(text) !== undefined, SSH_HOST),
 )
 
+const keyOf = (text: string) => hostKey(parseHostName(text) ?? { written: text, name: text })
+
 /** One or a list; always a list afterwards. */
 const sshHosts = v.pipe(
   v.union([sshHost, v.pipe(v.array(sshHost, SSH_HOST), v.minLength(1, 'must not be empty'))], SSH_HOST),
   v.transform((value) => (typeof value === 'string' ? [value] : value)),
-  v.check((list) => new Set(list).size === list.length, 'names a host twice'),
+  v.check((list) => new Set(list.map(keyOf)).size === list.length, 'names a host twice'),
 )
 
 const service = v.strictObject(

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { findServing } from './bundle.ts'
-import { partOn } from './bundle-parts.ts'
+import { partOn, placeOf } from './bundle-parts.ts'
 import { enginePlatform, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import { contentStore } from './host.ts'
@@ -63,10 +63,9 @@ function orderDeploy(project: Project, version: Version, world: World): Order {
   const serving = findServing(project.stateFile, state.listReleases({ environment: project.environment.name }))
   const [first, ...others] = placeOnHosts(project).map((placed): Part => {
     const { host } = placed.project
-    const isFirst = host === project.host
     const part = {
       ...placed,
-      serving: serving && partOn(project.stateFile, serving, { key: host.key, isFirst }),
+      serving: serving && partOn(project.stateFile, serving, placeOf(host, project.hosts)),
       rendering: renderProject(placed.project, false),
       keepContent: () => renderProject(placed.project, true),
     }

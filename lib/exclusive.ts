@@ -24,7 +24,7 @@ export async function exclusively<T>(
   const { host, hosts, environment } = settings
   let begun = false
   const request = { environment: environment.name, command, wait, several: hosts.length > 1 }
-  const done = lockAll(hosts.toSorted(byKey), request, world, async (all) => {
+  const done = lockAll(host, hosts.toSorted(byKey), request, world, async (all) => {
     begun = true
     const locked = { ...world, ...ownFirst(host, all) }
     await recover(settings, locked)
@@ -39,6 +39,7 @@ export async function exclusively<T>(
 
 /** All of them or none: whoever takes several takes them in the same order. */
 async function lockAll<T>(
+  first: Host,
   hosts: readonly Host[],
   request: Parameters<Host['withLock']>[0],
   world: World,
@@ -47,7 +48,18 @@ async function lockAll<T>(
 ): Promise<T> {
   const [next, ...rest] = hosts
   if (next === undefined) return work(taken)
-  return next.withLock(request, world, (held) => lockAll(rest, request, world, work, new Map([...taken, [next, held]])))
+  let done: { readonly value: T } | undefined
+  const inner = async (held: Held) => {
+    const value = await lockAll(first, rest, request, world, work, new Map([...taken, [next, held]]))
+    done = { value }
+    return value
+  }
+  return next.withLock(request, world, inner).catch((error: unknown) => {
+    // What it has not kept then is content that could be tidied away; the state is on the first.
+    if (done === undefined || next === first || !(error instanceof StagecraftError)) throw error
+    world.emit({ type: 'warning', message: error.message, ...(next.name ? { host: next.name } : {}) })
+    return done.value
+  })
 }
 
 function byKey(a: Host, b: Host): number {

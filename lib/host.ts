@@ -17,8 +17,11 @@ export interface Host {
   readonly local: Exec
   /** `os/arch` of its engine, which was asked when it was connected to; absent: ask it. @throws unreachable (8) */
   readonly platform?: Promise<string>
-  /** whose what it runs is (lib/ownership.ts), asked when it was connected to; absent: ask it. @throws unreachable (8) */
-  readonly owners?: Promise<ReadonlyMap<string, Owner>>
+  /**
+   * whose what it runs is (lib/ownership.ts), as it said when it was connected to, or when somebody else had changed
+   * something meanwhile; absent: ask it. @throws unreachable (8)
+   */
+  owners?(): Promise<ReadonlyMap<string, Owner>>
   /** the environment's releases: its own file, or a copy of the host's for the length of a command */
   readonly stateFile: string
   /** where the host's engine finds what is kept in the content folder, and the data of relative paths; undefined: where it is */

@@ -1,5 +1,5 @@
 import { servingBundle } from './bundle.ts'
-import { bundleOn } from './bundle-parts.ts'
+import { bundleOn, placeOf } from './bundle-parts.ts'
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { Host } from './host.ts'
@@ -20,11 +20,11 @@ export interface PublicRoutes {
 }
 
 /** @throws not-found (4) where the release that serves has none; state (9) */
-export function publicRoutes({ environment, stateFile, host, hosts }: Settings, clock: () => number): PublicRoutes {
+export function publicRoutes({ environment, stateFile, hosts }: Settings, clock: () => number): PublicRoutes {
   const releases = openState(stateFile, { clock }).listReleases({ environment: environment.name })
   const bundle = servingBundle(stateFile, releases)
   const found = hosts.map((each) => {
-    const part = bundle && bundleOn(stateFile, bundle, { key: each.key, isFirst: each === host })
+    const part = bundle && bundleOn(stateFile, bundle, placeOf(each, hosts))
     return { host: each, routes: (part?.routes ?? []).filter((route) => route.hosts.length > 0) }
   })
   const routed = found.filter(({ routes }) => routes.length > 0)

@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import type { Docker } from './docker.ts'
-import { StagecraftError } from './errors.ts'
+import { errnoOf, StagecraftError } from './errors.ts'
 import type { Host } from './host.ts'
 import { onEach } from './on-each.ts'
 import type { Settings } from './project.ts'
@@ -60,25 +60,41 @@ export async function otherOwner(
   const found = await eachOwner(settings, project, world)
   const others = found.filter(({ owner }) => owner !== undefined && !isSame(owner, settings))
   const [first] = others
-  return first?.owner && { owner: first.owner, on: others.map(({ host }) => host) }
+  if (first?.owner === undefined) return undefined
+  const { owner } = first
+  // Another one's is not part of it: whoever moves that asks for it by itself.
+  const same = others.filter((each) => each.owner?.host === owner.host && each.owner.root === owner.root)
+  return { owner, on: same.map(({ host }) => host) }
 }
 
 async function eachOwner(settings: Settings, project: string, world: Locked) {
   return onEach(settings.hosts, async (host) => {
     const docker = openReleaseDocker({ secrets: [], host }, world)
-    return { host, docker, owner: (await (host.owners ?? readOwners(docker))).get(project) }
+    return { host, docker, owner: (await (host.owners?.() ?? readOwners(docker))).get(project) }
   })
 }
 
-/** Where the folder is the same, but not the machine: whoever has releases there has kept them. */
+/** Where the folder is the same, but not the name of the machine or host: whoever has releases there has kept them. */
 function isSame(owner: Owner, settings: Settings): boolean {
   const own = ownerHere(settings)
-  if (owner.root !== own.root) return false
-  return owner.host === own.host || (settings.host.name === undefined && hasReleases(settings))
+  return owner.root === own.root && (owner.host === own.host || (hasReleases(settings) && !isAmong(owner, settings)))
 }
 
 function hasReleases({ stateFile }: Pick<Settings, 'stateFile'>): boolean {
   return openState(stateFile, { clock: Date.now }).listReleases().length > 0
+}
+
+function isAmong({ host }: Owner, { hosts }: Settings): boolean {
+  return hosts.some(({ key }) => key === host)
+}
+
+/**
+ * For who changes what is kept, and makes no release.
+ * @throws state (9) where another folder keeps the releases of a Compose project
+ */
+export async function refuseForeign(settings: Settings, project: string, world: Locked): Promise<void> {
+  const found = await otherOwner(settings, project, world)
+  if (found) throw notOurs(settings, project, found.owner)
 }
 
 /**
@@ -88,17 +104,16 @@ function hasReleases({ stateFile }: Pick<Settings, 'stateFile'>): boolean {
  */
 export async function claim(settings: Settings, project: string, world: Locked): Promise<void> {
   const own = ownerHere(settings)
-  for (const { host, docker, owner } of await eachOwner(settings, project, world)) {
+  const all = await eachOwner(settings, project, world)
+  for (const { owner } of all)
+    if (owner !== undefined && !isSame(owner, settings) && (await isThere(owner, settings)) !== false)
+      throw notOurs(settings, project, owner)
+  for (const { host, docker, owner } of all) {
     if (owner !== undefined && isSame(owner, settings)) continue
-    if (owner === undefined) {
-      await record(docker, project, own, false)
-      const now = (await readOwners(docker)).get(project) // whoever else was the first at the same time
-      if (now === undefined || isSame(now, settings)) continue
-      throw notOurs(settings, project, now)
-    }
-    const there = await isThere(owner, settings)
-    if (there !== false) throw notOurs(settings, project, owner)
-    await takeOver(docker, project, own)
+    await record(docker, project, own, owner !== undefined)
+    const now = (await readOwners(docker)).get(project) // whoever else was the first at the same time
+    if (now !== undefined && !isSame(now, settings)) throw notOurs(settings, project, now)
+    if (owner === undefined) continue
     const where = host.name === undefined ? '' : ` (${host.name})`
     world.emit({
       type: 'warning',
@@ -112,12 +127,29 @@ export async function takeOver(docker: Docker, project: string, own: Owner): Pro
   await record(docker, project, own, true)
 }
 
-/** @returns whether an owner still has releases; undefined: that cannot be found out from here */
-export async function isThere({ host, root }: Owner, settings: Settings): Promise<boolean | undefined> {
-  if (settings.host.name === undefined) return host === hostname() ? existsSync(stateFileIn(root)) : undefined
-  const there = settings.hosts.find(({ key }) => key === host)
+/** @returns whether an owner still has releases; undefined: that cannot be found out from here, or not by who asks */
+export async function isThere(owner: Owner, settings: Settings): Promise<boolean | undefined> {
+  const file = stateFileIn(owner.root)
+  if (settings.host.name === undefined) return owner.host === hostname() ? existsHere(file) : undefined
+  const there = settings.hosts.find(({ key }) => key === owner.host)
   if (there === undefined) return undefined
-  return (await there.run('[ -e "$1" ]', [stateFileIn(root)])).code === 0
+  const { code } = await there.run(EXISTS, [file])
+  return code === 0 ? true : code === 1 ? false : undefined
+}
+
+/** 0 yes, 1 no, 2 a folder on the way may not be looked into. */
+const EXISTS = `[ -e "$1" ] && exit 0
+folder=$(dirname "$1"); while [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done
+[ -x "$folder" ] || exit 2
+exit 1`
+
+function existsHere(file: string): boolean | undefined {
+  try {
+    statSync(file)
+    return true
+  } catch (error) {
+    return ['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '') ? false : undefined
+  }
 }
 
 function place({ host, root }: Owner): string {

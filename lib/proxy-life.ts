@@ -4,6 +4,8 @@ import { parseProxyContainer } from './docker-json.ts'
 import { StagecraftError } from './errors.ts'
 import type { Result } from './exec.ts'
 import type { Clock } from './gate.ts'
+import type { Host } from './host.ts'
+import { onEach } from './on-each.ts'
 import { connect, ownAliases } from './proxy.ts'
 import { CHECK, IN_FLIGHT, START } from './proxy-scripts.ts'
 import { PROXY, PROXY_IMAGE, PROXY_NETWORK } from './routes.ts'
@@ -21,10 +23,24 @@ export async function findProxy(docker: Docker): Promise<ProxyContainer | undefi
   throw childError('look at the proxy', result)
 }
 
-/** @throws not-found (4) where the host has none */
-export async function requireProxy(docker: Docker): Promise<ProxyContainer> {
-  const proxy = await findProxy(docker)
-  if (proxy) return proxy
+/** A host, and its proxy. */
+export interface HostProxy {
+  readonly host: Host
+  readonly docker: Docker
+  readonly proxy: ProxyContainer
+}
+
+/** @returns those of the hosts that have a proxy: one that routes nothing has none. @throws not-found (4) where none has */
+export async function requireProxies(
+  hosts: readonly Host[],
+  dockerOf: (host: Host) => Docker,
+): Promise<readonly HostProxy[]> {
+  const found = await onEach(hosts, async (host) => {
+    const docker = dockerOf(host)
+    const proxy = await findProxy(docker)
+    return proxy ? [{ host, docker, proxy }] : []
+  })
+  if (found.flat().length > 0) return found.flat()
   throw new StagecraftError('not-found', 'Cannot find the proxy: this host has none', {
     hint: 'The first deploy of a service with `expose` in stagecraft.yml starts it.',
   })

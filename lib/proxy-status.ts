@@ -1,7 +1,7 @@
 import type { Docker, ProxyContainer } from './docker.ts'
 import { formatTime, plainLine, table } from './format.ts'
 import { readProxy, requestsInFlight } from './proxy.ts'
-import { requireProxy } from './proxy-life.ts'
+import type { HostProxy } from './proxy-life.ts'
 import { describeRoute, type Slot, slotAddress } from './routes.ts'
 
 /** What a host's proxy is, and what it does for whom. */
@@ -26,9 +26,8 @@ export interface RouteStatus {
   readonly maintenance: boolean
 }
 
-/** @throws not-found (4) where the host has no proxy; unreachable (8) */
-export async function proxyStatus(docker: Docker): Promise<ProxyStatus> {
-  const proxy = await requireProxy(docker)
+/** @throws unreachable (8) */
+export async function proxyStatus({ docker, proxy }: HostProxy): Promise<ProxyStatus> {
   const { reference: image, state, startedAt: since } = proxy
   return { image, state, since, routes: state === 'running' ? await routeStatuses(docker) : [] }
 }

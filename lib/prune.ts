@@ -126,7 +126,9 @@ async function listTags(docker: Docker): Promise<Map<string, string>> {
  */
 export function pruneContent(state: State, folder: string): string[] {
   return withContentLock(state.file, () => {
-    const named = new Set(bundleIds(state.file).flatMap((id) => [...contentOf(state.file, id)]))
+    const ids = bundleIds(state.file)
+    if (ids.length === 0) return [] // what is not known is not unused
+    const named = new Set(ids.flatMap((id) => [...contentOf(state.file, id)]))
     const entries = fs.existsSync(folder) ? fs.readdirSync(folder) : []
     const loose = entries.filter((name) => /^[0-9a-f]{32}$/.test(name) && !named.has(name))
     for (const path of [...loose.map((name) => join(folder, name)), ...deadTemporaries(folder)]) removeTree(path)

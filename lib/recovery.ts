@@ -13,7 +13,7 @@ import {
   type ServingRelease,
   writeBundle,
 } from './bundle.ts'
-import { bundleOn, hasJournal, partIds, partOn } from './bundle-parts.ts'
+import { bundleOn, hasJournal, partIds, partOn, placeOf } from './bundle-parts.ts'
 import { type Container, type Docker, enginePlatform, listContainers } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { RecoveryOutcome } from './events.ts'
@@ -21,6 +21,7 @@ import type { Host } from './host.ts'
 import type { Journal } from './journal.ts'
 import { createMask } from './mask.ts'
 import { onEach } from './on-each.ts'
+import { refuseForeign } from './ownership.ts'
 import type { Settings } from './project.ts'
 import { type PutBack, putBack, type Undo } from './put-back.ts'
 import { releaseId } from './release-id.ts'
@@ -28,6 +29,7 @@ import { statusOf } from './release-status.ts'
 import { removeTree } from './remove-tree.ts'
 import { secretValues } from './render.ts'
 import { retire } from './retire.ts'
+import type { Routed } from './routes.ts'
 import { openState, PHASES, type PhaseChanges, type PhaseName, type Release, type State } from './state.ts'
 import { type Locked, openLastingDocker } from './world.ts'
 
@@ -55,6 +57,8 @@ export async function recover(settings: Settings, world: Locked): Promise<void> 
   const dead = findDeadRuns(state, environment.name)
   if (dead.length === 0) return
   const serving = findServing(stateFile, state.listReleases({ environment: environment.name }))
+  const open = dead.find(({ bundle }) => bundle !== undefined && hasJournal(stateFile, bundle))
+  if (open?.bundle) await refuseForeign(settings, open.bundle.project, world) // what runs may be another one's by now
   for (const each of dead) await mend(each, { settings, world, state, serving })
   for (const folder of foldersOf(stateFile, dead)) for (const path of deadTemporaries(folder)) removeTree(path)
 }
@@ -92,9 +96,9 @@ interface Scene {
 async function mend(dead: DeadRun, scene: Scene): Promise<void> {
   const { release, phase, bundle } = dead
   const { settings, world, state } = scene
-  const { hosts, host: first, stateFile } = settings
+  const { hosts, stateFile } = settings
   const parts = hosts.map((host) => {
-    const place = { key: host.key, isFirst: host === first }
+    const place = placeOf(host, hosts)
     const serving = scene.serving && partOn(stateFile, scene.serving, place)
     return { host, serving, bundle: bundle && bundleOn(stateFile, bundle, place) }
   })
@@ -104,7 +108,8 @@ async function mend(dead: DeadRun, scene: Scene): Promise<void> {
   for (const [at, part] of parts.toReversed().entries()) {
     if (part.bundle === undefined) continue
     const { journal, retiring: _, ...rest } = part.bundle
-    const kept = settled.at(-1 - at)?.outcome === 'not-undone' ? { ...part.bundle, journal } : rest
+    const own = settled.at(-1 - at)
+    const kept = own?.outcome === 'not-undone' ? { ...part.bundle, journal } : { ...rest, ...own?.routed }
     const error = phase && kept.error === undefined ? { error: { message: `Its run died in ${phase}. ${did}` } } : {}
     writeBundle(stateFile, { ...kept, ...error })
   }
@@ -124,6 +129,8 @@ interface Remains {
 interface Settled {
   readonly outcome: RecoveryOutcome
   readonly did: string
+  /** what the proxy does there, where it is not what the release would have it do */
+  readonly routed?: Routed | undefined
 }
 
 /** @returns the outcome that matters most; of several hosts what was done on each, where it was not the same */
@@ -144,7 +151,8 @@ async function settle(dead: DeadRun, remains: Remains, scene: Scene): Promise<Se
   const { stateFile } = scene.settings
   if (docker && bundle?.journal && served) {
     const { project: name, services = {}, id } = bundle
-    if (host !== scene.settings.host && !(await hasSwitched(docker, bundle.journal, name))) return WENT_BACK
+    if (host !== scene.settings.host && !(await hasSwitched(docker, bundle.journal, name)))
+      return { ...WENT_BACK, routed: bundle.journal.routing }
     const keepLog = logKeeper(stateFile, releaseId(id), clock)
     await retire({ docker, emit, clock, name, services, keepLog }, bundle)
   }

@@ -48,10 +48,10 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
       locked: false,
       generation: '',
       token: '',
+      onChange: () => {},
       keeping: Promise.resolve(),
     }
-    const engine = askEngine(options.exec, connection, looked.socket ?? '')
-    engine.catch(() => {}) // whoever needs it is told; who only reads what is kept does without
+    const engine = quietly(askEngine(options.exec, connection, looked.socket ?? ''))
     await fill(remote, said)
     return hostOf(remote, { exec: options.exec, engine, copy })
   } catch (error) {
@@ -97,6 +97,12 @@ async function ask(exec: Exec, socket: string): Promise<EngineFacts | { readonly
   return { socket, version, platform }
 }
 
+/** Whoever needs it is told when it fails; who only reads what is kept does without. */
+function quietly<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
 function endpoint(socket: string): Record<string, string> {
   return { DOCKER_HOST: `unix://${socket}`, DOCKER_TLS_VERIFY: '' }
 }
@@ -124,17 +130,20 @@ function hostOf(remote: Remote, { exec, engine, copy }: Here): Host {
     const { socket, version } = await engine
     return exec(argv, { ...options, env: { ...options.env, ...endpoint(socket), DOCKER_API_VERSION: version } })
   }
-  const owners = engine.then(() => readOwners(openDocker(onHost, (text) => text)))
-  owners.catch(() => {}) // whoever needs it is told
+  const askOwners = () => quietly(engine.then(() => readOwners(openDocker(onHost, (text) => text))))
+  let owners = askOwners()
+  remote.onChange = () => {
+    owners = askOwners()
+  }
   return {
     name: connection.host.written,
     key: hostKey(connection.host),
-    platform: engine.then(({ platform }) => platform),
+    platform: quietly(engine.then(({ platform }) => platform)),
     local: exec,
     stateFile,
     folder: looked.folder,
     exec: onHost,
-    owners,
+    owners: () => owners,
     withLock: (request, world, work) => withRemoteLock(remote, { ...request, stateFile }, world, work),
     readLock: () => {
       const files = lockFiles(stateFile, environment)

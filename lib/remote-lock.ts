@@ -87,7 +87,10 @@ async function take(
     })
   remote.token = token
   // Somebody has written since we looked.
-  if (first !== remote.generation) await fetch(remote)
+  if (first !== remote.generation) {
+    remote.onChange()
+    await fetch(remote)
+  }
   return {
     held: {
       fd: undefined,

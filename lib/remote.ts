@@ -24,6 +24,8 @@ export interface Remote {
   generation: string
   /** of the lock that we hold */
   token: string
+  /** told where somebody else has changed what it keeps since it was looked at */
+  onChange: () => void
   /** what is being taken there: one after the other */
   keeping: Promise<unknown>
 }

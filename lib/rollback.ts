@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { contentFolder, findServing, readBundle, type ServingRelease } from './bundle.ts'
-import { contentOfPart, partOn } from './bundle-parts.ts'
+import { contentOfPart, partOn, placeOf } from './bundle-parts.ts'
 import type { ServiceConfig } from './config.ts'
 import { type Docker, type Image, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
@@ -37,9 +37,7 @@ export function prepareRollback(settings: Settings, request: RollbackRequest, wo
   const serving = findServing(stateFile, releases)
   const target = chooseTarget({ state, environment: environment.name, serving: serving?.bundle }, request)
   const { version, commit_sha } = target.bundle
-  const [first, ...others] = hosts.map((host) =>
-    partOfRollback({ ...settings, host }, { target, serving }, settings.host),
-  )
+  const [first, ...others] = hosts.map((host) => partOfRollback({ ...settings, host }, { target, serving }))
   if (first === undefined) throw new StagecraftError('bug', 'Cannot roll back: it is for no host')
   const parts = [first, ...others] as const
   const secrets = parts.flatMap((part) => part.project.secrets)
@@ -55,10 +53,9 @@ export function prepareRollback(settings: Settings, request: RollbackRequest, wo
 function partOfRollback(
   settings: Settings,
   releases: { readonly target: ServingRelease; readonly serving: ServingRelease | undefined },
-  first: Host,
 ): PutBackPart {
   const { host, stateFile } = settings
-  const of = (release: ServingRelease) => partOn(stateFile, release, { key: host.key, isFirst: host === first })
+  const of = (release: ServingRelease) => partOn(stateFile, release, placeOf(host, settings.hosts))
   const [target, serving] = [of(releases.target), releases.serving && of(releases.serving)]
   if (target === undefined) throw notThere(releases.target, host)
   const lost = contentOfPart(stateFile, target.bundle.id).find(

@@ -32,7 +32,7 @@ function located(error: unknown, site: Site): unknown {
   if (lost !== undefined)
     return new StagecraftError(lost.kind, lost.message, { hint: lost.hint, detail: errorText(error) })
   const { kind, message, hint, detail, cause } = error
-  return new StagecraftError(kind, message.includes(` ${name}`) ? message : `${message} (on ${name})`, {
+  return new StagecraftError(kind, message.endsWith(` ${name}`) ? message : `${message} (on ${name})`, {
     hint,
     detail,
     cause,

@@ -57,6 +57,7 @@ export async function connect(host: HostName, { exec, timeout, signal }: Connect
   const argv = ['ssh', '-M', '-N', '-S', control, ...SETTINGS, ...limit, ...found, ...sshArguments(host)]
   const master = exec(argv, { outlive: 0, grace: 1000, signal: closing.signal }).finally(() => lost.abort())
   const ends: (() => void)[] = []
+  master.catch(() => {}) // it is looked at once it is needed
   const close = async () => {
     for (const end of ends) end()
     closing.abort()

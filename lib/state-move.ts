@@ -2,10 +2,11 @@ import { cpSync, existsSync, renameSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { StagecraftError } from './errors.ts'
+import type { Result } from './exec.ts'
 import { withLock } from './lock.ts'
 import { isThere, type Owner, otherOwner, ownerHere, takeOver } from './ownership.ts'
 import type { Settings } from './project.ts'
-import { openState } from './state.ts'
+import { openState, stateFileIn } from './state.ts'
 import { type Locked, openReleaseDocker } from './world.ts'
 
 /** What a move did. */
@@ -17,7 +18,7 @@ export interface Moved {
 }
 
 /** What is kept of releases, beside their locks. */
-const KEPT = ['releases.json', 'releases', 'content']
+const KEPT = ['content', 'releases', 'releases.json']
 
 /** What takes the place of `releases.json` where it was: nobody goes on with it by mistake. */
 const LEFT = 'releases.json.moved'
@@ -39,58 +40,89 @@ export async function moveState(
   const { owner, on } = found
   const there = await isThere(owner, settings)
   if (there === undefined && !lost) throw outOfReach(owner, settings)
-  if (there) refuseTwo(settings, owner)
   const releases = there ? await bring(owner, settings, world) : 0
   const own = ownerHere(settings)
   for (const host of on) await takeOver(openReleaseDocker({ secrets: [], host }, world), project, own)
   return { from: owner, to: own, releases }
 }
 
-function refuseTwo({ stateFile }: Settings, owner: Owner): void {
-  const count = openState(stateFile, { clock: Date.now }).listReleases().length
-  if (count === 0) return
-  throw new StagecraftError('state', `Cannot move the releases of ${owner.root}: there are ${count} here as well`, {
-    hint: `One history is kept. Put the one here aside if it is not needed any more (${stateFile}), then try again.`,
+/**
+ * Copies, `releases.json` last, and then leaves the former one under another name: whoever is interrupted finds one whole, and
+ * may do it again. @returns how many releases there are
+ */
+async function bring(owner: Owner, settings: Settings, world: Locked): Promise<number> {
+  const { host, hosts, environment } = settings
+  if (host.name === undefined) return bringHere(owner, settings, world)
+  const source = hosts.find(({ key }) => key === owner.host)
+  if (source === undefined) throw outOfReach(owner, settings)
+  if (source === host) {
+    const result = await host.run(MOVE, [owner.root, environment.name, host.folder ?? ''])
+    if (result.code === BUSY) throw busy(owner)
+    if (result.code === TWO) throw two(owner)
+    return leftOf(result)
+  }
+  if (source.folder !== owner.root) throw otherRoot(owner, source.folder ?? '')
+  refuseTwo(owner, settings.stateFile, source.stateFile)
+  for (const name of KEPT.filter((each) => each !== 'content'))
+    copy(dirname(source.stateFile), dirname(settings.stateFile), name)
+  await host.persist()
+  return leftOf(await source.run(`cd "$1" && ${LEAVE}`, [owner.root])) // it is locked: it is one of the hosts
+}
+
+/** The history here may be the one that is there, brought by a move that was interrupted. */
+function refuseTwo(owner: Owner, here: string, there: string): void {
+  const idsOf = (file: string) =>
+    openState(file, { clock: Date.now })
+      .listReleases()
+      .map(({ id }) => id)
+  const known = new Set(idsOf(there))
+  if (!idsOf(here).every((id) => known.has(id))) throw two(owner)
+}
+
+function two({ root }: Owner): StagecraftError {
+  return new StagecraftError('state', `Cannot move the releases of ${root}: there are others here as well`, {
+    hint: 'One history is kept. Put the releases.json here aside if it is not needed any more, then try again.',
   })
 }
 
-/** Copies first, and leaves the former one under another name last: whoever is interrupted finds one whole. @returns how many releases there are */
-async function bring(owner: Owner, settings: Settings, world: Locked): Promise<number> {
-  const { host, hosts, stateFile } = settings
-  if (host.name === undefined) {
-    await bringHere(owner, settings, world)
-    return openState(stateFile, { clock: () => world.clock.now() }).listReleases().length
-  }
-  const source = hosts.find(({ key }) => key === owner.host)
-  if (source === undefined) throw outOfReach(owner, settings)
-  if (source === host) await host.run(COPY, [owner.root, host.folder ?? '']).then(failIfNot)
-  else {
-    if (source.folder !== owner.root) throw otherRoot(owner, source.folder ?? '')
-    for (const name of KEPT.filter((each) => each !== 'content'))
-      copy(dirname(source.stateFile), dirname(stateFile), name)
-    await host.persist()
-  }
-  const { code, stdout, stderr } = await source.run(LEAVE, [owner.root])
+function busy({ host, root }: Owner): StagecraftError {
+  return new StagecraftError('locked', `Cannot move the releases of ${root}: a run is under way there`, {
+    hint: `Wait until it has ended, on ${host}, then try again.`,
+  })
+}
+
+/** Another generation: who has read what was here reads again. */
+const LEAVE = `mv -f releases.json ${LEFT} && echo "moved $(date +%s) $$" >generation && grep -c '"id": "rel-' ${LEFT}`
+
+/** Exit codes of MOVE. */
+const [BUSY, TWO] = [75, 76]
+
+/** On the same host: `$1` from, `$2` environment, `$3` to. Content is what containers have mounted, and stays there too. */
+const MOVE = `cd "$1" && mkdir -p locks && exec 9>>"locks/$2.lock" || exit 74
+flock -n 9 || exit ${BUSY}
+[ ! -e "$3/releases.json" ] || cmp -s releases.json "$3/releases.json" || exit ${TWO}
+for one in ${KEPT.join(' ')}; do [ ! -e "$one" ] || cp -Rp "$one" "$3/" || exit 74; done
+echo "moved $(date +%s) $$" >"$3/generation"; sync
+${LEAVE}`
+
+function leftOf({ code, stdout, stderr }: Pick<Result, 'code' | 'stdout' | 'stderr'>): number {
   failIfNot({ code, stderr })
   return Number(stdout)
 }
-
-const LEAVE = `cd "$1" && mv -f releases.json ${LEFT} && grep -c '"id": "rel-' ${LEFT}`
-
-/** On the same host: content is what its containers have mounted, and stays where it is too. */
-const COPY = `cd "$1" && for one in ${KEPT.join(' ')} generation; do [ ! -e "$one" ] || cp -Rp "$one" "$2/" || exit 1; done; sync`
 
 function failIfNot({ code, stderr }: { readonly code: number; readonly stderr: string }): void {
   if (code !== 0)
     throw new StagecraftError('state', 'Cannot move the releases: a command there failed', { detail: stderr })
 }
 
-async function bringHere({ root }: Owner, { environment, stateFile }: Settings, world: Locked): Promise<void> {
-  const from = join(root, 'releases.json')
+async function bringHere(owner: Owner, { environment, stateFile }: Settings, world: Locked): Promise<number> {
+  const from = stateFileIn(owner.root)
   const request = { stateFile: from, environment: environment.name, command: 'state move', wait: 0 }
-  await withLock(request, world, async () => {
-    for (const name of KEPT) copy(root, dirname(stateFile), name)
-    renameSync(from, join(root, LEFT))
+  return withLock(request, world, async () => {
+    refuseTwo(owner, stateFile, from)
+    for (const name of KEPT) copy(owner.root, dirname(stateFile), name)
+    renameSync(from, join(owner.root, LEFT))
+    return openState(stateFile, { clock: () => world.clock.now() }).listReleases().length
   })
 }
 

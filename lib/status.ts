@@ -1,5 +1,5 @@
 import { type Bundle, bundleIds, findServing, readBundle } from './bundle.ts'
-import { hasJournal, partOn } from './bundle-parts.ts'
+import { hasJournal, partOn, placeOf } from './bundle-parts.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec } from './exec.ts'
 import type { LockState } from './lock.ts'
@@ -84,8 +84,8 @@ export async function environmentStatus(
   const serving = findServing(stateFile, releases)
   const history: History = { stateFile, releases, dead, serving }
   const several = hosts.length + unusable.length > 1
-  const seen = await onEach([...hosts.entries()], async ([at, one]) => {
-    const place = { key: one.key, isFirst: at === 0 }
+  const seen = await onEach(hosts, async (one) => {
+    const place = placeOf(one, hosts)
     const own = { ...history, serving: serving && partOn(stateFile, serving, place) }
     const exec = one.name === undefined ? world.exec : one.exec
     const found = await observe(settings, own, { ...world, exec })

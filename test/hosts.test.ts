@@ -106,7 +106,9 @@ describe('a run on several hosts that dies', () => {
     fleet.project.comeBack('dead')
     fleet.lost.clear()
     let emptied = false
+    const proxied: string[] = []
     fleet.onCommand = (name) => {
+      if (name === 'b') proxied.push(...fleet.engines.b.proxy.answer('shop.example.com'))
       if (name === 'b' && !running(fleet, 'b').some((line) => line.startsWith('web ') && line.endsWith('running')))
         emptied = true
     }
@@ -116,6 +118,7 @@ describe('a run on several hosts that dies', () => {
       'On b: It went back to what served before, although the release serves: the next deploy makes it what it should be.',
     )
     expect(emptied).toBe(false)
+    expect([...new Set(proxied)].filter((each) => !/web (one|two)/.test(each))).toEqual([])
     for (const name of NAMES) expect(running(fleet, name)).toEqual(of(NEW, name))
   })
 })

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { existsSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, rmSync, symlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { movedLine } from '../lib/commands/state-move.ts'
@@ -83,19 +83,60 @@ describe('stagecraft state move', () => {
     expectGolden('commands/state.md', 'nothing', movedLine('shop', (await two.moveState()).moved))
   })
 
+  test('that was interrupted is done again', async () => {
+    const { one, two } = await checkouts('again')
+    cpSync(join(one.folder, '.stagecraft'), join(two.folder, '.stagecraft'), { recursive: true })
+    expect(told(await two.moveState())).toBe('no error')
+    expect([versions(two), existsSync(one.stateFile)]).toEqual([['v1'], false])
+  })
+
+  test('is refused while a run is at work there', async () => {
+    const { one, two } = await checkouts('busy')
+    let moving: Promise<Outcome> | undefined
+    const onEvent = () => {
+      moving ??= two.moveState()
+    }
+    expect(told(await one.deploy({ onEvent }))).toBe('no error')
+    expect((await moving)?.error?.kind).toBe('locked')
+    expect([versions(one).length, versions(two)]).toEqual([2, []])
+  })
+
   test('does not make one history of two', async () => {
     const { one, two } = await checkouts('two')
     one.engine.state.owners = {}
     expect(told(await two.deploy({ version: 'v2' }))).toBe('no error')
     const { error } = await one.moveState()
-    expect(error?.message).toContain('there are 1 here as well')
+    expect(error?.message).toContain('there are others here as well')
     expect([versions(one), versions(two)]).toEqual([['v1'], ['v2']])
+  })
+})
+
+describe('what cannot be looked at', () => {
+  test('is not taken to be gone', async () => {
+    const { one, two } = await checkouts('closed')
+    const folder = join(one.folder, '.stagecraft')
+    rmSync(folder, { recursive: true })
+    symlinkSync('.stagecraft', folder) // as good as one that this user may not read
+    expect((await two.deploy()).error?.kind).toBe('state')
   })
 })
 
 describe('another first host', () => {
   const services = { web: { image: 'web:1' } }
   const settings = { web: '{rollout: {min_ready: 200ms}}' }
+
+  test('is the same one where only its name is another', async () => {
+    const fleet = new FakeFleet('renamed')
+    made.push(fleet)
+    const { project } = fleet
+    fleet.write(services, settings, ['a'])
+    expect(told(await project.deploy({ version: 'v1' }))).toBe('no error')
+    const ids = fleet.engines.a.ids('shop-prod', 'web')
+    fleet.alias = { web: 'a' }
+    fleet.write(services, settings, ['web'])
+    expect(told(await project.deploy({ version: 'v2' }))).toBe('no error')
+    expect(fleet.engines.a.ids('shop-prod', 'web')).toEqual(ids)
+  })
 
   test('has no history of its own: it is refused, until the history is brought there', async () => {
     const fleet = new FakeFleet('first')

@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Bundle, bundleFolder, contentFolder, readBundle, writeBundle, writeModel } from '../lib/bundle.ts'
+import { placeOf } from '../lib/bundle-parts.ts'
 import { openDocker } from '../lib/docker.ts'
 import { planPrune, prune } from '../lib/prune.ts'
 import { openState, PHASES, type PhaseStatus, type Release, type State } from '../lib/state.ts'
@@ -77,7 +78,7 @@ class History {
     const { bundles, tags } = planPrune(
       this.state,
       { environment, keep, serving: serving === undefined ? undefined : this.ids[serving] },
-      { key: 'local', isFirst: true },
+      placeOf({ key: 'local' }, [{ key: 'local' }]),
     )
     return { bundles: this.names(bundles), tags: tags.map(({ tag }) => tag.replace(/:sc-.*/, ':sc')) }
   }
@@ -88,7 +89,7 @@ class History {
     const { bundles, tags, content } = await prune(
       docker,
       this.state,
-      planPrune(this.state, { environment, keep, serving }, { key: 'local', isFirst: true }),
+      planPrune(this.state, { environment, keep, serving }, placeOf({ key: 'local' }, [{ key: 'local' }])),
     )
     return { bundles: this.names(bundles), tags: tags.map((tag) => tag.replace(/:sc-.*/, ':sc')), content }
   }

@@ -1,7 +1,9 @@
 import { command } from '../cli.ts'
 import { deploy, planDeploy } from '../deploy.ts'
+import { StagecraftError } from '../errors.ts'
 import { exclusively } from '../exclusive.ts'
 import { formatPlan } from '../plan-format.ts'
+import type { Settings } from '../project.ts'
 import { openRelease, openWorld, parseWait, releaseArgs, waitArgument } from './release-arguments.ts'
 
 export default command({
@@ -41,6 +43,7 @@ export default command({
     const release = await exclusively(opened.project, { command: 'deploy', wait }, world, async (locked) => {
       // What was read before a long wait may be yesterday's.
       const { project, version } = locked.held.waited ? await openRelease(args, context, opened.project.hosts) : opened
+      refuseOtherHosts(opened.project, project)
       return deploy(project, version, locked)
     })
     context.report.result('deployed', { release }, () => [
@@ -49,3 +52,15 @@ export default command({
     return 0
   },
 })
+
+/** Those that are locked are those that it was begun with. */
+function refuseOtherHosts({ hosts }: Settings, now: Settings): void {
+  if (now.hosts.length === hosts.length && now.hosts.every((host, at) => host.key === hosts[at]?.key)) return
+  throw new StagecraftError(
+    'config',
+    `Cannot deploy to ${now.environment.name}: its hosts were changed while this waited`,
+    {
+      hint: 'Nothing has been changed. Deploy again.',
+    },
+  )
+}

@@ -2,7 +2,7 @@ import { usage } from '../arguments.ts'
 import { command } from '../cli.ts'
 import { childError, openDocker } from '../docker.ts'
 import type { Host } from '../host.ts'
-import { requireProxy } from '../proxy-life.ts'
+import { type HostProxy, requireProxies } from '../proxy-life.ts'
 import { PROXY } from '../routes.ts'
 import { untilSignal } from '../signals.ts'
 import { environmentArgument, openSettingsOf } from './release-arguments.ts'
@@ -28,9 +28,9 @@ export default command({
     const { hosts } = await openSettingsOf({ env }, context)
     const { report } = context
     const signal = untilSignal()
-    const show = async ({ exec, name }: Host) => {
-      const docker = openDocker(exec, (line) => line, { signal })
-      await requireProxy(docker)
+    const dockerOf = ({ exec }: Host) => openDocker(exec, (line) => line, { signal })
+    const proxies = await requireProxies(hosts, dockerOf)
+    const show = async ({ docker, host: { name } }: HostProxy) => {
       const onLine = (line: string) =>
         hosts.length === 1
           ? report.result('log', { line }, () => [line])
@@ -39,8 +39,8 @@ export default command({
       if (result.code !== 0 && !signal.aborted) throw childError('read what the proxy says', result)
     }
     // Whoever follows follows all of them at once.
-    if (follow) await Promise.all(hosts.map(show))
-    else for (const host of hosts) await show(host)
+    if (follow) await Promise.all(proxies.map(show))
+    else for (const one of proxies) await show(one)
     return signal.aborted ? 128 + Number(signal.reason) : 0
   },
 })

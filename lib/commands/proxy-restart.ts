@@ -1,6 +1,7 @@
 import { command } from '../cli.ts'
 import { exclusively } from '../exclusive.ts'
-import { remakeProxy, requireProxy } from '../proxy-life.ts'
+import type { Host } from '../host.ts'
+import { remakeProxy, requireProxies } from '../proxy-life.ts'
 import { openReleaseDocker } from '../world.ts'
 
 import { environmentArgument, openSettingsOf, openWorld, parseWait, waitArgument } from './release-arguments.ts'
@@ -26,9 +27,8 @@ export default command({
     const settings = await openSettingsOf(args, context)
     const turn = { command: 'proxy restart', wait }
     await exclusively(settings, turn, openWorld(context, settings), async (locked) => {
-      for (const host of settings.hosts) {
-        const docker = openReleaseDocker({ secrets: [], host }, locked)
-        const proxy = await requireProxy(docker)
+      const dockerOf = (host: Host) => openReleaseDocker({ secrets: [], host }, locked)
+      for (const { host, docker, proxy } of await requireProxies(settings.hosts, dockerOf)) {
         const image = settings.environment.proxy?.image ?? proxy.reference
         await remakeProxy(docker, locked.clock, image)
         const where = settings.hosts.length > 1 ? { host: host.name } : {}

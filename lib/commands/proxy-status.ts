@@ -1,5 +1,6 @@
 import { command } from '../cli.ts'
 import { EXIT_CODES } from '../errors.ts'
+import { requireProxies } from '../proxy-life.ts'
 import { formatProxyStatus, proxyStatus } from '../proxy-status.ts'
 import { openReleaseDocker } from '../world.ts'
 
@@ -20,10 +21,12 @@ export default command({
     const world = openWorld(context, settings)
     const several = settings.hosts.length > 1
     let ok = true
-    for (const host of settings.hosts) {
-      const status = await proxyStatus(openReleaseDocker({ secrets: [], host }, world))
-      const lines = several ? [`On ${host.name}:`, ...formatProxyStatus(status), ''] : formatProxyStatus(status)
-      context.report.result('proxy', { ...(several ? { host: host.name } : {}), ...status }, () => lines)
+    const proxies = await requireProxies(settings.hosts, (host) => openReleaseDocker({ secrets: [], host }, world))
+    for (const found of proxies) {
+      const { name } = found.host
+      const status = await proxyStatus(found)
+      const lines = several ? [`On ${name}:`, ...formatProxyStatus(status), ''] : formatProxyStatus(status)
+      context.report.result('proxy', { ...(several ? { host: name } : {}), ...status }, () => lines)
       ok &&= status.state === 'running'
     }
     return ok ? 0 : EXIT_CODES.unreachable

@@ -1,9 +1,11 @@
-import { contentFolder, servingBundle } from '../bundle.ts'
+import { bundleIds, contentFolder, readBundle, servingBundle } from '../bundle.ts'
+import { placeOf } from '../bundle-parts.ts'
 import { type Context, command } from '../cli.ts'
 import type { Docker } from '../docker.ts'
 import { exclusively } from '../exclusive.ts'
 import { table } from '../format.ts'
 import type { Host } from '../host.ts'
+import { refuseForeign } from '../ownership.ts'
 import type { Settings } from '../project.ts'
 import { type Pruned, type PrunePlan, planPrune, presentOnly, prune, pruneContent, pruneTags } from '../prune.ts'
 import { openState, type State } from '../state.ts'
@@ -44,6 +46,8 @@ export default command({
       return 0
     }
     await exclusively(settings, { command: 'prune', wait }, world, async (locked) => {
+      const project = projectOf(settings)
+      if (project !== undefined) await refuseForeign(settings, project, locked)
       const { state, plans } = openPlans(settings, context)
       for (const [host, plan] of plans) {
         const docker = openReleaseDocker({ secrets: [], host }, locked)
@@ -58,15 +62,21 @@ export default command({
   },
 })
 
+/** @returns the Compose project's name, as a release that is kept has it */
+function projectOf({ stateFile }: Settings): string | undefined {
+  const [id] = bundleIds(stateFile).slice(-1)
+  return id === undefined ? undefined : readBundle(stateFile, id)?.project
+}
+
 /** Bundles are on the first host: it is the last whose plan can be made, and the first that is pruned. */
 function openPlans({ environment, stateFile, host, hosts }: Settings, { clock }: Context) {
   const state = openState(stateFile, { clock })
   const { name, keep } = environment
   const serving = servingBundle(stateFile, state.listReleases({ environment: name }))?.id
   const plans = hosts.map((each): [Host, PrunePlan] => {
-    const place = { key: each.key, isFirst: each === host }
+    const place = placeOf(each, hosts)
     const plan = planPrune(state, { environment: name, keep, serving }, place)
-    return [each, place.isFirst ? plan : { ...plan, bundles: [] }]
+    return [each, each === host ? plan : { ...plan, bundles: [] }]
   })
   return { state, plans }
 }

@@ -1,4 +1,5 @@
 import { contentFolder, modelFile } from '../bundle.ts'
+import { placeOf } from '../bundle-parts.ts'
 import { listContainers } from '../docker.ts'
 import { errorText, StagecraftError } from '../errors.ts'
 import { lastWords } from '../gate.ts'
@@ -21,7 +22,7 @@ async function tidy({ state, project, bundle, sites, builder, targets, emit }: R
   const { keep, name: environment } = project.environment
   const [first, ...others] = sites
   const planOn = ({ project: { host } }: Site) =>
-    planPrune(state, { environment, keep, serving: bundle.id }, { key: host.key, isFirst: host === project.host })
+    planPrune(state, { environment, keep, serving: bundle.id }, placeOf(host, project.hosts))
   try {
     const plans = others.map((site) => [site, planOn(site)] as const)
     const plan = planOn(first)
@@ -29,6 +30,7 @@ async function tidy({ state, project, bundle, sites, builder, targets, emit }: R
     if (project.host.name !== undefined && targets.length > 0) await pruneTags(builder, plan)
     for (const [site, own] of plans) {
       await pruneTags(site.restoring, own)
+      if (targets.length > 0) await pruneTags(builder, own)
       pruneContent(state, contentFolder(site.project.host.stateFile))
     }
     return bundles.length === 0

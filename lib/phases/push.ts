@@ -56,6 +56,7 @@ async function bring(site: Site, transfer: Transfer, registry: string | undefine
   const { project, targets, rendering } = site
   const { host } = project
   const folders = host.makeFolders(rendering.data.flatMap(({ at }) => (at === undefined ? [] : [at])))
+  folders.catch(() => {}) // told below
   const tags = targets.map(({ versionTag }) => versionTag)
   const { notes, images } = registry === undefined ? await send(site, transfer, tags) : await pull(site, registry, tags)
   await folders

@@ -23,6 +23,8 @@ export class FakeFleet {
   readonly engines: Readonly<Record<Name, FakeEngine>>
   /** hosts that cannot be reached */
   readonly lost = new Set<Name>()
+  /** other names of hosts */
+  alias: Readonly<Record<string, Name>> = {}
   /** told of every docker command on a host, before it is run, with its number there */
   onCommand: (name: Name, argv: readonly string[], count: number) => void = () => {}
   /** told when what was written is to be kept on the first host, before that can fail */
@@ -43,7 +45,10 @@ export class FakeFleet {
       this.engines[name].registry = registry
       this.#share(this.engines[name])
     }
-    this.project.openHost = async ({ host }) => this.#host(host.name as Name)
+    this.project.openHost = async ({ host }) => ({
+      ...this.#host(this.alias[host.name] ?? (host.name as Name)),
+      ...{ name: host.written, key: host.name },
+    })
   }
 
   /** There is one time, whoever looks at the clock. */
