@@ -7,8 +7,8 @@ import { namespaceOwner, type Topology } from './services.ts'
 /** What of a project is on one of its hosts. */
 export interface Placed {
   readonly project: Project
-  /** a service there waits for a job that runs on another host */
-  readonly waits: boolean
+  /** services there that wait for jobs on other hosts, and for which */
+  readonly awaits: Readonly<Record<string, readonly string[]>>
 }
 
 /**
@@ -20,13 +20,13 @@ export function placeOnHosts(project: Project): Placed[] {
   const placement = new Map(
     Object.keys(project.model.services).map((service) => [service, hostsOf(project, service, named)]),
   )
-  if (named.length < 2) return [{ project, waits: false }]
+  if (named.length < 2) return [{ project, awaits: {} }]
   for (const [service, hosts] of placement) refuseImpossible(project, service, hosts, placement)
   const placed = project.hosts.map((host): Placed => {
     const services = [...placement].flatMap(([service, hosts]) => (hosts.includes(host.name ?? '') ? [service] : []))
-    return { project: onHost({ ...project, host }, services), waits: awaited(project.topology, services).length > 0 }
+    return { project: onHost({ ...project, host }, services), awaits: awaited(project.topology, services) }
   })
-  refuseWaitingForEachOther(project.topology, placed)
+  refuseWaitingForEachOther(placed)
   return placed
 }
 
@@ -112,21 +112,23 @@ function withUsed(model: ComposeModel): ComposeModel {
   return result
 }
 
-/** @returns the jobs on other hosts that services wait for. */
-function awaited({ needs }: Topology, services: readonly string[]): string[] {
-  return services.flatMap((service) =>
-    (needs[service] ?? []).flatMap((need) =>
-      need.condition === 'service_completed_successfully' && !services.includes(need.service) ? [need.service] : [],
-    ),
-  )
+function awaited({ needs }: Topology, services: readonly string[]): Record<string, string[]> {
+  const found = services.map((service) => {
+    const jobs = (needs[service] ?? []).filter(
+      (need) => need.condition === 'service_completed_successfully' && !services.includes(need.service),
+    )
+    return [service, jobs.map((need) => need.service)] as const
+  })
+  return Object.fromEntries(found.filter(([, jobs]) => jobs.length > 0))
 }
 
 /** Hosts that wait begin when the others are ready: what they wait for must be on one of those. */
-function refuseWaitingForEachOther(topology: Topology, placed: readonly Placed[]): void {
-  for (const { project } of placed) {
-    const [job] = awaited(topology, project.topology.order).filter((name) =>
-      placed.some((other) => other.waits && other.project.topology.jobs.includes(name)),
-    )
+function refuseWaitingForEachOther(placed: readonly Placed[]): void {
+  const waiting = placed.filter(({ awaits }) => Object.keys(awaits).length > 0)
+  for (const { project, awaits } of waiting) {
+    const job = Object.values(awaits)
+      .flat()
+      .find((name) => waiting.some((other) => other.project.topology.jobs.includes(name)))
     if (job === undefined) continue
     throw new StagecraftError(
       'config',

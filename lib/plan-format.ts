@@ -73,3 +73,27 @@ function conclusion(plan: Plan): string {
   const count = plan.services.length === 1 ? '1 service' : `${plan.services.length} services`
   return `${count}: ${words.join(', ')}.${gap ? ' What is recreated does not answer meanwhile.' : ''}`
 }
+
+/** @returns what was done, counted over the plans of all hosts. */
+export function summarizePlans(plans: readonly Plan[]): string {
+  const services = plans.flatMap((plan) => plan.services)
+  const where = plans.length === 1 ? '' : ` on ${plans.length} hosts`
+  if (plans.every(isNothingToDo))
+    return (hasLoose(services) ? 'nothing to do' : 'nothing to do: everything runs as it should') + where
+  const counts = new Map<string, number>()
+  for (const { action } of services) counts.set(action, (counts.get(action) ?? 0) + 1)
+  const words = {
+    create: 'created',
+    rolling: 'rolled',
+    recreate: 'recreated',
+    scale: 'scaled',
+    job: 'run',
+    remove: 'removed',
+    hold: 'held',
+    unchanged: 'unchanged',
+  }
+  const said = Object.entries(words).flatMap(([action, word]) =>
+    counts.get(action) ? [`${counts.get(action)} ${word}`] : [],
+  )
+  return said.join(', ') + where
+}

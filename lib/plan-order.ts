@@ -9,9 +9,14 @@ export interface PlanOrder {
   readonly switchOver: readonly ServicePlan[]
 }
 
-/** @param model the release's own @param topology of its services */
-export function orderPlan(plan: Plan, model: ComposeModel, topology: Topology): PlanOrder {
-  const late = waitForSwitch(plan, model, topology)
+/** @param model the release's own @param topology of its services @param also what waits for the switch for another reason */
+export function orderPlan(
+  plan: Plan,
+  model: ComposeModel,
+  topology: Topology,
+  also: readonly string[] = [],
+): PlanOrder {
+  const late = waitForSwitch(plan, model, topology, also)
   const { services } = plan
   return {
     prepare: services.filter((service) => isNew(service) && !late.has(service.service)),
@@ -38,9 +43,14 @@ function isNew({ action }: ServicePlan): boolean {
  * that is made anew, or needs such a service, or is in the namespace of one that is recreated: it would be left in the
  * old one's.
  */
-function waitForSwitch({ services, handovers, networks }: Plan, model: ComposeModel, topology: Topology): Set<string> {
+function waitForSwitch(
+  { services, handovers, networks }: Plan,
+  model: ComposeModel,
+  topology: Topology,
+  also: readonly string[],
+): Set<string> {
   const replaced = networks.filter(({ action }) => action === 'replace').map(({ network }) => network)
-  const late = new Set(handovers.map(({ to }) => to))
+  const late = new Set([...also, ...handovers.map(({ to }) => to)])
   const recreated = new Set(services.flatMap((plan) => (plan.action === 'recreate' ? [plan.service] : [])))
   for (const { service } of services.filter(isNew)) {
     const needs = topology.needs[service] ?? []

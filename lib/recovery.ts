@@ -16,20 +16,19 @@ import {
 import { bundleOn, hasJournal, partIds, partOn, placeOf } from './bundle-parts.ts'
 import { type Container, type Docker, enginePlatform, listContainers } from './docker.ts'
 import { StagecraftError } from './errors.ts'
-import type { RecoveryOutcome } from './events.ts'
 import type { Host } from './host.ts'
 import type { Journal } from './journal.ts'
 import { createMask } from './mask.ts'
 import { onEach } from './on-each.ts'
 import { refuseForeign } from './ownership.ts'
 import type { Settings } from './project.ts'
-import { type PutBack, putBack, type Undo } from './put-back.ts'
+import { putBack, type Undo } from './put-back.ts'
+import { type Settled, tellUndone, together, WENT_BACK } from './recovery-text.ts'
 import { releaseId } from './release-id.ts'
 import { statusOf } from './release-status.ts'
 import { removeTree } from './remove-tree.ts'
 import { secretValues } from './render.ts'
 import { retire } from './retire.ts'
-import type { Routed } from './routes.ts'
 import { openState, PHASES, type PhaseChanges, type PhaseName, type Release, type State } from './state.ts'
 import { type Locked, openLastingDocker } from './world.ts'
 
@@ -126,22 +125,6 @@ interface Remains {
   readonly bundle: Bundle | undefined
 }
 
-interface Settled {
-  readonly outcome: RecoveryOutcome
-  readonly did: string
-  /** what the proxy does there, where it is not what the release would have it do */
-  readonly routed?: Routed | undefined
-}
-
-/** @returns the outcome that matters most; of several hosts what was done on each, where it was not the same */
-function together(settled: readonly Settled[], hosts: readonly Host[]): Settled {
-  const [first = { outcome: 'nothing', did: '' } as const] = settled
-  if (settled.every(({ did }) => did === first.did)) return first
-  const order: readonly RecoveryOutcome[] = ['not-undone', 'undone', 'finished', 'nothing']
-  const outcome = order.find((each) => settled.some((one) => one.outcome === each)) ?? first.outcome
-  return { outcome, did: settled.map(({ did }, at) => `On ${hosts[at]?.name}: ${did}`).join(' ') }
-}
-
 /** Does what the journal asks for. @returns what that was, in a sentence */
 async function settle(dead: DeadRun, remains: Remains, scene: Scene): Promise<Settled> {
   const { served } = dead
@@ -186,11 +169,6 @@ async function hasSwitched(docker: Docker, { rolling = [], before }: Journal, pr
   return rolling.every((service) => now.some((one) => one.service === service && isNew(one)))
 }
 
-const WENT_BACK: Settled = {
-  outcome: 'finished',
-  did: 'It went back to what served before, although the release serves: the next deploy makes it what it should be.',
-}
-
 /** The engine as one that hides what the models of both releases hold. No signal ends it: undoing is not left half-done. */
 async function openMending(bundle: Bundle, { serving, host }: Remains, { settings, world }: Scene): Promise<Docker> {
   const models = [serving?.model, readModel(settings.stateFile, bundle.id)]
@@ -223,15 +201,6 @@ function introduce({ release, phase, bundle }: DeadRun): string {
   const kind = bundle?.rollback_to === undefined ? 'deploy' : 'rollback'
   if (phase === undefined) return `the ${kind} of ${what} failed, and left something behind.`
   return `${what} was interrupted in ${phase}: the ${kind}${who} died.`
-}
-
-function tellUndone({ removed, restored }: PutBack): string {
-  const count = `${removed} new ${removed === 1 ? 'container' : 'containers'}`
-  const did = [
-    ...(restored.length > 0 ? [`${restored.join(', ')} put back`] : []),
-    ...(removed > 0 ? [`${count} removed`] : []),
-  ]
-  return did.length === 0 ? 'There was nothing to undo.' : `Undone: ${did.join(', ')}.`
 }
 
 function nowServes({ release }: DeadRun, { serving }: Scene): string {

@@ -64,7 +64,7 @@ function partOfRollback(
   if (lost !== undefined) throw contentGone(releases.target, host)
   const rendering = { model: target.model, content: target.bundle.content, data: [] }
   const project = projectOf(settings, target, serving)
-  return { project, waits: false, serving, target, rendering, keepContent: () => rendering }
+  return { project, awaits: {}, serving, target, rendering, keepContent: () => rendering }
 }
 
 type PutBackPart = Part & { readonly target: ServingRelease }

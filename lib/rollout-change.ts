@@ -2,6 +2,7 @@ import type { Stage } from './compose-up.ts'
 import type { Container, Docker } from './docker.ts'
 import type { Emit } from './events.ts'
 import type { Recorder } from './journal.ts'
+import { orderPlan, type PlanOrder } from './plan-order.ts'
 import { plannedRoutes, plannedSlots } from './plan-routes.ts'
 import type { Planning } from './planning.ts'
 import { beginProof, type Proof, plugIntoSlots, proveReachable } from './plug.ts'
@@ -18,6 +19,8 @@ export interface Change {
   /** what brings back what runs now; undefined: nothing is known of it, or nothing is changed */
   readonly served: Served | undefined
   readonly planning: Planning
+  /** what is done in prepare, and what in the switch */
+  readonly order: PlanOrder
   readonly recorder: Recorder
   readonly routing: Routing
   /** once: the proxy runs, and does what serves */
@@ -60,7 +63,8 @@ export function openChange(
       lasting: site.restoring,
     }),
   }
-  return { site, stage, served, planning, recorder, routing, proxyReady, steps, gaps }
+  const order = orderPlan(plan, stage.model, site.project.topology)
+  return { site, stage, served, order, planning, recorder, routing, proxyReady, steps, gaps }
 }
 
 type RoutingParts = Pick<Change, 'recorder' | 'routing' | 'proxyReady'> & {

@@ -13,8 +13,8 @@ import type { State } from './state.ts'
 export interface Site {
   /** with the services that are on this host */
   readonly project: Project
-  /** a service here waits for a job on another host */
-  readonly waits: boolean
+  /** services here that wait for jobs on other hosts, and for which */
+  readonly awaits: Readonly<Record<string, readonly string[]>>
   /** what is released; once the build phase has begun its files are kept */
   rendering: Rendering
   readonly keepContent: () => Rendering

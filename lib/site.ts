@@ -17,10 +17,10 @@ interface SiteParts extends Pick<Site, 'bundle' | 'docker' | 'adopting' | 'emit'
 }
 
 export function openSite({ part, bundle, docker, adopting, emit, written, world }: SiteParts): Site {
-  const { project, waits, rendering, keepContent, serving } = part
+  const { project, awaits, rendering, keepContent, serving } = part
   const lock = lockOn(project.host, world)
   const site: Site = {
-    ...{ project, waits, rendering, keepContent, serving, adopting, docker, emit, bundle },
+    ...{ project, awaits, rendering, keepContent, serving, adopting, docker, emit, bundle },
     released: part.target?.bundle.images,
     targets: buildTargets(project.model, bundle.version),
     exec: execOn(project.host, world),

@@ -13,7 +13,8 @@ export async function onSites<R>(
   { ordered = false } = {},
 ): Promise<R[]> {
   const all = [...run.sites.entries()]
-  const groups = ordered ? [all.filter(([, { waits }]) => !waits), all.filter(([, { waits }]) => waits)] : [all]
+  const waits = ([, { awaits }]: [number, Site]) => Object.keys(awaits).length > 0
+  const groups = ordered ? [all.filter((one) => !waits(one)), all.filter(waits)] : [all]
   const results: R[] = []
   const one = async ([at, site]: [number, Site]) => {
     results[at] = await work(site, at).catch((error: unknown) => {

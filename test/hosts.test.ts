@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import { readBundle } from '../lib/bundle.ts'
 import { partId } from '../lib/bundle-parts.ts'
+import type { Service } from '../lib/compose.ts'
 import { formatError } from '../lib/report-lines.ts'
 import { FakeFleet, NAMES } from './support/fake-fleet.ts'
 import { story } from './support/fake-project.ts'
@@ -141,6 +142,29 @@ describe('a job', () => {
     expect(fleet.view('b').map((line) => line.split(' ')[0])).toEqual(['web'])
     expect(order.indexOf('a job ready')).toBeLessThan(order.indexOf('b web create'))
     expect(order.filter((line) => line.includes('job'))).toEqual(['a job run', 'a job ready'])
+  })
+
+  test('that comes with the switch, as its network is made anew, is waited for there', async () => {
+    const fleet = newFleet('hosts-late-job')
+    const needs = { job: { condition: 'service_completed_successfully' as const } }
+    const job = (step: string): Service => ({
+      ...{ image: 'redis:7', command: ['exit', '0'], environment: { STEP: step }, networks: { back: null } },
+    })
+    const settings = { web: '{hosts: [b], rollout: {strategy: rolling, min_ready: 200ms}}' }
+    fleet.write({ web: { ...web(1), depends_on: needs }, job: job('1') }, settings)
+    expect(told(await fleet.project.deploy())).toBe('no error')
+    fleet.write({ web: { ...web(2), depends_on: needs }, job: job('2') }, settings, NAMES, {
+      back: { labels: { step: '2' } },
+    })
+    const order: string[] = []
+    const { error } = await fleet.project.deploy({
+      onEvent: (event) => {
+        if (event.type === 'service') order.push(`${event.host} ${event.service} ${event.step}`)
+      },
+    })
+    expect(told({ error })).toBe('no error')
+    expect(order.indexOf('a job ready')).toBeGreaterThan(-1)
+    expect(order.indexOf('a job ready')).toBeLessThan(order.indexOf('b web rolling'))
   })
 })
 

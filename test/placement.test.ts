@@ -60,7 +60,7 @@ test('secrets, volumes and needs go only to hosts that have use for them', () =>
 
 test('who waits for a job on another host is known, and nobody waits in a circle', () => {
   const one = project({ web: after('job'), job: {} })
-  expect(placeOnHosts(one).map(({ waits }) => waits)).toEqual([false, true, true])
+  expect(placeOnHosts(one).map(({ awaits }) => awaits)).toEqual([{}, { web: ['job'] }, { web: ['job'] }])
   const circle = { x: after('one'), y: after('two'), one: {}, two: {} }
   const settings = { x: { hosts: ['b'] }, y: { hosts: ['a'] }, one: { hosts: ['a'] }, two: { hosts: ['b'] } }
   expect(refusal(project(circle, settings, ['a', 'b']))).toBe(

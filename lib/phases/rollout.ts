@@ -4,7 +4,8 @@ import type { Container } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { keepImages } from '../images.ts'
 import { asBefore, type Journal, openRecorder, type Recorder } from '../journal.ts'
-import { hasLoose, isNothingToDo, type Plan } from '../plan.ts'
+import { isNothingToDo, type Plan } from '../plan.ts'
+import { summarizePlans } from '../plan-format.ts'
 import { plannedImages, plannedModel } from '../plan-model.ts'
 import { orderPlan, removedServices, unpluggedServices } from '../plan-order.ts'
 import { routedBefore } from '../plan-routes.ts'
@@ -26,7 +27,7 @@ import { onSites } from '../sites.ts'
  * one before has ended on all hosts. Until the switch has ended on all of them a failure puts back what served.
  */
 export async function rollout(run: Run): Promise<string> {
-  const changes = await onSites(run, begin)
+  const changes = awaitLateJobs(await onSites(run, begin))
   const on = <R>(work: (change: Change) => Promise<R>, how?: { ordered: boolean }) =>
     onSites(run, (site) => work(changeOf(changes, site)), how)
   try {
@@ -40,7 +41,22 @@ export async function rollout(run: Run): Promise<string> {
     throw await undoAll(run, changes, error)
   }
   await on(finish)
-  return summarize(run, changes)
+  return summarizePlans(changes.map(({ planning }) => planning.plan))
+}
+
+/** What waits for a job that comes with the switch on another host comes with the switch as well. */
+function awaitLateJobs(changes: readonly Change[]): Change[] {
+  const late = changes.flatMap(({ order }) =>
+    order.switchOver.flatMap(({ service, action }) => (action === 'job' ? [service] : [])),
+  )
+  return changes.map((change) => {
+    const also = Object.entries(change.site.awaits).flatMap(([service, jobs]) =>
+      jobs.some((job) => late.includes(job)) ? [service] : [],
+    )
+    if (also.length === 0) return change
+    const { planning, stage, site } = change
+    return { ...change, order: orderPlan(planning.plan, stage.model, site.project.topology, also) }
+  })
 }
 
 function changeOf(changes: readonly Change[], site: Site): Change {
@@ -106,10 +122,10 @@ async function recordTarget(site: Site, planning: Planning): Promise<Stage> {
   return { model, modelFile: modelFile(stateFile, site.bundle.id), directory }
 }
 
-async function prepare({ site, stage, planning, recorder, routing, proxyReady, steps }: Change) {
+async function prepare({ order, stage, planning, recorder, routing, proxyReady, steps }: Change) {
   const { plan, containers } = planning
   const ready = proxyReady()
-  const { prepare: members } = orderPlan(plan, stage.model, site.project.topology)
+  const { prepare: members } = order
   // Also where one of the two fails, the other has ended before anything is undone.
   const [brought] = await Promise.allSettled([bringUp(steps, stage, members, recorder), ready])
   if (brought.status === 'rejected') throw brought.reason
@@ -132,10 +148,10 @@ async function prepare({ site, stage, planning, recorder, routing, proxyReady, s
   return prepared
 }
 
-async function switchOver({ site, stage, planning, recorder, routing, steps }: Change) {
+async function switchOver({ site, stage, order, planning, recorder, routing, steps }: Change) {
   recorder.switch()
   const { plan, containers } = planning
-  const members = orderPlan(plan, stage.model, site.project.topology).switchOver
+  const members = order.switchOver
   const { replaced } = recorder.journal
   await freeNetworks(site.docker, plan.project, replaced, () => {
     const unplugged = unpluggedServices(plan, site.serving?.model, replaced)
@@ -210,28 +226,4 @@ async function commitAll(run: Run, changes: readonly (readonly [Change, readonly
     }
     throw error
   }
-}
-
-/** Of several hosts what was done to each is counted. */
-function summarize(run: Run, changes: readonly Change[]): string {
-  const services = changes.flatMap(({ planning }) => planning.plan.services)
-  const nothing = changes.every(({ planning }) => isNothingToDo(planning.plan))
-  const where = run.sites.length === 1 ? '' : ` on ${run.sites.length} hosts`
-  if (nothing) return (hasLoose(services) ? 'nothing to do' : 'nothing to do: everything runs as it should') + where
-  const counts = new Map<string, number>()
-  for (const { action } of services) counts.set(action, (counts.get(action) ?? 0) + 1)
-  const words = {
-    create: 'created',
-    rolling: 'rolled',
-    recreate: 'recreated',
-    scale: 'scaled',
-    job: 'run',
-    remove: 'removed',
-    hold: 'held',
-    unchanged: 'unchanged',
-  }
-  const said = Object.entries(words).flatMap(([action, word]) =>
-    counts.get(action) ? [`${counts.get(action)} ${word}`] : [],
-  )
-  return said.join(', ') + where
 }

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path'
-import type { Service } from '../../lib/compose.ts'
+import type { ComposeModel, Service } from '../../lib/compose.ts'
 import type { Exec } from '../../lib/exec.ts'
 import { type Host, localHost } from '../../lib/host.ts'
 import { parseHostName } from '../../lib/host-name.ts'
@@ -103,6 +103,7 @@ export class FakeFleet {
     services: Record<string, Service>,
     settings: Record<string, string> = {},
     hosts: readonly string[] = NAMES,
+    networks: ComposeModel['networks'] = {},
   ): void {
     const lines = Object.entries(settings).map(([name, text]) => `      ${name}: ${text}\n`)
     const all = lines.length > 0 ? `    services:\n${lines.join('')}` : ''
@@ -110,7 +111,11 @@ export class FakeFleet {
       'stagecraft.yml',
       `project: {name: shop}\nenvironments:\n  prod:\n    hosts: [${hosts.join(', ')}]\n${all}`,
     )
-    this.project.engine.model = composeModel('shop', { services, volumes: { data: {} } })
+    this.project.engine.model = composeModel('shop', {
+      services,
+      volumes: { data: {} },
+      networks: { back: {}, ...networks },
+    })
   }
 
   view(name: Name): string[] {
