@@ -67,7 +67,7 @@ async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> 
   // The end-to-end tests wait for containers most of the time: more of them at once than there are processors.
   const engine = (await engineIsThere(labUp)) && !ending
   if (engine) {
-    const parallel = [...args, '--parallel=4']
+    const parallel = [...args, '--parallel=5']
     note(await testStep('e2e', filesOf('e2e'), join(scratch, 'e2e.xml'), { args: parallel, live: true, limit: 1800 }))
   }
   note(await slow)
@@ -97,7 +97,7 @@ function filesOf(part: Part): string[] {
 type Part = 'quick' | 'slow' | 'e2e' | 'load'
 
 function partOf(file: string): Part {
-  if (/^test\/e2e\/(zero-loss|rolling|own-proxy|hosts|ssh-faults|containerd-store)\.test\.ts$/.test(file)) return 'load'
+  if (/^test\/e2e\/(zero-loss|rolling|own-proxy)\.test\.ts$/.test(file)) return 'load'
   if (file.startsWith('test/e2e/')) return 'e2e'
   return file === 'test/build.test.ts' || file.endsWith('-faults.test.ts') ? 'slow' : 'quick'
 }

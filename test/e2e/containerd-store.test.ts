@@ -7,17 +7,17 @@ import { isUp, labHostCommand } from '../support/lab.ts'
 import { Site } from '../support/site.ts'
 import { deploy, expectCode, until, writePage } from './app.ts'
 
-// h3 (28.5) with the containerd image store for a while: it wants every blob of an image by its own name, and has ids of its own.
+// h9 (28.5) with the containerd image store for a while: it wants every blob of an image by its own name, and has ids of its own.
 // By itself: the engine is restarted, and what it ran before is not to be seen meanwhile.
-describe.skipIf(!isUp('h3') || !isUp('h1'))('a host with the containerd image store', () => {
-  const site = new Site('h3', 'h3', 'store')
+describe.skipIf(!isUp('h9') || !isUp('h1'))('a host with the containerd image store', () => {
+  const site = new Site('h9', 'h9', 'store')
   const { folder, server } = site
 
   async function useStore(containerd: boolean): Promise<void> {
-    await labHostCommand('hold', 'h3', 'dockerd')
+    await labHostCommand('hold', 'h9', 'dockerd')
     const config = JSON.stringify({ features: { 'containerd-snapshotter': containerd } })
     await server.exec(['sh', '-c', 'mkdir -p /etc/docker && printf %s "$0" >/etc/docker/daemon.json', config])
-    await labHostCommand('free', 'h3', 'dockerd')
+    await labHostCommand('free', 'h9', 'dockerd')
     await until('the engine answers', async () => (await server.docker(['version'])).code === 0 || 'it does not')
   }
 
@@ -71,7 +71,7 @@ describe.skipIf(!isUp('h3') || !isUp('h1'))('a host with the containerd image st
 
   test('gets images whole where it does not take a part of them, which is said, and they are the same', async () => {
     const { stderr } = await deploy(folder, 'v1')
-    expect(stderr).toContain('h3 does not take images without the layers that it has: they are sent whole')
+    expect(stderr).toContain('h9 does not take images without the layers that it has: they are sent whole')
     expect(await site.page()).toBe('version one')
     expect(await contentOf(server.docker)).toBe(await contentOf(folder.docker))
   })
@@ -79,14 +79,14 @@ describe.skipIf(!isUp('h3') || !isUp('h1'))('a host with the containerd image st
   test('has them afterwards: nothing is sent again, although its ids are others', async () => {
     const before = await site.containers()
     const { stderr } = await deploy(folder, 'v1')
-    expect(stderr).toContain('h3 has all images')
+    expect(stderr).toContain('h9 has all images')
     expect(await site.containers()).toEqual(before)
   })
 
   test('only what changed is sent of an image of which it has the rest, and a rollback brings the old one back', async () => {
     writePage(folder, 'version two')
     const { stderr } = await deploy(folder, 'v2')
-    expect(stderr).toMatch(/sent 1 to h3, [\d.]+ kB of [\d.]+ MB/)
+    expect(stderr).toMatch(/sent 1 to h9, [\d.]+ kB of [\d.]+ MB/)
     expect(await site.page()).toBe('version two')
     expectCode(await folder.stagecraft(['rollback']), 0)
     expect(await site.page()).toBe('version one')

@@ -5,12 +5,12 @@ import { type HostName, host, isUp, labHostCommand } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
 import { expectCode, httpd, QUICK_STOP, type ServiceSource, until, writePage } from './app.ts'
 
-const NAMES = ['h2', 'h3', 'h4'] as const
-const ADDRESSES = { h2: 'ssh://deploy@h2:22', h3: 'h3', h4: 'root@h4' } as const
+const NAMES = ['h6', 'h7', 'h5'] as const
+const ADDRESSES = { h6: 'ssh://deploy@h6:22', h7: 'h7', h5: 'root@h5' } as const
 const ROOT = '/srv/stagecraft'
 
 // One application on three servers of different engines, as root and as a user without rights, and cables that are cut.
-// By itself: others use the same hosts.
+// On hosts of their own: nobody else may be cut off.
 describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three hosts', () => {
   const folder = laptop('h1').folder('hosts')
   const engines = Object.fromEntries(NAMES.map((name) => [name, host(name)])) as Record<(typeof NAMES)[number], Engine>
@@ -52,7 +52,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     folder.write('compose.yaml', JSON.stringify({ services: { web, db, ...more }, volumes: { data: {} } }))
     const services = {
       web: { rollout: { strategy: 'rolling', min_ready: '300ms' } },
-      db: { hosts: [ADDRESSES.h4], rollout: { min_ready: '300ms' } },
+      db: { hosts: [ADDRESSES.h5], rollout: { min_ready: '300ms' } },
       ...settings,
     }
     const prod = { hosts: NAMES.map((name) => ADDRESSES[name]), root: ROOT, env_file: '.env.prod', services }
@@ -114,7 +114,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     const services = Object.fromEntries(
       Object.entries(await all()).map(([name, lines]) => [name, lines.map((line) => line.split(' ')[0])]),
     )
-    expect(services).toEqual({ h2: ['web'], h3: ['web'], h4: ['db', 'web'] })
+    expect(services).toEqual({ h6: ['web'], h7: ['web'], h5: ['db', 'web'] })
     const inspect = ['image', 'inspect', '--format', '{{.Id}}', `${project}-web:v1`]
     const ids = await Promise.all([folder.docker(inspect), ...NAMES.map((name) => engines[name].docker(inspect))])
     expect(new Set(ids.map(({ stdout }) => stdout)).size).toBe(1)
@@ -130,7 +130,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
 
   test('a version that one host cannot run: nothing is switched anywhere, and it is told what runs where', async () => {
     const before = await all()
-    await engines.h3.exec([
+    await engines.h7.exec([
       'sh',
       '-c',
       `mkdir -p ${ROOT}/${folder.name}/prod/data/marks && touch ${ROOT}/${folder.name}/prod/data/marks/bad`,
@@ -144,7 +144,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     )
     const ran = await deploy('v-bad')
     expect(ran).toMatchObject({ code: 5 })
-    expect(ran.stderr).toMatch(/^Cannot start web: it ended with exit code 3 \(on h3\)$/m)
+    expect(ran.stderr).toMatch(/^Cannot start web: it ended with exit code 3 \(on h7\)$/m)
     for (const address of hosts)
       expect(ran.stderr).toMatch(new RegExp(`^${address} +v1 \\(rel-\\S+\\) +(db, )?web$`, 'm'))
     expect(await all()).toEqual(before)
@@ -168,20 +168,20 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     })
     write(cache('1'))
     expectCode(await deploy('v3'), 0)
-    const webOf = async (name: 'h2' | 'h4') => (await runs(name)).filter((line) => line.startsWith('web'))
-    const before = { h2: (await webOf('h2')).join(), h4: (await webOf('h4')).join() }
+    const webOf = async (name: 'h6' | 'h5') => (await runs(name)).filter((line) => line.startsWith('web'))
+    const before = { h6: (await webOf('h6')).join(), h5: (await webOf('h5')).join() }
     write(cache('2'))
-    const ran = await cutAt(/h3 +cache +recreate/, 'h3', 'v-switch')
+    const ran = await cutAt(/h7 +cache +recreate/, 'h7', 'v-switch')
     expect(ran).toMatchObject({ code: 6 })
-    expect(ran.stderr).toContain('Cannot put back what served on h3: lost in the switch')
-    expect(ran.stderr).toMatch(/^h3 +not known +it cannot be reached$/m)
+    expect(ran.stderr).toContain('Cannot put back what served on h7: lost in the switch')
+    expect(ran.stderr).toMatch(/^h7 +not known +it cannot be reached$/m)
     // What was recreated is made anew from what served: another container, but the old one's settings.
-    const sizes = async (name: 'h2' | 'h4') => {
+    const sizes = async (name: 'h6' | 'h5') => {
       const { stdout } = await engines[name].docker(['ps', '-q', '--filter', `name=${project}-cache`])
       return (await engines[name].docker(['inspect', '--format', '{{.Config.Env}}', stdout.trim()])).stdout
     }
-    for (const name of ['h2', 'h4'] as const) expect(await sizes(name)).toContain('SIZE=1')
-    for (const name of ['h2', 'h4'] as const) expect((await webOf(name)).join()).toBe(before[name] ?? '')
+    for (const name of ['h6', 'h5'] as const) expect(await sizes(name)).toContain('SIZE=1')
+    for (const name of ['h6', 'h5'] as const) expect((await webOf(name)).join()).toBe(before[name] ?? '')
     expect((await mended('v4')).stderr).toContain('v-switch')
   }, 180_000)
 
@@ -189,22 +189,22 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     write({ old: { image: 'busybox:1', ...slowEnd } })
     expectCode(await deploy('v6'), 0)
     write()
-    const ran = await cutAt(/h3 +old +remove/, 'h3', 'v7')
+    const ran = await cutAt(/h7 +old +remove/, 'h7', 'v7')
     expect(ran).toMatchObject({ code: 10 })
     expect(ran.stderr).toContain('v7 serves.')
     expect((await mended('v8')).stderr).toContain('v7')
-    expect((await all())['h3']?.map((line) => line.split(' ')[0])).toEqual(['web'])
+    expect((await all())['h7']?.map((line) => line.split(' ')[0])).toEqual(['web'])
   }, 120_000)
 
   test('the one with the state is cut off in prepare: exit 8, the others are as before, and the next deploy goes through', async () => {
     const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
     write({ fresh: { image: 'busybox:1', command: ['sleep', '1d'], healthcheck: never, ...QUICK_STOP } })
     const before = await all()
-    const ran = await cutAt(/h2:22 +fresh +create/, 'h2', 'v-first')
+    const ran = await cutAt(/h6:22 +fresh +create/, 'h6', 'v-first')
     expect(ran).toMatchObject({ code: 8 })
-    expect(ran.stderr).toContain('Cannot go on: the connection to ssh://deploy@h2:22 was lost')
-    const { h3, h4 } = await all()
-    expect([h3, h4]).toEqual([before['h3'], before['h4']])
+    expect(ran.stderr).toContain('Cannot go on: the connection to ssh://deploy@h6:22 was lost')
+    const { h7, h5 } = await all()
+    expect([h7, h5]).toEqual([before['h7'], before['h5']])
     write()
     expect((await mended('v9')).stderr).toContain('v-first')
   }, 120_000)
@@ -213,13 +213,13 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
     write({ fresh: { image: 'busybox:1', command: ['sleep', '1d'], healthcheck: never, ...QUICK_STOP } })
     const running = folder.startStagecraft(['deploy', '--version', 'v-killed'])
-    await says(running, /h4 +fresh +create/)
+    await says(running, /h5 +fresh +create/)
     await running.signal('KILL')
     await running.done
     write()
     const { stderr } = await mended('v10')
     expect(stderr).toContain('v-killed')
-    for (const name of NAMES) expect(await runs(name)).toHaveLength(name === 'h4' ? 2 : 1)
+    for (const name of NAMES) expect(await runs(name)).toHaveLength(name === 'h5' ? 2 : 1)
   }, 120_000)
 
   test('a rollback puts all of them back, and another laptop sees who is at work', async () => {

@@ -3,9 +3,9 @@ import { isUp, labHostCommand } from '../support/lab.ts'
 import { Site } from '../support/site.ts'
 import { deploy, expectCode, httpd, idle, type ServiceSource, until } from './app.ts'
 
-// What can happen to a host, or to the way there, while a release is under way. h4 is the campaign's own: by itself here.
-describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
-  const site = new Site('h4', 'h4', 'fault')
+// What can happen to a host, or to the way there, while a release is under way. h8 is the campaign's own: by itself here.
+describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
+  const site = new Site('h8', 'h8', 'fault')
   const { folder, server } = site
   const web = () => site.app().services['web'] ?? {}
   /** Takes seconds to become healthy: time for something to happen. */
@@ -22,8 +22,8 @@ describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
     await deploy(folder, 'v0')
   }, 60_000)
   afterAll(async () => {
-    await labHostCommand('heal', 'h4')
-    await labHostCommand('start', 'h4')
+    await labHostCommand('heal', 'h8')
+    await labHostCommand('start', 'h8')
     await site.cleanUp()
   }, 120_000)
 
@@ -49,7 +49,7 @@ describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
       if ((await folder.stagecraft(['plan'])).code === 0) return
       await Bun.sleep(1000)
     }
-    throw new Error('h4 cannot be used')
+    throw new Error('h8 cannot be used')
   }
 
   /** Whatever happened: the next deploy goes through, and all is well. */
@@ -70,16 +70,16 @@ describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
       { fresh: { ...idle, ...slow, healthcheck: { test: ['CMD', 'false'], interval: '1s', retries: 99 } } },
       async () => {
         expect((await server.exec(free)).code).toBe(1)
-        await labHostCommand('cut', 'h4')
+        await labHostCommand('cut', 'h8')
         const began = Date.now()
         while ((await server.exec(free)).code !== 0 && Date.now() - began < 30_000) await Bun.sleep(500)
         waited = (Date.now() - began) / 1000
       },
     )
-    await labHostCommand('heal', 'h4')
+    await labHostCommand('heal', 'h8')
     expect(waited).toBeLessThan(18)
     expect(ran).toMatchObject({ code: 8 })
-    expect(ran.stderr).toContain('Cannot go on: the connection to h4 was lost')
+    expect(ran.stderr).toContain('Cannot go on: the connection to h8 was lost')
     expect(await mended('v1')).toContain('v-cut')
   }, 180_000)
 
@@ -89,9 +89,9 @@ describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
     folder.write('web/Dockerfile', big)
     const deploying = folder.startStagecraft(['deploy', '--version', 'v-push', '--json'])
     await until('it pushes', () => deploying.output().includes('"phase":"push","status":"running"') || 'not yet')
-    await labHostCommand('cut', 'h4')
+    await labHostCommand('cut', 'h8')
     const ran = await deploying.done
-    await labHostCommand('heal', 'h4')
+    await labHostCommand('heal', 'h8')
     expect(ran).toMatchObject({ code: 8 })
     expect(await site.page()).toBe('version one')
     folder.write('web/Dockerfile', small)
@@ -118,17 +118,17 @@ describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
   const quickly = 'umount -l "$(command -v sync)" 2>/dev/null; rm -f /tmp/syncing'
 
   test('its cable is cut while the state is written: the next run finds it whole', async () => {
-    const ran = await whileWritten('v-written', () => labHostCommand('cut', 'h4'))
-    await labHostCommand('heal', 'h4')
+    const ran = await whileWritten('v-written', () => labHostCommand('cut', 'h8'))
+    await labHostCommand('heal', 'h8')
     await server.exec(['sh', '-c', quickly])
     expect(ran).toMatchObject({ code: 8 })
     await mended('v-whole')
   }, 180_000)
 
   test('its power fails while the state is written: the next run finds it whole', async () => {
-    const ran = await whileWritten('v-power', () => labHostCommand('kill', 'h4'))
+    const ran = await whileWritten('v-power', () => labHostCommand('kill', 'h8'))
     expect(ran).toMatchObject({ code: 8 })
-    await labHostCommand('start', 'h4')
+    await labHostCommand('start', 'h8')
     await usable()
     await server.exec(['sh', '-c', quickly])
     await mended('v2')
@@ -136,8 +136,8 @@ describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
 
   test('its sshd is restarted: the connection is lost, and the next one is as good', async () => {
     const ran = await during('v-sshd', { fresh: { ...idle, ...slow } }, async () => {
-      await labHostCommand('hold', 'h4', 'sshd')
-      await labHostCommand('free', 'h4', 'sshd')
+      await labHostCommand('hold', 'h8', 'sshd')
+      await labHostCommand('free', 'h8', 'sshd')
     })
     expect(ran).toMatchObject({ code: 8 })
     await usable()
@@ -145,9 +145,9 @@ describe.skipIf(!isUp('h4') || !isUp('h1'))('a host during a deploy', () => {
   }, 180_000)
 
   test('its engine stops: that is undone or mended, by whoever can', async () => {
-    const ran = await during('v-engine', { fresh: { ...idle, ...slow } }, () => labHostCommand('hold', 'h4', 'dockerd'))
+    const ran = await during('v-engine', { fresh: { ...idle, ...slow } }, () => labHostCommand('hold', 'h8', 'dockerd'))
     expect([6, 8]).toContain(ran.code)
-    await labHostCommand('free', 'h4', 'dockerd')
+    await labHostCommand('free', 'h8', 'dockerd')
     await usable()
     await mended('v4')
   }, 180_000)

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { HOSTS, type HostName, isUp, LAB_DIR } from './lab.ts'
+import { BARE, HOSTS, type HostName, isUp, LAB_DIR } from './lab.ts'
 import { runCommand } from './steps.ts'
 
 const SCRIPTS = join(import.meta.dir, '../lab')
@@ -31,7 +31,8 @@ export class Lab {
   /** Starts what is not up. From nothing it takes under a minute, warm 8 s, already up 0.2 s. */
   up(): Promise<{ code: number; output: string }> {
     const wanted = this.names.map((name) => HOSTS[name].up)
-    this.starting = runCommand([join(SCRIPTS, 'lab-up'), ...wanted], { limit: 600 })
+    const env = { LAB_BARE: BARE.join(' ') }
+    this.starting = runCommand([join(SCRIPTS, 'lab-up'), ...wanted], { env, limit: 600 })
     return this.starting
   }
 

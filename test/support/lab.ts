@@ -16,9 +16,18 @@ export const HOSTS = {
   h3: { engine: '28.5, Compose 2.40', up: 'h3=sid' },
   /** the campaign's own: its engine is stopped and hung */
   h4: { engine: '26.1', up: 'h4' },
+  /** three whose cables are cut, one that is also without power, and one whose image store is changed: with busybox only */
+  h5: { engine: '26.1', up: 'h5' },
+  h6: { engine: '20.10', up: 'h6=bookworm' },
+  h7: { engine: '28.5, Compose 2.40', up: 'h7=sid' },
+  h8: { engine: '26.1', up: 'h8' },
+  h9: { engine: '28.5, Compose 2.40', up: 'h9=sid' },
 } as const
 
 export type HostName = keyof typeof HOSTS
+
+/** Those that have no image but busybox. */
+export const BARE: readonly HostName[] = ['h5', 'h6', 'h7', 'h8', 'h9']
 
 /** Whether a lab host is up. `test.skipIf(!isUp('h2'))` is for tests that are about that host's engine version. */
 export function isUp(name: HostName): boolean {
