@@ -20,7 +20,7 @@ export interface Config {
 export interface EnvironmentConfig {
   /** where it runs, as lib/host-name.ts has it; empty: on this machine's engine */
   readonly hosts?: readonly string[]
-  /** where hosts keep what Stagecraft keeps of it; absolute */
+  /** where hosts, or this machine, keep what Stagecraft keeps of it; absolute. Default here: the checkout */
   readonly root?: string
   /** milliseconds for a connection to come about */
   readonly connect_timeout?: number

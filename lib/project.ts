@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { refuseLeakyContexts } from './build-context.ts'
 import { bundleFolder, contentFolder } from './bundle.ts'
 import { type ComposeModel, type ComposeSource, loadCompose, resolveVariables } from './compose.ts'
@@ -12,7 +12,7 @@ import { onEach } from './on-each.ts'
 import type { RemotePlace } from './remote-host.ts'
 import { secretValues } from './render.ts'
 import { classify, type Topology } from './services.ts'
-import { stateFile } from './state.ts'
+import { stateFile, stateFileIn } from './state.ts'
 
 /** A project folder and the environment that a command is about, without its Compose file. Paths are absolute. */
 export interface Settings {
@@ -100,11 +100,17 @@ async function openHosts(
   { stateOverride, openHost, firstOnly, onUnusable }: Omit<ProjectOptions, 'warn'>,
 ): Promise<[Host, ...Host[]]> {
   const [first, ...others] = hosts.flatMap((text) => parseHostName(text) ?? [])
-  if (first === undefined) return [localHost(execHere, stateFile(directory, stateOverride))]
+  if (first === undefined && (root === undefined || stateOverride !== undefined))
+    return [localHost(execHere, stateFile(directory, stateOverride))]
   if (project.name === undefined)
-    throw new StagecraftError('config', `Cannot use the hosts of ${name}: the project has no name`, {
-      hint: 'Add `project: {name: …}` to stagecraft.yml: what the host keeps of it stands under that name.',
-    })
+    throw new StagecraftError(
+      'config',
+      `Cannot use the ${first ? 'hosts' : 'root'} of ${name}: the project has no name`,
+      {
+        hint: 'Add `project: {name: …}` to stagecraft.yml: what is kept of it stands under that name.',
+      },
+    )
+  if (first === undefined) return [localHost(execHere, stateFileIn(join(root ?? '', project.name, name)))]
   if (stateOverride !== undefined)
     throw new StagecraftError('usage', `Cannot use another state file for ${name}: its state is on ${first.written}`, {
       hint: 'Leave --state (STAGECRAFT_STATE_FILE) out. `root:` in stagecraft.yml says where it is there.',

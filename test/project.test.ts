@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { symlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { StagecraftError } from '../lib/errors.ts'
-import { openProject } from '../lib/project.ts'
+import { openProject, openSettings } from '../lib/project.ts'
 import { composeModel } from './support/fake-engine.ts'
 import { FakeProject } from './support/fake-project.ts'
 
@@ -100,6 +100,19 @@ describe('openProject()', () => {
       data: [join(project.folder, 'uploads')],
       topology: { order: ['db', 'web'], jobs: [] },
     })
+  })
+
+  test('keeps the releases under `root:`, where a checkout does not last, unless a file is named', async () => {
+    const config = 'project: {name: shop}\nenvironments: {prod: {root: /srv/stagecraft}}\n'
+    const project = folder('shop', config)
+    expect((await project.open()).stateFile).toBe('/srv/stagecraft/shop/prod/releases.json')
+    const options = { directory: project.folder, environment: undefined, stateOverride: '/elsewhere/x.json' }
+    expect((await openSettings(options)).stateFile).toBe('/elsewhere/x.json')
+    const nameless = folder('shop', 'environments: {prod: {root: /srv/stagecraft}}\n')
+    expect((await refusal(nameless.open())).slice(0, 2)).toEqual([
+      'config',
+      'Cannot use the root of prod: the project has no name',
+    ])
   })
 
   test('gathers what must not be shown, from wherever it comes', async () => {

@@ -97,7 +97,7 @@ function filesOf(part: Part): string[] {
 type Part = 'quick' | 'slow' | 'e2e' | 'load'
 
 function partOf(file: string): Part {
-  if (/^test\/e2e\/(zero-loss|rolling|own-proxy)\.test\.ts$/.test(file)) return 'load'
+  if (/^test\/e2e\/(zero-loss|rolling|own-proxy|ssh-rolling)\.test\.ts$/.test(file)) return 'load'
   if (file.startsWith('test/e2e/')) return 'e2e'
   return file === 'test/build.test.ts' || file.endsWith('-faults.test.ts') ? 'slow' : 'quick'
 }

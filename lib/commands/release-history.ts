@@ -36,16 +36,16 @@ export async function openHistory(context: Context, environment: string | undefi
   return { state, releases, currents: currentIds(releases), host }
 }
 
-/** Only a file that says `hosts` is parsed: most calls do without, and start faster. */
+/** Only a file that says `hosts` or `root` is parsed: most calls do without, and start faster. */
 async function hostOf(context: Context, environment: string | undefined): Promise<Host | undefined> {
   const file = join(context.directory, 'stagecraft.yml')
   if (context.stateOverride !== undefined || !existsSync(file)) return undefined
-  if (!/hosts/.test(readFileSync(file, 'utf8'))) return undefined
+  if (!/hosts|root/.test(readFileSync(file, 'utf8'))) return undefined
   const { loadConfig } = await import('../config.ts')
   const { environments } = await loadConfig(context.directory)
   const [only, ...others] = Object.keys(environments)
   const name = environment ?? (others.length === 0 ? only : undefined)
-  if (name === undefined || environments[name]?.hosts === undefined) return undefined
+  if (name === undefined || (environments[name]?.hosts ?? environments[name]?.root) === undefined) return undefined
   const { openSettingsOf } = await import('./release-arguments.ts')
   return (await openSettingsOf({ env: name }, context, { firstOnly: true })).host
 }

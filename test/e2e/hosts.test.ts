@@ -237,4 +237,22 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expectCode(await folder.stagecraft(['lock', 'release']), 0)
     expectCode(await folder.stagecraft(['prune']), 0)
   }, 120_000)
+
+  test('another first host has no history: it is refused until that is brought there, and then nothing is touched', async () => {
+    const config = JSON.parse(folder.read('stagecraft.yml'))
+    const before = await all()
+    const { hosts } = config.environments.prod
+    config.environments.prod.hosts = [hosts[1], hosts[0], hosts[2]]
+    folder.write('stagecraft.yml', JSON.stringify(config))
+    const refused = await deploy('v13')
+    expect(refused).toMatchObject({ code: 9 })
+    expect(refused.stderr).toContain(`its releases are kept in ${ROOT}/${folder.name}/prod on h6_22`)
+    expect(await folder.stagecraft(['prune'])).toMatchObject({ code: 0 }) // it knows of nothing, and so removes nothing
+    expectCode(await folder.stagecraft(['state', 'move']), 0)
+    expectCode(await folder.stagecraft(['status']), 0)
+    expect(await all()).toEqual(before)
+    config.environments.prod.hosts = hosts
+    folder.write('stagecraft.yml', JSON.stringify(config))
+    expect(await deploy('v13')).toMatchObject({ code: 9 }) // who has the former order
+  }, 120_000)
 })

@@ -22,8 +22,13 @@ const QUICK = { stop_signal: 'SIGKILL' }
 /**
  * An application with all that may stand beside what rolls: a job that the new version needs, an internal API and who calls it,
  * a database with a volume, a service whose image declares one, a sidecar in its network, a network that changes.
+ * @param on the host of its environment `prod`; default: the engine here, as `local`
  */
-export function writeSite(folder: Folder, { version, bad, replicas = 1, network = 'one' }: Release): void {
+export function writeSite(
+  folder: Folder,
+  { version, bad, replicas = 1, network = 'one' }: Release,
+  on?: { readonly hosts: string; readonly root: string },
+): void {
   const app = { build: '.', environment: { VERSION: version, BAD: bad ? '1' : '0' }, healthcheck: HEALTH }
   const services = {
     web: { ...app, scale: replicas, depends_on: { job: { condition: 'service_completed_successfully' } } },
@@ -53,7 +58,9 @@ export function writeSite(folder: Folder, { version, bad, replicas = 1, network 
     front: { expose: { host: `front.${hostOf(folder)}`, port: 3000, tls: 'off' }, ...quick },
     ...{ cache: quick, side: quick, back: quick, db: quick },
   }
-  folder.write('stagecraft.yml', JSON.stringify({ environments: { local: { services: settings } } }, null, 1))
+  const environments = on ? { prod: { ...on, services: settings } } : { local: { services: settings } }
+  const project = on ? { name: folder.name } : {}
+  folder.write('stagecraft.yml', JSON.stringify({ project, environments }, null, 1))
 }
 
 export function hostOf(folder: Folder): string {

@@ -1,0 +1,66 @@
+import { afterAll, expect, test } from 'bun:test'
+import { type LoadGenerator, movedRequests, startLoad } from '../rolling/load.ts'
+import { hostOf, type Release, writeSite } from '../rolling/site.ts'
+import { cleanUp } from '../support/clean-up.ts'
+import { host, isUp } from '../support/lab.ts'
+import { laptop } from '../support/laptop.ts'
+import { expectCode, until } from './app.ts'
+
+// The application of zero-loss.test.ts, deployed from a laptop: the proxy, jobs, databases and internal callers of a host.
+const ROOT = '/srv/stagecraft'
+const lab = test.skipIf(!isUp('h3') || !isUp('h1'))
+const server = host(isUp('h3') ? 'h3' : 'h1')
+const folder = isUp('h1') ? laptop('h1').folder('ssh-site') : server.folder('ssh-site')
+let load: LoadGenerator | undefined
+afterAll(async () => {
+  await load?.stop().catch(() => {})
+  await cleanUp(server, folder.name)
+  await server.exec(['rm', '-rf', `${ROOT}/${folder.name}`])
+  await folder.cleanUp()
+}, 60_000)
+
+async function release(code: number, more: Release): Promise<string> {
+  writeSite(folder, more, { hosts: 'h3', root: ROOT })
+  const ran = await folder.stagecraft(['deploy', '--version', more.version])
+  expectCode(ran, code)
+  return ran.stderr
+}
+
+async function database(): Promise<string> {
+  const filters = [`label=com.docker.compose.project=${folder.name}-prod`, 'label=com.docker.compose.service=db']
+  const { stdout } = await server.docker(['ps', '--no-trunc', '-q', ...filters.flatMap((one) => ['--filter', one])])
+  return stdout
+}
+
+lab(
+  'over SSH no request is lost either: rollouts, one that fails, and a rollback',
+  async () => {
+    await server.exec(['sh', '-c', 'mkdir -p "$0" && chgrp docker "$0" && chmod 2770 "$0"', ROOT])
+    await release(0, { version: 'v1' })
+    const before = await database()
+    const target = { ip: server.ip, host: hostOf(folder), rate: 100, seconds: 300 }
+    load = await startLoad(target)
+    await release(0, { version: 'v2', network: 'two' })
+    expect(await release(5, { version: 'v3', bad: true })).toContain('Cannot start web: its healthcheck says unhealthy')
+    await release(0, { version: 'v4', replicas: 2 })
+    expectCode(await folder.stagecraft(['rollback']), 0)
+    await until('v2 answers', async () => {
+      const { body } = await answer()
+      return body.includes('v2') || body
+    })
+    const result = await load.stop()
+    load = undefined
+    expect(result.failures).toEqual([])
+    expect(movedRequests(result)).toEqual([])
+    expect(result.versions).not.toContain('v3')
+    expect(result.made).toBeGreaterThan(1_000)
+    expect(await database()).toBe(before)
+    expectCode(await folder.stagecraft(['status']), 0)
+  },
+  300_000,
+)
+
+async function answer(): Promise<{ body: string }> {
+  const response = await fetch(`http://${server.ip}/`, { headers: { host: hostOf(folder) }, keepalive: false })
+  return { body: await response.text() }
+}
