@@ -67,7 +67,7 @@ async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> 
   // The end-to-end tests wait for containers most of the time: more of them at once than there are processors.
   const engine = (await engineIsThere(labUp)) && !ending
   if (engine) {
-    const parallel = [...args, '--parallel=5']
+    const parallel = [...args, '--parallel=4']
     note(await testStep('e2e', filesOf('e2e'), join(scratch, 'e2e.xml'), { args: parallel, live: true, limit: 1800 }))
   }
   note(await slow)

@@ -24,7 +24,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     writePage(folder, 'one')
     write()
     expectCode(await deploy('v1'), 0)
-  }, 120_000)
+  }, 180_000)
   afterAll(async () => {
     for (const name of NAMES) await labHostCommand('heal', name)
     for (const name of NAMES) {
@@ -194,7 +194,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect(ran.stderr).toContain('v7 serves.')
     expect((await mended('v8')).stderr).toContain('v7')
     expect((await all())['h7']?.map((line) => line.split(' ')[0])).toEqual(['web'])
-  }, 120_000)
+  }, 240_000)
 
   test('the one with the state is cut off in prepare: exit 8, the others are as before, and the next deploy goes through', async () => {
     const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
@@ -207,7 +207,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect([h7, h5]).toEqual([before['h7'], before['h5']])
     write()
     expect((await mended('v9')).stderr).toContain('v-first')
-  }, 120_000)
+  }, 240_000)
 
   test('a run that is killed leaves a lock nowhere, and the next one mends all hosts', async () => {
     const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
@@ -220,7 +220,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     const { stderr } = await mended('v10')
     expect(stderr).toContain('v-killed')
     for (const name of NAMES) expect(await runs(name)).toHaveLength(name === 'h5' ? 2 : 1)
-  }, 120_000)
+  }, 240_000)
 
   test('a rollback puts all of them back, and another laptop sees who is at work', async () => {
     const before = await imagesOfWeb()
@@ -236,7 +236,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect(await deploy('v12')).toMatchObject({ code: 7 })
     expectCode(await folder.stagecraft(['lock', 'release']), 0)
     expectCode(await folder.stagecraft(['prune']), 0)
-  }, 120_000)
+  }, 240_000)
 
   test('another first host has no history: it is refused until that is brought there, and then nothing is touched', async () => {
     const config = JSON.parse(folder.read('stagecraft.yml'))
