@@ -12,7 +12,7 @@ const FIXTURES = join(import.meta.dir, 'fixtures')
 const LIMIT = 600_000
 
 /** How often each of two environments is deployed at the same time; by hand more of it. */
-const ROUNDS = Number(process.env['STAGECRAFT_ROUNDS'] ?? 50)
+const ROUNDS = Number(process.env['STAGECRAFT_ROUNDS'] ?? 25)
 
 let remove: (() => void) | undefined
 afterEach(() => remove?.())

@@ -87,11 +87,11 @@ describe.if(have('strace', Bun.which('strace') !== null, import.meta.path))('eve
     return found
   }
 
-  // A quarter of the places each, another by the other; by hand all of them (STAGECRAFT_ALL_FAULTS=1).
+  // A sixth of the places each, another by the other; by hand all of them (STAGECRAFT_ALL_FAULTS=1).
   // A quota is a full disk, and a failing one fails anywhere: a few.
   test.each([
-    ['signal=KILL', 4, 0],
-    ['error=ENOSPC', 4, 2],
+    ['signal=KILL', 6, 0],
+    ['error=ENOSPC', 6, 3],
     ['error=EIO', 8, 1],
     ['error=EDQUOT', 8, 5],
   ] as const)(

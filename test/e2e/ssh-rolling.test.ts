@@ -40,20 +40,19 @@ lab(
     const before = await database()
     const target = { ip: server.ip, host: hostOf(folder), rate: 100, seconds: 300 }
     load = await startLoad(target)
-    await release(0, { version: 'v2', network: 'two' })
+    await release(0, { version: 'v2', network: 'two', replicas: 2 })
     expect(await release(5, { version: 'v3', bad: true })).toContain('Cannot start web: its healthcheck says unhealthy')
-    await release(0, { version: 'v4', replicas: 2 })
     expectCode(await folder.stagecraft(['rollback']), 0)
-    await until('v2 answers', async () => {
+    await until('v1 answers', async () => {
       const { body } = await answer()
-      return body.includes('v2') || body
+      return body.includes('v1') || body
     })
     const result = await load.stop()
     load = undefined
     expect(result.failures).toEqual([])
     expect(movedRequests(result)).toEqual([])
     expect(result.versions).not.toContain('v3')
-    expect(result.made).toBeGreaterThan(1_000)
+    expect(result.made).toBeGreaterThan(800)
     expect(await database()).toBe(before)
     expectCode(await folder.stagecraft(['status']), 0)
   },

@@ -8,7 +8,7 @@ import { mostAtOnce, watchContainers } from '../rolling/watch.ts'
 import { host, isUp } from '../support/lab.ts'
 import { deploy, expectCode, releases as recordsOf, until, writeApp } from './app.ts'
 
-/** `npm run campaign -- --only rolling` asks for 20, and then for every death; without it there is one in each step. */
+/** `npm run campaign -- --only rolling` asks for 20, and then for every death; without it there is one in the switch and one in retire (prepare is in test/e2e/faults.test.ts). */
 const ROLLOUTS = Number(process.env['STAGECRAFT_ROLLOUTS'] ?? 3)
 const deaths = process.env['STAGECRAFT_ROLLOUTS'] ? DEATHS : DEATHS.filter(({ inShort }) => inShort)
 
@@ -93,7 +93,7 @@ lab(
     }
     await deployOther('two')
 
-    // Killed in prepare, in the switch and in retire; the next deploy mends it, and goes on.
+    // Killed in the switch and in retire; the next deploy mends it, and goes on.
     for (const death of deaths) {
       await dieAt(death)
       await release()

@@ -12,9 +12,9 @@ export interface Death {
   readonly inShort?: true
 }
 
-/** One in each step, and two around the rename that switches. A space before: `--no-start ` is not meant. */
+/** Some in each step, and two around the rename that switches. A space before: `--no-start ` is not meant. */
 export const DEATHS: readonly Death[] = [
-  { at: ' start ', when: 'after', step: 'prepare', inShort: true },
+  { at: ' start ', when: 'after', step: 'prepare' },
   { at: ' stagecraft-switch ', when: 'before', step: 'switch' },
   { at: ' stagecraft-switch ', when: 'after', step: 'switch', inShort: true },
   { at: ' stagecraft-drained ', when: 'before', step: 'retire' },
