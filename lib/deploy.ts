@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import { findServing } from './bundle.ts'
 import { partOn, placeOf } from './bundle-parts.ts'
-import { enginePlatform, inspectImages } from './docker.ts'
+import { inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
-import { contentStore } from './host.ts'
+import { contentStore, platformOf } from './host.ts'
 import { buildTargets, imageNames } from './images.ts'
-import { onEach } from './on-each.ts'
+import { atLeastOne, onEach } from './on-each.ts'
 import { claim } from './ownership.ts'
 import { placeOnHosts } from './placement.ts'
 import type { Plan, PlanInput } from './plan.ts'
@@ -23,7 +23,7 @@ export async function planDeploy(project: Project, version: Version, world: Worl
   const { parts } = orderDeploy(project, version, world)
   return onEach(parts, async (part) => {
     const docker = openReleaseDocker(part.project, world)
-    await (part.project.host.platform ?? enginePlatform(docker))
+    await platformOf(part.project.host, docker)
     const targets = buildTargets(part.project.model, version.version)
     const names = [...new Set(imageNames(part.project.model, targets).values())]
     const final = names.filter((name) => !targets.some(({ versionTag }) => versionTag === name))
@@ -39,7 +39,7 @@ export async function planDeploy(project: Project, version: Version, world: Worl
  */
 export async function deploy(project: Project, version: Version, world: Locked): Promise<Release> {
   await beforeRelease(
-    onEach(project.hosts, (host) => host.platform ?? enginePlatform(openReleaseDocker({ ...project, host }, world))),
+    onEach(project.hosts, (host) => platformOf(host, openReleaseDocker({ ...project, host }, world))),
     world,
   )
   const order = orderDeploy(project, version, world)
@@ -61,7 +61,7 @@ function forgotten({ serving, project }: Order): string[] {
 function orderDeploy(project: Project, version: Version, world: World): Order {
   const state = openState(project.stateFile, { clock: () => world.clock.now() })
   const serving = findServing(project.stateFile, state.listReleases({ environment: project.environment.name }))
-  const [first, ...others] = placeOnHosts(project).map((placed): Part => {
+  const parts = placeOnHosts(project).map((placed): Part => {
     const { host } = placed.project
     const part = {
       ...placed,
@@ -72,9 +72,8 @@ function orderDeploy(project: Project, version: Version, world: World): Order {
     refuseImpossible({ target: part.rendering, serving: part.serving, environment: placed.project.environment })
     return part
   })
-  if (first === undefined) throw new StagecraftError('bug', 'Cannot deploy: it is for no host')
   const targets = buildTargets(project.model, version.version)
-  return { project, version, state, serving, targets, parts: [first, ...others] }
+  return { project, version, state, serving, targets, parts: atLeastOne(parts) }
 }
 
 /** What no build can mend is refused before there is a release. @throws config (3) */

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { contentFolder } from './bundle.ts'
 import type { ContentStore } from './content.ts'
+import { type Docker, enginePlatform } from './docker.ts'
 import type { Exec, Result } from './exec.ts'
 import { type Held, type LockRequest, type LockState, type LockWorld, readLock, withLock } from './lock.ts'
 import type { Owner } from './ownership.ts'
@@ -18,8 +19,8 @@ export interface Host {
   /** `os/arch` of its engine, which was asked when it was connected to; absent: ask it. @throws unreachable (8) */
   readonly platform?: Promise<string>
   /**
-   * whose what it runs is (lib/ownership.ts), as it said when it was connected to, or when somebody else had changed
-   * something meanwhile; absent: ask it. @throws unreachable (8)
+   * whose what it runs is (lib/ownership.ts): asked once, and again where somebody else has changed something; absent: ask
+   * it each time. @throws unreachable (8)
    */
   owners?(): Promise<ReadonlyMap<string, Owner>>
   /** the environment's releases: its own file, or a copy of the host's for the length of a command */
@@ -54,6 +55,11 @@ export function localHost(exec: Exec, stateFile: string): Host {
     persist: async () => {},
     close: async () => {},
   }
+}
+
+/** @returns `os/arch` of a host's engine. @throws unreachable (8) where it does not answer */
+export function platformOf({ platform }: Pick<Host, 'platform'>, docker: Docker): Promise<string> {
+  return platform ?? enginePlatform(docker)
 }
 
 /** @returns where content is kept here, and where the host's engine finds it. @param write false: it is only hashed */

@@ -1,3 +1,5 @@
+import { StagecraftError } from './errors.ts'
+
 /** Hosts that are worked with at the same time: each has programs of its own here. */
 const AT_ONCE = 10
 
@@ -10,7 +12,7 @@ const AT_ONCE = 10
 export async function onEach<T, R>(
   all: readonly T[],
   work: (one: T) => Promise<R>,
-  onFirst: (error: unknown, one: T) => void = () => {},
+  onFirst: () => void = () => {},
 ): Promise<R[]> {
   const results: R[] = []
   let [next, failure]: [number, { error: unknown } | undefined] = [0, undefined]
@@ -23,7 +25,7 @@ export async function onEach<T, R>(
       } catch (error) {
         if (failure === undefined) {
           failure = { error }
-          onFirst(error, one)
+          onFirst()
         }
       }
     }
@@ -31,4 +33,11 @@ export async function onEach<T, R>(
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, all.length) }, worker))
   if (failure) throw (failure as { error: unknown }).error
   return results
+}
+
+/** @returns the same list, as one of which it is known that it has a first. */
+export function atLeastOne<T>(all: readonly T[]): readonly [T, ...T[]] {
+  const [first, ...others] = all
+  if (first === undefined) throw new StagecraftError('bug', 'Cannot go on: there is no host')
+  return [first, ...others]
 }

@@ -7,6 +7,7 @@ import type { Host } from './host.ts'
 import { onEach } from './on-each.ts'
 import type { Settings } from './project.ts'
 import { openState, stateFileIn } from './state.ts'
+import { EXISTS } from './state-scripts.ts'
 import { type Locked, openReleaseDocker } from './world.ts'
 
 /** Who keeps the releases of a Compose project: every engine that runs it has it written down (spec/core/ownership.md). */
@@ -43,8 +44,8 @@ export async function readOwners(docker: Docker): Promise<ReadonlyMap<string, Ow
   )
 }
 
-/** Writes down on an engine who keeps the releases of a Compose project. Nothing is in the volume but its labels. */
-async function record(docker: Docker, project: string, { host, root }: Owner, instead: boolean): Promise<void> {
+/** Writes down on an engine who keeps the releases of a Compose project. Nothing is in the volume but its labels. @param instead of another */
+export async function record(docker: Docker, project: string, { host, root }: Owner, instead: boolean): Promise<void> {
   const name = `${PREFIX}${project}`
   if (instead) await docker.run(`remove volume ${name}`, ['volume', 'rm', name])
   const labels = ['--label', `${LABELS.host}=${host}`, '--label', `${LABELS.root}=${root}`]
@@ -123,10 +124,6 @@ export async function claim(settings: Settings, project: string, world: Locked):
   }
 }
 
-export async function takeOver(docker: Docker, project: string, own: Owner): Promise<void> {
-  await record(docker, project, own, true)
-}
-
 /** @returns whether an owner still has releases; undefined: that cannot be found out from here, or not by who asks */
 export async function isThere(owner: Owner, settings: Settings): Promise<boolean | undefined> {
   const file = stateFileIn(owner.root)
@@ -136,12 +133,6 @@ export async function isThere(owner: Owner, settings: Settings): Promise<boolean
   const { code } = await there.run(EXISTS, [file])
   return code === 0 ? true : code === 1 ? false : undefined
 }
-
-/** 0 yes, 1 no, 2 a folder on the way may not be looked into. */
-const EXISTS = `[ -e "$1" ] && exit 0
-folder=$(dirname "$1"); while [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done
-[ -x "$folder" ] || exit 2
-exit 1`
 
 function existsHere(file: string): boolean | undefined {
   try {

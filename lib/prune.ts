@@ -28,7 +28,7 @@ export interface Pruned {
 /**
  * @param keep completed releases that stay besides the current one
  * @param serving the release that serves, if one does
- * @param place whose tags
+ * @param place whose tags; the bundles are the first host's
  */
 export function planPrune(
   state: State,
@@ -56,11 +56,9 @@ export function planPrune(
   // A failed attempt is no target: its images can go, but its bundle says what went wrong, as long as its neighbours stay.
   const loose = releases.filter(({ id }) => !kept.has(id)).flatMap(({ id }) => tagsThere(bundles.get(id)))
   const tags = new Map(loose.filter(({ tag }) => !named.has(tag)).map((entry) => [entry.tag, entry]))
+  const gone = releases.filter((release) => goes(release) && bundles.get(release.id)).map(({ id }) => id)
   return {
-    bundles: releases
-      .filter((release) => goes(release) && bundles.get(release.id))
-      .map(({ id }) => id)
-      .toReversed(),
+    bundles: place.key === place.keys[0] ? gone.toReversed() : [],
     tags: [...tags.values()].toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
   }
 }
@@ -99,11 +97,14 @@ export async function presentOnly(docker: Docker, plan: PrunePlan): Promise<Prun
   return { ...plan, tags: plan.tags.filter(({ tag, id }) => present.get(tag) === id) }
 }
 
-/** Does what the plan of the first host says. Images go with their last tag; one that a container uses stays. */
-export async function prune(docker: Docker, state: State, plan: PrunePlan): Promise<Pruned> {
+/**
+ * Does what the plan of one host says. Images go with their last tag; one that a container uses stays.
+ * @param stateFile of the host (lib/host.ts): its content is beside it
+ */
+export async function prune(docker: Docker, state: State, plan: PrunePlan, stateFile: string): Promise<Pruned> {
   const tags = await pruneTags(docker, plan)
   for (const id of plan.bundles) removeTree(bundleFolder(state.file, id))
-  return { bundles: plan.bundles, tags, content: pruneContent(state, contentFolder(state.file)) }
+  return { bundles: plan.bundles, tags, content: pruneContent(state, contentFolder(stateFile)) }
 }
 
 /** @returns those that went. */
@@ -124,7 +125,7 @@ async function listTags(docker: Docker): Promise<Map<string, string>> {
  * Content is shared by all environments of this state: it goes when no bundle of any of them names or mounts it. Half of it
  * goes when who copied it is dead.
  */
-export function pruneContent(state: State, folder: string): string[] {
+function pruneContent(state: State, folder: string): string[] {
   return withContentLock(state.file, () => {
     const ids = bundleIds(state.file)
     if (ids.length === 0) return [] // what is not known is not unused

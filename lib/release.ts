@@ -3,14 +3,16 @@ import { type Docker, enginePlatform, listContainers, openDocker } from './docke
 import { StagecraftError, withHint } from './errors.ts'
 import type { Emit } from './events.ts'
 import type { Exec } from './exec.ts'
+import { platformOf } from './host.ts'
 import type { BuildTarget } from './images.ts'
 import { maskJson } from './mask.ts'
+import { atLeastOne } from './on-each.ts'
 import { SIX_PHASES } from './phases/index.ts'
 import { runPhases, whatServes } from './phases/loop.ts'
 import type { Placed } from './placement.ts'
 import type { Project } from './project.ts'
 import type { Rendering } from './render.ts'
-import type { Run } from './run.ts'
+import type { Run, Site } from './run.ts'
 import { newBundle, onHost, openSite } from './site.ts'
 import type { Release, State } from './state.ts'
 import type { Version } from './version.ts'
@@ -56,34 +58,34 @@ export async function carryOut(order: Order, world: Locked): Promise<Release> {
   const { project, state, parts } = order
   const failed = new AbortController()
   const signal = parts.length === 1 ? world.signal : AbortSignal.any([world.signal, failed.signal])
-  const engines = parts.map((part) => openReleaseDocker(part.project, world, signal))
-  const adopting = await Promise.all(parts.map((part, at) => isAdopting(part, engines[at])))
-  const [first] = engines
-  if (first === undefined) throw new StagecraftError('bug', 'Cannot make a release: it is for no host')
-  const builder = await beforeRelease(openBuilder(order, engines, world), world)
-  const release = begin(order, adopting.includes(true), world)
-  const history = openHistory(order, release, first, world)
+  const open = async (part: Part): Promise<Ground> => {
+    const docker = openReleaseDocker(part.project, world, signal)
+    return { part, docker, adopting: await isAdopting(part, docker) }
+  }
+  const grounds = atLeastOne(await Promise.all(parts.map(open)))
+  const adopting = grounds.some((ground) => ground.adopting)
+  const builder = await beforeRelease(openBuilder(order, grounds, world), world)
+  const release = begin(order, adopting, world)
+  const history = openHistory(order, release, grounds[0].docker, world)
   void world.held.persist?.().catch(() => {}) // others see it from its first phase on; what fails is told by the next
   const { emit } = history
   const { id, version, environment } = release
-  const sites = parts.map((part, at) =>
-    openSite({
-      part,
-      bundle: newBundle(order, part, release, world.user),
-      docker: engines[at] ?? first,
-      adopting: adopting[at] ?? false,
-      emit: parts.length === 1 ? emit : onHost(emit, part.project.host),
-      written: history.write,
-      world,
-    }),
+  const sites = atLeastOne(
+    grounds.map((ground) =>
+      openSite({
+        ...ground,
+        bundle: newBundle(order, ground.part, release, world.user),
+        emit: parts.length === 1 ? emit : onHost(emit, ground.part.project.host),
+        written: history.write,
+        world,
+      }),
+    ),
   )
-  const [main, ...others] = sites
-  if (main === undefined) throw new StagecraftError('bug', 'Cannot make a release: it is for no host')
+  const [main] = sites
   const run: Run = {
     ...{ kind: order.target ? 'rollback' : 'deploy', project, state, emit, builder, targets: order.targets },
     ...{ serving: order.serving, clock: world.clock, tell: world.tell },
-    sites: [main, ...others],
-    adopting: adopting.includes(true),
+    ...{ sites, adopting },
     get bundle() {
       return main.bundle
     },
@@ -99,8 +101,13 @@ export async function carryOut(order: Order, world: Locked): Promise<Release> {
   return state.getRelease(id) ?? release
 }
 
-async function isAdopting({ serving, project }: Part, docker: Docker | undefined): Promise<boolean> {
-  if (serving !== undefined || docker === undefined) return false
+/** A host before the release, and its engine. */
+interface Ground extends Pick<Site, 'docker' | 'adopting'> {
+  readonly part: Part
+}
+
+async function isAdopting({ serving, project }: Part, docker: Docker): Promise<boolean> {
+  if (serving !== undefined) return false
   return (await listContainers(docker, project.model.name)).length > 0
 }
 
@@ -109,25 +116,25 @@ async function isAdopting({ serving, project }: Part, docker: Docker | undefined
  * @throws config (3) for hosts of different platforms
  */
 async function openBuilder(
-  { project, parts, targets }: Order,
-  engines: readonly Docker[],
+  { project, targets }: Order,
+  grounds: readonly [Ground, ...Ground[]],
   { signal }: World,
 ): Promise<Docker> {
-  const [docker] = engines
+  const [{ docker }] = grounds
   const { host } = project
-  if (docker === undefined || host.name === undefined) return docker ?? openDocker(host.local, (text) => text)
+  if (host.name === undefined) return docker
   const builder = openDocker(host.local, docker.mask, { signal })
   if (targets.length === 0) return builder
   const [here, ...platforms] = await Promise.all([
     enginePlatform(builder).catch(noBuilder),
-    ...engines.map((engine, at) => parts[at]?.project.host.platform ?? enginePlatform(engine)),
+    ...grounds.map((ground) => platformOf(ground.part.project.host, ground.docker)),
   ])
   const [there = ''] = platforms
   const other = platforms.findIndex((platform) => platform !== there)
   if (other > 0)
     throw new StagecraftError(
       'config',
-      `Cannot build for ${host.name} and ${parts[other]?.project.host.name}: ${there} and ${platforms[other]}`,
+      `Cannot build for ${host.name} and ${grounds[other]?.part.project.host.name}: ${there} and ${platforms[other]}`,
       {
         hint: 'One image runs on all hosts of an environment. Make an environment for each platform.',
       },

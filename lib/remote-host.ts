@@ -131,9 +131,9 @@ function hostOf(remote: Remote, { exec, engine, copy }: Here): Host {
     return exec(argv, { ...options, env: { ...options.env, ...endpoint(socket), DOCKER_API_VERSION: version } })
   }
   const askOwners = () => quietly(engine.then(() => readOwners(openDocker(onHost, (text) => text))))
-  let owners = askOwners()
+  let owners: ReturnType<typeof askOwners> | undefined
   remote.onChange = () => {
-    owners = askOwners()
+    owners = undefined
   }
   return {
     name: connection.host.written,
@@ -143,8 +143,14 @@ function hostOf(remote: Remote, { exec, engine, copy }: Here): Host {
     stateFile,
     folder: looked.folder,
     exec: onHost,
-    owners: () => owners,
-    withLock: (request, world, work) => withRemoteLock(remote, { ...request, stateFile }, world, work),
+    owners() {
+      owners ??= askOwners()
+      return owners
+    },
+    withLock(request, world, work) {
+      owners ??= askOwners() // meanwhile: whoever changes something wants to know
+      return withRemoteLock(remote, { ...request, stateFile }, world, work)
+    },
     readLock: () => {
       const files = lockFiles(stateFile, environment)
       const holder = remote.locked ? readHolder(files.holder) : undefined

@@ -7,7 +7,7 @@ import { type Docker, type Image, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { Host } from './host.ts'
 import { byPresentNames, type ReleasedImage, remoteName } from './images.ts'
-import { onEach } from './on-each.ts'
+import { atLeastOne, onEach } from './on-each.ts'
 import { claim } from './ownership.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
@@ -37,11 +37,9 @@ export function prepareRollback(settings: Settings, request: RollbackRequest, wo
   const serving = findServing(stateFile, releases)
   const target = chooseTarget({ state, environment: environment.name, serving: serving?.bundle }, request)
   const { version, commit_sha } = target.bundle
-  const [first, ...others] = hosts.map((host) => partOfRollback({ ...settings, host }, { target, serving }))
-  if (first === undefined) throw new StagecraftError('bug', 'Cannot roll back: it is for no host')
-  const parts = [first, ...others] as const
+  const parts = atLeastOne(hosts.map((host) => partOfRollback({ ...settings, host }, { target, serving })))
   const secrets = parts.flatMap((part) => part.project.secrets)
-  const project = { ...first.project, hosts, secrets }
+  const project = { ...parts[0].project, hosts, secrets }
   return {
     order: { project, version: { version, commit_sha }, state, serving, target, targets: [], parts },
     target,
@@ -109,7 +107,7 @@ export async function planRollback({ order }: Rollback, world: World): Promise<P
  * @throws not-found (4) before a release is made, where an image is nowhere to be had
  */
 export async function rollback({ order }: Rollback, world: Locked): Promise<Release> {
-  const [first, ...others] = await onEach(order.parts, async (part) => {
+  const parts = await onEach(order.parts, async (part) => {
     const docker = openReleaseDocker(part.project, world)
     const target = targetOf(part)
     let present = await beforeRelease(presentImages(docker, target), world)
@@ -118,9 +116,8 @@ export async function rollback({ order }: Rollback, world: Locked): Promise<Rele
     if (missing.length > 0) present = await presentImages(docker, target)
     return { ...part, target: withPresentNames(present, target) }
   })
-  if (first === undefined) throw new StagecraftError('bug', 'Cannot roll back: it is for no host')
   await beforeRelease(claim(order.project, order.project.model.name, world), world)
-  return carryOut({ ...order, parts: [first, ...others] }, world)
+  return carryOut({ ...order, parts: atLeastOne(parts) }, world)
 }
 
 function targetOf({ target }: Part): ServingRelease {

@@ -7,7 +7,7 @@ import { buildTargets } from './images.ts'
 import type { Order, Part } from './release.ts'
 import type { Site } from './run.ts'
 import type { Release } from './state.ts'
-import { execOn, type Locked, lockOn, openLastingDocker } from './world.ts'
+import { execOn, type Locked, lockOn, openLastingDocker, ownLockOn } from './world.ts'
 
 /** What a site is made of. */
 interface SiteParts extends Pick<Site, 'bundle' | 'docker' | 'adopting' | 'emit'> {
@@ -31,7 +31,7 @@ export function openSite({ part, bundle, docker, adopting, emit, written, world 
     present: new Map(),
     digests: {},
     checkLock: () => lock.check(),
-    checkOwnLock: () => (world.locks?.get(project.host) ?? world.held).check(),
+    checkOwnLock: () => ownLockOn(project.host, world).check(),
     persist: lock.persist,
     save(changes) {
       const next = { ...site.bundle, ...changes }

@@ -7,17 +7,13 @@ import type { Run, Site } from './run.ts'
  * ended. @param ordered hosts whose services wait for jobs on others begin when those are ready
  * @throws the first error; of several hosts it says on which
  */
-export async function onSites<R>(
-  run: Run,
-  work: (site: Site, at: number) => Promise<R>,
-  { ordered = false } = {},
-): Promise<R[]> {
+export async function onSites<R>(run: Run, work: (site: Site) => Promise<R>, { ordered = false } = {}): Promise<R[]> {
   const all = [...run.sites.entries()]
   const waits = ([, { awaits }]: [number, Site]) => Object.keys(awaits).length > 0
   const groups = ordered ? [all.filter((one) => !waits(one)), all.filter(waits)] : [all]
   const results: R[] = []
   const one = async ([at, site]: [number, Site]) => {
-    results[at] = await work(site, at).catch((error: unknown) => {
+    results[at] = await work(site).catch((error: unknown) => {
       throw all.length === 1 ? error : located(error, site)
     })
   }

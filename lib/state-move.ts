@@ -4,9 +4,10 @@ import { dirname, join } from 'node:path'
 import { StagecraftError } from './errors.ts'
 import type { Result } from './exec.ts'
 import { withLock } from './lock.ts'
-import { isThere, type Owner, otherOwner, ownerHere, takeOver } from './ownership.ts'
+import { isThere, type Owner, otherOwner, ownerHere, record } from './ownership.ts'
 import type { Settings } from './project.ts'
 import { openState, stateFileIn } from './state.ts'
+import { KEPT, LEAVE, LEFT, MOVE, MOVE_BUSY, MOVE_TWO } from './state-scripts.ts'
 import { type Locked, openReleaseDocker } from './world.ts'
 
 /** What a move did. */
@@ -16,12 +17,6 @@ export interface Moved {
   /** 0: what was there is gone */
   readonly releases: number
 }
-
-/** What is kept of releases, beside their locks. */
-const KEPT = ['content', 'releases', 'releases.json']
-
-/** What takes the place of `releases.json` where it was: nobody goes on with it by mistake. */
-const LEFT = 'releases.json.moved'
 
 /**
  * Brings the history of a Compose project here, from where the engines say that it is kept, and writes that down.
@@ -42,7 +37,7 @@ export async function moveState(
   if (there === undefined && !lost) throw outOfReach(owner, settings)
   const releases = there ? await bring(owner, settings, world) : 0
   const own = ownerHere(settings)
-  for (const host of on) await takeOver(openReleaseDocker({ secrets: [], host }, world), project, own)
+  for (const host of on) await record(openReleaseDocker({ secrets: [], host }, world), project, own, true)
   return { from: owner, to: own, releases }
 }
 
@@ -57,16 +52,16 @@ async function bring(owner: Owner, settings: Settings, world: Locked): Promise<n
   if (source === undefined) throw outOfReach(owner, settings)
   if (source === host) {
     const result = await host.run(MOVE, [owner.root, environment.name, host.folder ?? ''])
-    if (result.code === BUSY) throw busy(owner)
-    if (result.code === TWO) throw two(owner)
+    if (result.code === MOVE_BUSY) throw busy(owner)
+    if (result.code === MOVE_TWO) throw two(owner)
     return leftOf(result)
   }
   if (source.folder !== owner.root) throw otherRoot(owner, source.folder ?? '')
   refuseTwo(owner, settings.stateFile, source.stateFile)
-  for (const name of KEPT.filter((each) => each !== 'content'))
+  for (const name of KEPT.filter((name) => name !== 'content'))
     copy(dirname(source.stateFile), dirname(settings.stateFile), name)
   await host.persist()
-  return leftOf(await source.run(`cd "$1" && ${LEAVE}`, [owner.root])) // it is locked: it is one of the hosts
+  return leftOf(await source.run(LEAVE, [owner.root])) // it is locked: it is one of the hosts
 }
 
 /** The history here may be the one that is there, brought by a move that was interrupted. */
@@ -91,28 +86,10 @@ function busy({ host, root }: Owner): StagecraftError {
   })
 }
 
-/** Another generation: who has read what was here reads again. */
-const LEAVE = `mv -f releases.json ${LEFT} && echo "moved $(date +%s) $$" >generation && grep -c '"id": "rel-' ${LEFT}`
-
-/** Exit codes of MOVE. */
-const [BUSY, TWO] = [75, 76]
-
-/** On the same host: `$1` from, `$2` environment, `$3` to. Content is what containers have mounted, and stays there too. */
-const MOVE = `cd "$1" && mkdir -p locks && exec 9>>"locks/$2.lock" || exit 74
-flock -n 9 || exit ${BUSY}
-[ ! -e "$3/releases.json" ] || cmp -s releases.json "$3/releases.json" || exit ${TWO}
-for one in ${KEPT.join(' ')}; do [ ! -e "$one" ] || cp -Rp "$one" "$3/" || exit 74; done
-echo "moved $(date +%s) $$" >"$3/generation"; sync
-${LEAVE}`
-
+/** @returns how many releases it said */
 function leftOf({ code, stdout, stderr }: Pick<Result, 'code' | 'stdout' | 'stderr'>): number {
-  failIfNot({ code, stderr })
-  return Number(stdout)
-}
-
-function failIfNot({ code, stderr }: { readonly code: number; readonly stderr: string }): void {
-  if (code !== 0)
-    throw new StagecraftError('state', 'Cannot move the releases: a command there failed', { detail: stderr })
+  if (code === 0) return Number(stdout)
+  throw new StagecraftError('state', 'Cannot move the releases: a command there failed', { detail: stderr })
 }
 
 async function bringHere(owner: Owner, { environment, stateFile }: Settings, world: Locked): Promise<number> {

@@ -118,3 +118,31 @@ exec 8>&-
 echo "locked $(cat generation 2>/dev/null)"
 while [ "$(timeout ${15} dd bs=1 count=1 2>/dev/null 9>&-)" ]; do :; done
 `
+
+/** What is kept of releases, beside their locks; the state last. */
+export const KEPT = ['content', 'releases', 'releases.json']
+
+/** What takes the place of `releases.json` where it was before it was moved: nobody goes on with it by mistake. */
+export const LEFT = 'releases.json.moved'
+
+const LEAVE_HERE = `mv -f releases.json ${LEFT} && echo "moved $(date +%s) $$" >generation && grep -c '"id": "rel-' ${LEFT}`
+
+/** Leaves what has been moved, and says how many releases. Another generation: who has read what was here reads again. */
+export const LEAVE = `cd "$1" && ${LEAVE_HERE}`
+
+/** Exit codes of MOVE: a run is under way there; there are other releases here as well. */
+export const [MOVE_BUSY, MOVE_TWO] = [75, 76]
+
+/** On the same host: `$1` from, `$2` environment, `$3` to. Content is what containers have mounted, and stays there too. */
+export const MOVE = `cd "$1" && mkdir -p locks && exec 9>>"locks/$2.lock" || exit 74
+flock -n 9 || exit ${MOVE_BUSY}
+[ ! -e "$3/releases.json" ] || cmp -s releases.json "$3/releases.json" || exit ${MOVE_TWO}
+for one in ${KEPT.join(' ')}; do [ ! -e "$one" ] || cp -Rp "$one" "$3/" || exit 74; done
+echo "moved $(date +%s) $$" >"$3/generation"; sync
+${LEAVE_HERE}`
+
+/** Whether there is a file `$1`: 0 yes, 1 no, 2 a folder on the way may not be looked into. */
+export const EXISTS = `[ -e "$1" ] && exit 0
+folder=$(dirname "$1"); while [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done
+[ -x "$folder" ] || exit 2
+exit 1`

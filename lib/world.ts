@@ -44,10 +44,16 @@ export function openReleaseDocker(
 /** The lock, as commands have it that change something. */
 type DockerLock = Pick<Held, 'fd' | 'check' | 'persist'>
 
+/** @returns the lock of one host alone */
+export function ownLockOn(host: Host, { held, locks }: Locked): Held {
+  return locks?.get(host) ?? held
+}
+
 /** @returns the lock as a command on a host needs it: its own, and that of the first, which has the state */
-export function lockOn(host: Host, { held, locks }: Locked): DockerLock {
-  const own = locks?.get(host)
-  if (own === undefined) return held
+export function lockOn(host: Host, world: Locked): DockerLock {
+  const { held } = world
+  const own = ownLockOn(host, world)
+  if (own === held) return held
   return {
     fd: own.fd,
     check() {
@@ -60,6 +66,6 @@ export function lockOn(host: Host, { held, locks }: Locked): DockerLock {
 
 /** Docker for undoing and finishing: by what was kept before it began, and on a host of several also without the first. */
 export function openLastingDocker(host: Host, mask: Docker['mask'], world: Locked): Docker {
-  const { fd, check } = world.locks?.get(host) ?? world.held
+  const { fd, check } = ownLockOn(host, world)
   return openDocker(execOn(host, world), mask, { lock: { fd, check } })
 }

@@ -1,14 +1,13 @@
-import { bundleIds, contentFolder, readBundle, servingBundle } from '../bundle.ts'
+import { bundleIds, readBundle, servingBundle } from '../bundle.ts'
 import { placeOf } from '../bundle-parts.ts'
 import { type Context, command } from '../cli.ts'
-import type { Docker } from '../docker.ts'
 import { exclusively } from '../exclusive.ts'
 import { table } from '../format.ts'
 import type { Host } from '../host.ts'
 import { refuseForeign } from '../ownership.ts'
 import type { Settings } from '../project.ts'
-import { type Pruned, type PrunePlan, planPrune, presentOnly, prune, pruneContent, pruneTags } from '../prune.ts'
-import { openState, type State } from '../state.ts'
+import { type PrunePlan, planPrune, presentOnly, prune } from '../prune.ts'
+import { openState } from '../state.ts'
 import { openReleaseDocker } from '../world.ts'
 import { environmentArgument, openSettingsOf, openWorld, parseWait, waitArgument } from './release-arguments.ts'
 
@@ -51,8 +50,7 @@ export default command({
       const { state, plans } = openPlans(settings, context)
       for (const [host, plan] of plans) {
         const docker = openReleaseDocker({ secrets: [], host }, locked)
-        const pruned =
-          host === settings.host ? await prune(docker, state, plan) : await pruneOther(docker, state, plan, host)
+        const pruned = await prune(docker, state, plan, host.stateFile)
         report.result('pruned', { ...named(settings, host), ...pruned }, () =>
           lines('removed', { ...pruned, tags: pruned.tags.map((tag) => ({ tag, id: '' })) }, settings, host),
         )
@@ -62,28 +60,19 @@ export default command({
   },
 })
 
-/** @returns the Compose project's name, as a release that is kept has it */
-function projectOf({ stateFile }: Settings): string | undefined {
-  const [id] = bundleIds(stateFile).slice(-1)
-  return id === undefined ? undefined : readBundle(stateFile, id)?.project
+/** @returns the Compose project's name, as the newest bundle of the environment has it, also where the state is not here any more */
+function projectOf({ stateFile, environment }: Settings): string | undefined {
+  const bundles = bundleIds(stateFile).map((id) => readBundle(stateFile, id))
+  return bundles.findLast((bundle) => bundle?.environment === environment.name)?.project
 }
 
-/** Bundles are on the first host: it is the last whose plan can be made, and the first that is pruned. */
-function openPlans({ environment, stateFile, host, hosts }: Settings, { clock }: Context) {
+/** All of them are made before anything goes: by bundles that may. */
+function openPlans({ environment, stateFile, hosts }: Settings, { clock }: Context) {
   const state = openState(stateFile, { clock })
   const { name, keep } = environment
   const serving = servingBundle(stateFile, state.listReleases({ environment: name }))?.id
-  const plans = hosts.map((each): [Host, PrunePlan] => {
-    const place = placeOf(each, hosts)
-    const plan = planPrune(state, { environment: name, keep, serving }, place)
-    return [each, each === host ? plan : { ...plan, bundles: [] }]
-  })
-  return { state, plans }
-}
-
-async function pruneOther(docker: Docker, state: State, plan: PrunePlan, host: Host): Promise<Pruned> {
-  const tags = await pruneTags(docker, plan)
-  return { bundles: [], tags, content: pruneContent(state, contentFolder(host.stateFile)) }
+  const planOn = (host: Host) => planPrune(state, { environment: name, keep, serving }, placeOf(host, hosts))
+  return { state, plans: hosts.map((host): [Host, PrunePlan] => [host, planOn(host)]) }
 }
 
 /** @returns which host it is about, where there are several */

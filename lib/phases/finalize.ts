@@ -1,9 +1,9 @@
-import { contentFolder, modelFile } from '../bundle.ts'
+import { modelFile } from '../bundle.ts'
 import { placeOf } from '../bundle-parts.ts'
 import { listContainers } from '../docker.ts'
 import { errorText, StagecraftError } from '../errors.ts'
 import { lastWords } from '../gate.ts'
-import { planPrune, prune, pruneContent, pruneTags } from '../prune.ts'
+import { planPrune, prune, pruneTags } from '../prune.ts'
 import type { Run, Site } from '../run.ts'
 import { replicasOf } from '../services.ts'
 import { onSites } from '../sites.ts'
@@ -20,18 +20,14 @@ export async function finalize(run: Run): Promise<string> {
 /** A failing prune is a warning: the release serves. What was built goes from this machine as it goes from the hosts. */
 async function tidy({ state, project, bundle, sites, builder, targets, emit }: Run): Promise<string[]> {
   const { keep, name: environment } = project.environment
-  const [first, ...others] = sites
   const planOn = ({ project: { host } }: Site) =>
     planPrune(state, { environment, keep, serving: bundle.id }, placeOf(host, project.hosts))
   try {
-    const plans = others.map((site) => [site, planOn(site)] as const)
-    const plan = planOn(first)
-    const { bundles } = await prune(first.restoring, state, plan)
-    if (project.host.name !== undefined && targets.length > 0) await pruneTags(builder, plan)
-    for (const [site, own] of plans) {
-      await pruneTags(site.restoring, own)
-      if (targets.length > 0) await pruneTags(builder, own)
-      pruneContent(state, contentFolder(site.project.host.stateFile))
+    const plans = sites.map((site) => [site, planOn(site)] as const) // before the bundles go
+    const bundles: string[] = []
+    for (const [site, plan] of plans) {
+      bundles.push(...(await prune(site.restoring, state, plan, site.project.host.stateFile)).bundles)
+      if (project.host.name !== undefined && targets.length > 0) await pruneTags(builder, plan)
     }
     return bundles.length === 0
       ? []
