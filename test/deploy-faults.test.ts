@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isLocked } from '../lib/flock.ts'
 import { openState } from '../lib/state.ts'
-import { type Call, callsBefore, callsOf, eachCall, have, isHit, underStrace } from './support/strace.ts'
+import { type Call, callsOf, eachCall, have, underStrace, untilHit } from './support/strace.ts'
 
 const PROGRAM = join(import.meta.dir, 'fixtures/deploy-under-fault.ts')
 /** The calls that change something. Reading is no danger. (statx and newfstatat: the marks of the program.) */
@@ -50,17 +50,11 @@ function isJson(text: string): boolean {
 
 /** @returns what is wrong with how it ended; nothing is fine. */
 async function problemsOf(call: Call, inject: string): Promise<string[]> {
-  // The runtime opens files of its own, on a busy machine some more or fewer: as many as it did the last time, most likely.
-  let before = call.index - call.within
-  for (const shift of [0, 0, 0, 1, -1, 0, 2, -2, 0, 3, -3, 0, 4, -4, 0, 5, -5, 0, 1, -1, 2, -2]) {
-    const when = before + call.within + shift
-    const { project, exit, stdout, trace } = await run(['-e', `inject=${call.name}:${inject}:when=${when}`])
-    before = callsBefore(trace, call.name) ?? before
-    const problems = isHit(trace, call) ? [...judge(exit, stdout), ...problemsIn(project)] : undefined
-    rmSync(project, { recursive: true, force: true })
-    if (problems) return problems.map((problem) => `${inject} at ${call.line}: ${problem}`)
-  }
-  return [`no fault hit ${call.line}`]
+  const forget = ({ project }: { readonly project: string }) => rmSync(project, { recursive: true, force: true })
+  const outcome = await untilHit(call, inject, run, forget)
+  const problems = [...judge(outcome.exit, outcome.stdout), ...problemsIn(outcome.project)]
+  forget(outcome)
+  return problems.map((problem) => `${inject} at ${call.line}: ${problem}`)
 }
 
 /** A fault that is survived (a removal that fails, an event written later) is fine; one that is not ends with 9, whole. */

@@ -1,91 +1,71 @@
-import { afterEach, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
+import type { Damage } from './support/fake-engine.ts'
 import { type FakeFleet, NAMES, type Name } from './support/fake-fleet.ts'
 import { told } from './support/shop.ts'
 import { NEW, OLD, of, running, serving, write } from './support/shop-fleet.ts'
 
-const fleets: FakeFleet[] = []
-afterEach(() => {
-  for (const fleet of fleets.splice(0)) fleet.remove()
-})
+const DAMAGES = ['none', 'all'] as const
 
-async function served(title: string): Promise<FakeFleet> {
-  const fleet = await serving(title)
-  fleets.push(fleet)
-  return fleet
+/**
+ * Comes back to where version one serves, with version two in the files, before each docker command of the change on one
+ * host. @param tryOne what becomes of it there: whatever is wrong
+ */
+async function atEachCommand(
+  title: string,
+  name: Name,
+  tryOne: (fleet: FakeFleet, at: number) => Promise<readonly string[]>,
+): Promise<void> {
+  const fleet = await serving(`${title}-${name}`)
+  fleet.keep()
+  write(fleet, 2)
+  const calls = await changeOn(fleet, name)
+  const wrong = new Map<string, string>()
+  for (const [index, argv] of calls.entries())
+    for (const what of await tryOne(fleet, index + 1)) wrong.set(what, `${index + 1}. ${argv.slice(0, 6).join(' ')}`)
+  expect(wrong).toEqual(new Map())
 }
 
-describe('whichever docker command fails on one host', () => {
-  test.each(['a', 'b'] as const)(
-    '%s: all serve the old or all the new, and the next deploy mends it',
-    async (name) => {
-      const fleet = await served(`hosts-any-${name}`)
-      fleet.keep()
-      write(fleet, 2)
-      const calls = await changeOn(fleet, name)
-      const wrong = new Map<string, string>()
-      for (let at = 1; at <= calls.length; at++)
-        for (const damage of ['none', 'all'] as const) {
-          fleet.comeBack()
-          fleet.engines[name].intercept = (_, count) => (count === at ? { damage } : undefined)
-          for (const what of await tryOut(fleet))
-            wrong.set(what, `${at}. ${calls[at - 1]?.slice(0, 6).join(' ')} (${damage})`)
-        }
-      expect(wrong).toEqual(new Map())
-    },
-    60_000,
-  )
-})
+/** The same, where the command has done nothing and where it has done all that it was asked for. */
+const withEach =
+  (tryOne: (fleet: FakeFleet, at: number, damage: Damage) => Promise<readonly string[]>) =>
+  async (fleet: FakeFleet, at: number) => {
+    const wrong: string[] = []
+    for (const damage of DAMAGES) {
+      fleet.comeBack()
+      wrong.push(...(await tryOne(fleet, at, damage)).map((what) => `${damage}: ${what}`))
+    }
+    return wrong
+  }
 
-describe('whenever a host is lost', () => {
-  test.each(['a', 'b'] as const)(
-    '%s: the others are all old or all new, and when it is back the next deploy mends it',
-    async (name) => {
-      const fleet = await served(`hosts-lost-${name}`)
-      fleet.keep()
-      write(fleet, 2)
-      const calls = await changeOn(fleet, name)
-      const wrong = new Map<string, string>()
-      const kinds = new Set<string>()
-      for (let at = 1; at <= calls.length; at++) {
-        fleet.comeBack()
-        fleet.onCommand = (each, _, count) => {
-          if (each === name && count === at) fleet.lost.add(name)
-        }
-        const others = NAMES.filter((each) => each !== name)
-        for (const what of await tryOut(fleet, others, kinds))
-          wrong.set(what, `${at}. ${calls[at - 1]?.slice(0, 6).join(' ')}`)
+describe.each(['a', 'b'] as const)('at each docker command of a change on host %s', (name) => {
+  test('it fails: all serve the old or all the new, and the next deploy mends it', async () => {
+    const fails = withEach(async (fleet, at, damage) => {
+      fleet.engines[name].intercept = (_, count) => (count === at ? { damage } : undefined)
+      return tryOut(fleet)
+    })
+    await atEachCommand('hosts-any', name, fails)
+  }, 60_000)
+
+  test('the host is lost: the others are all old or all new, and when it is back the next deploy mends it', async () => {
+    const kinds = new Set<string>()
+    await atEachCommand('hosts-lost', name, async (fleet, at) => {
+      fleet.comeBack()
+      fleet.onCommand = (each, _, count) => {
+        if (each === name && count === at) fleet.lost.add(name)
       }
-      expect(wrong).toEqual(new Map())
-      expect([...kinds].toSorted()).toEqual(['after-commit', 'not-restored', 'unreachable'])
-    },
-    60_000,
-  )
-})
+      const others = NAMES.filter((each) => each !== name)
+      return tryOut(fleet, others, kinds)
+    })
+    expect([...kinds].toSorted()).toEqual(['after-commit', 'not-restored', 'unreachable'])
+  }, 60_000)
 
-describe('a run on several hosts that dies', () => {
-  test.each(['a', 'b'] as const)(
-    'at any command on %s: the next deploy mends it',
-    async (name) => {
-      const fleet = await served(`hosts-dead-${name}`)
-      fleet.keep()
-      write(fleet, 2)
-      const calls = await changeOn(fleet, name)
-      const wrong = new Map<string, string>()
-      for (let at = 2; at <= calls.length; at++)
-        for (const damage of ['none', 'all'] as const) {
-          fleet.comeBack()
-          await fleet.dieAt(name, at, damage, () => fleet.project.deploy({ version: 'v2' }))
-          const next = await fleet.project.deploy({ version: 'v3' })
-          const line = `${at}. ${calls[at - 1]?.slice(0, 6).join(' ')} (${damage})`
-          if (next.error) wrong.set(told(next), line)
-          for (const each of NAMES)
-            if (!Bun.deepEquals(running(fleet, each), of(NEW, each)))
-              wrong.set(`${each}: ${running(fleet, each).join('; ')}`, line)
-        }
-      expect(wrong).toEqual(new Map())
-    },
-    60_000,
-  )
+  test('the run dies: the next deploy mends it', async () => {
+    const dies = withEach(async (fleet, at, damage) => {
+      await fleet.dieAt(name, at, damage, () => fleet.project.deploy({ version: 'v2' }))
+      return problemsNext(fleet)
+    })
+    await atEachCommand('hosts-dead', name, dies)
+  }, 60_000)
 })
 
 /** @returns the docker commands of a deploy of what is written, on one host. The fleet is where it was afterwards */
@@ -117,8 +97,13 @@ async function tryOut(fleet: FakeFleet, hosts: readonly Name[] = NAMES, kinds = 
   for (const name of NAMES) fleet.engines[name].intercept = () => undefined
   fleet.onCommand = () => {}
   fleet.lost.clear()
+  return [...wrong, ...(await problemsNext(fleet))]
+}
+
+/** @returns what is not as it has to be after a deploy that must not fail */
+async function problemsNext(fleet: FakeFleet): Promise<string[]> {
   const next = await fleet.project.deploy({ version: 'v3' })
-  if (next.error) wrong.push(`next deploy: ${told(next)}`)
+  const wrong = next.error ? [`next deploy: ${told(next)}`] : []
   for (const name of NAMES)
     if (!Bun.deepEquals(running(fleet, name), of(NEW, name)))
       wrong.push(`next: ${name}: ${running(fleet, name).join('; ')}`)

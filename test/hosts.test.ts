@@ -1,34 +1,17 @@
-import { afterEach, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { readBundle } from '../lib/bundle.ts'
 import { partId } from '../lib/bundle-parts.ts'
 import type { Service } from '../lib/compose.ts'
 import { formatError } from '../lib/report-lines.ts'
-import { FakeFleet, NAMES } from './support/fake-fleet.ts'
+import { NAMES } from './support/fake-fleet.ts'
 import { story } from './support/fake-project.ts'
 import { expectGolden } from './support/golden.ts'
 import { told } from './support/shop.ts'
-import { NEW, OLD, of, QUICK, running, serving, web, write } from './support/shop-fleet.ts'
-
-const fleets: FakeFleet[] = []
-afterEach(() => {
-  for (const fleet of fleets.splice(0)) fleet.remove()
-})
-
-async function served(title: string): Promise<FakeFleet> {
-  const fleet = await serving(title)
-  fleets.push(fleet)
-  return fleet
-}
-
-function newFleet(title: string): FakeFleet {
-  const fleet = new FakeFleet(title)
-  fleets.push(fleet)
-  return fleet
-}
+import { NEW, newFleet, OLD, of, QUICK, running, serving, web, write } from './support/shop-fleet.ts'
 
 describe('several hosts', () => {
   test('each has what is placed there, and its part of the release', async () => {
-    const fleet = await served('hosts')
+    const fleet = await serving('hosts')
     for (const name of NAMES) expect(running(fleet, name)).toEqual(of(OLD, name))
     const [release] = fleet.project.releases()
     const id = release?.id ?? ''
@@ -39,7 +22,7 @@ describe('several hosts', () => {
   })
 
   test('a deploy that changes nothing touches nothing, and one that does says where', async () => {
-    const fleet = await served('hosts-again')
+    const fleet = await serving('hosts-again')
     for (const name of NAMES) fleet.engines[name].calls = []
     expect(told(await fleet.project.deploy())).toBe('no error')
     for (const name of NAMES) expect(fleet.engines[name].changes()).toEqual([])
@@ -52,7 +35,7 @@ describe('several hosts', () => {
   })
 
   test('switches nowhere before all are ready', async () => {
-    const fleet = await served('hosts-barrier')
+    const fleet = await serving('hosts-barrier')
     write(fleet, 2)
     fleet.engines.b.behave = ({ content }) => (content === 'web two' ? { after: 3000 } : undefined) // others are ready long before
     const order: string[] = []
@@ -67,7 +50,7 @@ describe('several hosts', () => {
   })
 
   test('one that fails: nothing is switched anywhere, everything new is gone, and it is told what runs where', async () => {
-    const fleet = await served('hosts-bad')
+    const fleet = await serving('hosts-bad')
     write(fleet, 2)
     fleet.engines.b.behave = ({ content }) => (content === 'web two' ? { exit: 3, after: 100 } : undefined)
     fleet.engines.a.behave = ({ content }) => (content === 'web two' ? { health: 'never' } : undefined)
@@ -89,7 +72,7 @@ describe('several hosts', () => {
 
 describe('a run on several hosts that dies', () => {
   test('the commit point was kept, but the first host was lost before it said so: the others went back, and are not emptied', async () => {
-    const fleet = await served('hosts-answer')
+    const fleet = await serving('hosts-answer')
     write(fleet, 2)
     let committed = false
     fleet.onPersist = () => {
@@ -170,7 +153,7 @@ describe('a job', () => {
 
 describe('a rollback on several hosts', () => {
   test('puts each back', async () => {
-    const fleet = await served('hosts-back')
+    const fleet = await serving('hosts-back')
     write(fleet, 2)
     expect(told(await fleet.project.deploy())).toBe('no error')
     expect(told(await fleet.project.rollback())).toBe('no error')

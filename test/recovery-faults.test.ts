@@ -1,25 +1,8 @@
-import { afterEach, describe, expect, test } from 'bun:test'
-import type { Event } from '../lib/events.ts'
-import { statusOf } from '../lib/release-status.ts'
+import { describe, expect, test } from 'bun:test'
+import { prepared, recoveries, unfinished } from './support/dead-run.ts'
 import { type Damage, isQuestion } from './support/fake-engine.ts'
 import type { FakeProject, Outcome } from './support/fake-project.ts'
-import { NEW, OLD, prepareBigChange, serving, told } from './support/shop.ts'
-
-const projects: FakeProject[] = []
-afterEach(() => {
-  for (const project of projects.splice(0)) project.remove()
-})
-
-type Recovery = Event & { type: 'recovery' }
-const recoveries = ({ events }: Outcome) => events.filter((event): event is Recovery => event.type === 'recovery')
-const unfinished = (project: FakeProject) =>
-  project.releases().filter((release) => ['running', 'pending'].includes(statusOf(release).status))
-
-async function prepared() {
-  const change = await prepareBigChange('recovery')
-  projects.push(change.project)
-  return change
-}
+import { NEW, OLD, serving, told } from './support/shop.ts'
 
 /** Everything that must be true once a run that died has been mended. @returns what is not */
 function problemsAfter(project: FakeProject, mended: Outcome, hadRelease: boolean): string[] {

@@ -1,31 +1,14 @@
-import { afterEach, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Event } from '../lib/events.ts'
-import { statusOf } from '../lib/release-status.ts'
 import { openState, PHASES } from '../lib/state.ts'
+import { passing, prepared, recoveries, unfinished } from './support/dead-run.ts'
 import { type Damage, isQuestion } from './support/fake-engine.ts'
-import type { FakeProject, Outcome } from './support/fake-project.ts'
+import type { Outcome } from './support/fake-project.ts'
 import { expectGolden } from './support/golden.ts'
-import { NEW, newShop, OLD, prepareBigChange, serving, told } from './support/shop.ts'
-
-const projects: FakeProject[] = []
-afterEach(() => {
-  for (const project of projects.splice(0)) project.remove()
-})
+import { NEW, newShop, OLD, serving, told } from './support/shop.ts'
 
 const SPEC = 'core/recovery.md'
-
-type Recovery = Event & { type: 'recovery' }
-const recoveries = ({ events }: Outcome) => events.filter((event): event is Recovery => event.type === 'recovery')
-const unfinished = (project: FakeProject) =>
-  project.releases().filter((release) => ['running', 'pending'].includes(statusOf(release).status))
-
-async function prepared() {
-  const change = await prepareBigChange('recovery')
-  projects.push(change.project)
-  return change
-}
 
 const starts = (service: string) => (argv: readonly string[]) => argv.includes('up') && argv.includes(service)
 
@@ -61,7 +44,7 @@ describe('what is told', () => {
 
   test('of a first one, after which nothing is left', async () => {
     const project = newShop('recovery')
-    projects.push(project)
+    passing(project)
     await project.dieAt(starts('web'), 'half', () => project.deploy({ version: 'v1' }))
     const outcome = await project.recover()
     expectGolden(SPEC, 'first', text(outcome))

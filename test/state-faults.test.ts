@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { StagecraftError } from '../lib/errors.ts'
 import { openState } from '../lib/state.ts'
 import { expectGolden } from './support/golden.ts'
-import { type Call, callsOf, eachCall, have, isHit, underStrace } from './support/strace.ts'
+import { type Call, callsOf, eachCall, have, underStrace, untilHit } from './support/strace.ts'
 
 const WRITER = join(import.meta.dir, 'fixtures/state-writer.ts')
 const NOW = Date.UTC(2026, 10, 22, 8, 2, 25, 643)
@@ -52,7 +52,7 @@ const DEAD = Bun.spawnSync(['true']).pid
 
 /** A fault's outcome, checked. @returns what is wrong with it; nothing is fine. */
 async function problemsOf({ scenario, call, inject }: Fault): Promise<string[]> {
-  const { project, ...outcome } = await runHitting(scenario, call, inject)
+  const { project, ...outcome } = await untilHit(call, inject, (options) => run(scenario, options))
   const where = `${scenario.action}, ${inject} at ${call.line}`
   const folder = join(project, '.stagecraft')
   const file = join(folder, 'releases.json')
@@ -72,15 +72,6 @@ async function problemsOf({ scenario, call, inject }: Fault): Promise<string[]> 
   if (readFileSync(join(folder, '.gitignore'), 'utf8') !== '*\n') problems.push(`${where}: a torn .gitignore`)
   rmSync(project, { recursive: true })
   return problems
-}
-
-/** The runtime's own calls differ a little from run to run: again, until the fault hits the call that is meant. */
-async function runHitting(scenario: Scenario, call: Call, inject: string): ReturnType<typeof run> {
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const outcome = await run(scenario, ['-e', `inject=${call.name}:${inject}:when=${call.index}`])
-    if (isHit(outcome.trace, call)) return outcome
-  }
-  throw new Error(`no fault hit ${call.line}`)
 }
 
 function leftoversIn(folder: string, known: readonly string[], where: string): string[] {
@@ -168,7 +159,11 @@ describe.if(have('strace', Bun.which('strace') !== null, import.meta.path))('eve
   test('may be the sync of a folder that cannot be synced: some network file systems say EINVAL', async () => {
     const { trace } = await run(CHANGED, [])
     const last = callsOf(trace).findLast(({ name }) => name === 'fsync')
-    const outcome = await runHitting(CHANGED, last ?? { name: 'fsync', index: 0, within: 0, line: '' }, 'error=EINVAL')
+    const outcome = await untilHit(
+      last ?? { name: 'fsync', index: 0, within: 0, line: '' },
+      'error=EINVAL',
+      (options) => run(CHANGED, options),
+    )
     expect([outcome.exit, outcome.file]).toEqual(['0', 'new'])
   })
 })

@@ -1,4 +1,4 @@
-import { expect } from 'bun:test'
+import { afterEach, expect } from 'bun:test'
 import type { Service } from '../../lib/compose.ts'
 import { FakeFleet, type Name } from './fake-fleet.ts'
 import { told } from './shop.ts'
@@ -11,9 +11,21 @@ const db: Service = { image: 'postgres:16', volumes: [{ type: 'volume', source: 
 export const web = (version: number): Service => ({ image: `web:${version}`, healthcheck: { test: ['CMD', 'true'] } })
 const cache = (size: string): Service => ({ image: 'redis:7', environment: { SIZE: size } })
 
+const fleets: FakeFleet[] = []
+afterEach(() => {
+  for (const fleet of fleets.splice(0)) fleet.remove()
+})
+
+/** One that goes with the test. */
+export function newFleet(title: string): FakeFleet {
+  const fleet = new FakeFleet(title)
+  fleets.push(fleet)
+  return fleet
+}
+
 /** Routed, recreated, and data on one host: version one serves on all. */
 export async function serving(title: string): Promise<FakeFleet> {
-  const fleet = new FakeFleet(title)
+  const fleet = newFleet(title)
   write(fleet, 1)
   expect(told(await fleet.project.deploy({ version: 'v1' }))).toBe('no error')
   return fleet

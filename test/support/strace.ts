@@ -57,15 +57,39 @@ export function callsOf(trace: string): Call[] {
   return calls
 }
 
+/** Where else the call may be: mostly as many of the runtime's come before it as the last time. */
+const SHIFTS = [0, 0, 0, 1, -1, 0, 2, -2, 0, 3, -3, 0, 4, -4, 0, 5, -5, 0, 1, -1, 2, -2]
+
+/**
+ * The runtime opens files of its own, on a busy machine some more or fewer: runs again, until the fault hits the call that is
+ * meant. @param run with strace's options @param onMiss told of each run that it hit elsewhere
+ * @throws where it never does
+ */
+export async function untilHit<T extends { readonly trace: string }>(
+  call: Call,
+  inject: string,
+  run: (options: readonly string[]) => Promise<T>,
+  onMiss: (missed: T) => void = () => {},
+): Promise<T> {
+  let before = call.index - call.within
+  for (const shift of SHIFTS) {
+    const outcome = await run(['-e', `inject=${call.name}:${inject}:when=${before + call.within + shift}`])
+    if (isHit(outcome.trace, call)) return outcome
+    before = callsBefore(outcome.trace, call.name) ?? before
+    onMiss(outcome)
+  }
+  throw new Error(`no fault hit ${call.line}`)
+}
+
 /** @returns how many calls of that name the runtime had made when the change began; undefined: it did not come that far */
-export function callsBefore(trace: string, name: string): number | undefined {
+function callsBefore(trace: string, name: string): number | undefined {
   const lines = trace.split('\n')
   const begins = lines.findIndex((line) => line.includes('/work-begins'))
   return begins < 0 ? undefined : lines.slice(0, begins).filter((line) => line.startsWith(`${name}(`)).length
 }
 
 /** The runtime's own calls differ a little from run to run. @returns whether the fault hit the call that is meant */
-export function isHit(trace: string, call: Call): boolean {
+function isHit(trace: string, call: Call): boolean {
   const hit = callsOf(trace).find(({ line }) => /\(INJECTED\)|= \?$|<unfinished \.\.\.>$/.test(line))
   return hit?.name === call.name && shapeOf(hit.line) === shapeOf(call.line)
 }
