@@ -1,59 +1,76 @@
 import * as fs from 'node:fs'
 import { dirname, join } from 'node:path'
-import { StagecraftError } from './errors.ts'
 import type { Exec } from './exec.ts'
+import { type Entry, isStatePath, manifestText, sha256 } from './manifest.ts'
+import { packChanges } from './mirror-pack.ts'
 import { removeTree } from './remove-tree.ts'
+import type { HostState } from './state-on-host.ts'
 
 /**
  * A copy of an environment's folder on a host, for the length of a command: what reads and writes state, bundles and content
- * does so here, as if the environment were this machine's; `changes` are then taken to the host, in whole.
+ * does so here, as if the environment were this machine's; `changes` are then taken to the host, as a whole.
  */
 export interface Mirror {
   readonly folder: string
-  /** Makes it what the host has. @param archive a tar.gz @param content names of the content that the host has */
-  fill(archive: Buffer, content: readonly string[]): Promise<void>
+  /** Makes it what the host has. */
+  fill(state: HostState): void
   /** @returns what was written since it was filled, or since these changes were last kept; undefined: nothing */
   changes(): Promise<Changes | undefined>
   remove(): void
 }
 
 export interface Changes {
-  /** a tar.gz, as lib/state-scripts.ts takes it */
+  /** a tar.gz, as WRITE (lib/state-objects.ts) takes it */
   readonly archive: Buffer
+  /** SHA-256 of its list of sums */
+  readonly sums: string
+  /** what `head` on the host was, and what it is to be; `next` is empty where the state stays as it is */
+  readonly before: string
+  readonly next: string
   /** the host has them: they are changes no more */
   kept(): void
 }
 
-/** By path below the folder. `size` of what only grows. */
-type Seen = Map<string, { readonly sign: string; readonly size: number }>
+/** What the copy was like when it was last the same as the host's. */
+export interface Known {
+  /** of `head`; empty: there is none */
+  readonly head: string
+  /** the files of the state, by path */
+  readonly files: ReadonlyMap<string, Entry & { readonly sign: string }>
+  /** names */
+  readonly content: ReadonlySet<string>
+  /** the descriptions of locks: SHA-256 by name */
+  readonly locks: ReadonlyMap<string, string>
+  /** there are no objects there yet: an earlier version has written them */
+  readonly legacy: boolean
+}
 
 /** @param folder is made, and must not be there */
 export function openMirror(exec: Exec, folder: string): Mirror {
-  let seen: Seen = new Map()
+  let known: Known = { head: '', files: new Map(), content: new Set(), locks: new Map(), legacy: false }
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
   return {
     folder,
-    async fill(archive, content) {
+    fill(state) {
       for (const name of fs.readdirSync(folder)) removeTree(join(folder, name))
-      if (archive.length > 0) await unpack(exec, archive, folder)
+      for (const [path, bytes] of state.files) put(join(folder, path), bytes)
+      for (const [name, text] of state.locks) put(join(folder, 'locks', name), text)
       // What the host has under a hash is the same, and stays: a name is enough here.
+      for (const name of state.content) put(join(folder, 'content', name), '')
       fs.mkdirSync(join(folder, 'content'), { recursive: true, mode: 0o700 })
-      for (const name of content) fs.writeFileSync(join(folder, 'content', name), '', { mode: 0o600 })
-      seen = look(folder)
+      known = { ...look(folder, known.files), head: state.head, legacy: state.legacy }
     },
     async changes() {
-      const now = look(folder)
-      const changed = [...now].filter(([path, { sign }]) => seen.get(path)?.sign !== sign)
-      const removed = [
-        ...new Set([...seen.keys()].filter((path) => !now.has(path)).map((path) => outermostGone(folder, path))),
-      ]
-      if (changed.length + removed.length === 0) return undefined
-      const before = seen
-      const archive = await pack(exec, folder, { changed: changed.map(([path]) => path), removed, before })
+      const before = known
+      const now = { ...look(folder, before.files), legacy: false }
+      const stays = sameFiles(before, now) && sameNames(before.content, now.content)
+      if (stays && [...before.locks].join() === [...now.locks].join()) return undefined
+      const next = stays ? '' : `${sha256(manifestText(now.files.values()))} ${crypto.randomUUID()}`
+      const { archive, sums } = await packChanges(exec, folder, { before, now, next })
       return {
-        archive,
+        ...{ archive, sums, before: before.head, next },
         kept: () => {
-          seen = now
+          known = stays ? { ...now, head: before.head, legacy: before.legacy } : { ...now, head: next }
         },
       }
     },
@@ -61,87 +78,45 @@ export function openMirror(exec: Exec, folder: string): Mirror {
   }
 }
 
-/** Content counts by its name: it never changes. What begins with a dot is half written, or only for here. */
-function look(folder: string): Seen {
-  const seen: Seen = new Map()
+function put(path: string, bytes: string | Uint8Array): void {
+  fs.mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  fs.writeFileSync(path, bytes, { mode: 0o600, flag: 'wx' })
+}
+
+function sameFiles({ files }: Pick<Known, 'files'>, now: Pick<Known, 'files'>): boolean {
+  if (files.size !== now.files.size) return false
+  return [...now.files.values()].every(({ path, hash }) => files.get(path)?.hash === hash)
+}
+
+function sameNames(before: ReadonlySet<string>, now: ReadonlySet<string>): boolean {
+  return before.size === now.size && [...now].every((name) => before.has(name))
+}
+
+/** What begins with a dot is half written, or only for here. @param known files that need not be read again */
+function look(folder: string, known: Known['files']): Pick<Known, 'files' | 'content' | 'locks'> & { head: string } {
+  const files = new Map<string, Entry & { sign: string }>()
   const walk = (path: string) => {
-    for (const entry of fs.readdirSync(join(folder, path), { withFileTypes: true })) {
+    for (const entry of entriesOf(join(folder, path))) {
       const inner = path === '' ? entry.name : `${path}/${entry.name}`
-      if (entry.name.startsWith('.') || !isOurs(inner, entry.isDirectory())) continue
-      if (entry.isDirectory() && path !== 'content') walk(inner)
-      else seen.set(inner, signOf(join(folder, inner), path === 'content'))
+      if (entry.isDirectory() && inner !== 'content' && inner !== 'locks') walk(inner)
+      else if (isStatePath(inner)) files.set(inner, lookAt(folder, inner, known.get(inner)))
     }
   }
   walk('')
-  return seen
+  const locks = entriesOf(join(folder, 'locks')).filter(({ name }) => name.endsWith('.json'))
+  const sums = locks.map(({ name }) => [name, sha256(fs.readFileSync(join(folder, 'locks', name)))] as const)
+  const content = entriesOf(join(folder, 'content')).map(({ name }) => name)
+  return { head: '', files, content: new Set(content), locks: new Map(sums) }
 }
 
-/** @returns the release's folder, where all of it is gone */
-function outermostGone(folder: string, path: string): string {
-  const [, release] = /^(releases\/[^/]+)\//.exec(path) ?? []
-  return release !== undefined && !fs.existsSync(join(folder, release)) ? release : path
+function entriesOf(folder: string): fs.Dirent[] {
+  if (!fs.existsSync(folder)) return []
+  return fs.readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith('.'))
 }
 
-/** Locks themselves are the host's. */
-function isOurs(path: string, isFolder: boolean): boolean {
-  return isFolder || path.startsWith('content/') || path.endsWith('.json') || path.endsWith('.jsonl')
-}
-
-function signOf(path: string, isContent: boolean) {
-  if (isContent) return { sign: 'content', size: 0 }
-  const { ino, mtimeNs, size } = fs.statSync(path, { bigint: true })
-  return { sign: `${ino} ${mtimeNs} ${size}`, size: Number(size) }
-}
-
-async function unpack(exec: Exec, archive: Buffer, folder: string): Promise<void> {
-  const file = join(folder, '.fetched')
-  fs.writeFileSync(file, archive, { mode: 0o600 })
-  const { code, stderr } = await exec(['tar', '-xzof', file, '-C', folder])
-  if (code !== 0)
-    throw new StagecraftError('state', 'Cannot unpack what the host keeps of its releases', { detail: stderr })
-  fs.rmSync(file)
-}
-
-interface Difference {
-  readonly changed: readonly string[]
-  readonly removed: readonly string[]
-  readonly before: Seen
-}
-
-async function pack(exec: Exec, folder: string, { changed, removed, before }: Difference): Promise<Buffer> {
-  const stage = join(folder, '.stage')
-  const archive = join(folder, '.changes')
-  removeTree(stage)
-  fs.mkdirSync(stage, { mode: 0o700 })
-  const put = (path: string, text: string | Buffer) => {
-    fs.mkdirSync(dirname(join(stage, path)), { recursive: true, mode: 0o700 })
-    fs.writeFileSync(join(stage, path), text, { mode: 0o600 })
-  }
-  const content = changed.filter((path) => path.startsWith('content/'))
-  for (const path of changed.filter((path) => !content.includes(path))) {
-    const known = before.get(path)
-    const bytes = fs.readFileSync(join(folder, path))
-    // Events are only ever added to: a long release does not send all of them each time.
-    if (path.endsWith('.jsonl') && known && known.size < bytes.length) put(`append/${path}`, bytes.subarray(known.size))
-    else put(path, bytes)
-  }
-  put('generation', `${crypto.randomUUID()}\n`)
-  for (const path of content)
-    put(`modes/${path.slice('content/'.length)}`, (fs.statSync(join(folder, path)).mode & 0o7777).toString(8))
-  if (removed.length > 0) put('removed', `${removed.join('\n')}\n`)
-  const argv = [
-    'tar',
-    '-czf',
-    archive,
-    '-C',
-    stage,
-    ...fs.readdirSync(stage),
-    ...(content.length > 0 ? ['-C', folder, ...content] : []),
-  ]
-  const { code, stderr } = await exec(argv, { env: { COPYFILE_DISABLE: '1' } })
-  if (code !== 0) throw new StagecraftError('state', 'Cannot pack what is to be kept on the host', { detail: stderr })
-  const packed = fs.readFileSync(archive)
-  removeTree(stage)
-  fs.rmSync(archive)
-  return packed
+function lookAt(folder: string, path: string, known: (Entry & { sign: string }) | undefined) {
+  const { ino, mtimeNs, size } = fs.statSync(join(folder, path), { bigint: true })
+  const sign = `${ino} ${mtimeNs} ${size}`
+  if (known?.sign === sign) return known
+  return { path, hash: sha256(fs.readFileSync(join(folder, path))), size: Number(size), sign }
 }

@@ -9,13 +9,14 @@ import { type HostName, hostKey, sshArguments } from './host-name.ts'
 import { lockFiles, readHold, readHolder } from './lock-files.ts'
 import { openMirror } from './mirror.ts'
 import { readOwners } from './ownership.ts'
-import { fill, type Looked, MOST, makeFolders, persist, type Remote } from './remote.ts'
+import { askState, fill, type Looked, makeFolders, persist, type Remote } from './remote.ts'
 import { withRemoteLock } from './remote-lock.ts'
 import { makeScratch } from './scratch.ts'
 import { type Connection, type ConnectOptions, connect } from './ssh.ts'
 import { unusableHost } from './ssh-errors.ts'
 import { stateFileIn } from './state.ts'
-import { answersOf, FETCH, LOOK } from './state-scripts.ts'
+import { READ } from './state-objects.ts'
+import { answersOf, LOOK } from './state-scripts.ts'
 
 /** Where an environment's folder is on a host, before anything is known of the host. */
 export interface RemotePlace {
@@ -35,9 +36,7 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
   const copy = makeScratch('copy')
   try {
     const { environment, project, root = '' } = place
-    const said = await connection.run(`${LOOK}${FETCH}`, [root, `${project}/${environment}`, environment], {
-      limit: MOST,
-    })
+    const said = await askState(connection, `${LOOK}${READ}`, [root, `${project}/${environment}`, environment])
     const looked = readLook(place.host, said)
     const mirror = openMirror(options.exec, join(copy, 'state'))
     const remote: Remote = {
@@ -46,9 +45,11 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
       mirror,
       environment,
       locked: false,
-      generation: '',
+      head: '',
+      legacy: false,
       token: '',
       onChange: () => {},
+      onTakenOver: () => {},
       keeping: Promise.resolve(),
     }
     const engine = quietly(askEngine(options.exec, connection, looked.socket ?? ''))

@@ -3,7 +3,8 @@ import { errorText, StagecraftError } from './errors.ts'
 import type { Held, Holder, LockRequest, LockWorld } from './lock.ts'
 import { lockFiles, readHold, readHolder, writeDescription } from './lock-files.ts'
 import { type Obstacle, refusal, waitEnded, waitingText } from './lock-text.ts'
-import { fetch, lockTaken, persist, type Remote } from './remote.ts'
+import { fetch, persist, placeOf, type Remote } from './remote.ts'
+import { lockTaken, takenOver } from './remote-errors.ts'
 import { lostConnection } from './ssh-errors.ts'
 import { LOCK } from './state-scripts.ts'
 
@@ -87,7 +88,8 @@ async function take(
     })
   remote.token = token
   // Somebody has written since we looked.
-  if (first !== remote.generation) {
+  remote.onTakenOver = () => world.emit(takenOver(placeOf(remote)))
+  if (first !== remote.head || remote.legacy) {
     remote.onChange()
     await fetch(remote)
   }
@@ -101,7 +103,7 @@ async function take(
       },
       check() {
         if (connection.lost.aborted) throw lostConnection(connection.host)
-        if (lost) throw lockTaken(remote)
+        if (lost) throw lockTaken(placeOf(remote))
       },
       persist: () => persist(remote),
     },

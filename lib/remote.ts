@@ -1,10 +1,20 @@
-import { dirname } from 'node:path'
-import { StagecraftError } from './errors.ts'
-import type { Result } from './exec.ts'
-import type { Mirror } from './mirror.ts'
+import type { ExecOptions, Result } from './exec.ts'
+import { MOST } from './manifest.ts'
+import type { Changes, Mirror } from './mirror.ts'
+import {
+  cannotMake,
+  cannotWrite,
+  changedMeanwhile,
+  lockTaken,
+  type StatePlace,
+  silentHost,
+  unusableState,
+} from './remote-errors.ts'
 import type { Connection } from './ssh.ts'
 import type { Usability } from './ssh-errors.ts'
-import { answersOf, FETCH, KEEP } from './state-scripts.ts'
+import { EXITS, READ, WRITE } from './state-objects.ts'
+import { type HostState, parseHostState } from './state-on-host.ts'
+import { answersOf } from './state-scripts.ts'
 
 /** What a look at a host says. */
 export interface Looked extends Usability {
@@ -20,43 +30,73 @@ export interface Remote {
   readonly environment: string
   /** a run was at it when it was last looked at */
   locked: boolean
-  /** changes with every change of what the folder holds */
-  generation: string
+  /** what `head` was then: another one with every change of what the folder holds */
+  head: string
+  /** an earlier version has written what is there */
+  legacy: boolean
   /** of the lock that we hold */
   token: string
   /** told where somebody else has changed what it keeps since it was looked at */
   onChange: () => void
+  /** told once what an earlier version has written is kept as this one keeps it */
+  onTakenOver: () => void
   /** what is being taken there: one after the other */
   keeping: Promise<unknown>
+  /** was sent, and the answer did not come: the host may have it */
+  unanswered?: Changes | undefined
 }
+
+/** Milliseconds that a host may say nothing while it reads. */
+const SILENCE = 30_000
+
+/** Tries to read a state while somebody writes one after the other. */
+const TRIES = 10
+
+/** Bytes of what a host says: base64 of what can hardly be packed, and a line for each file. */
+const MOST_SAID = MOST.bytes * 2
 
 /** Makes the copy what the host has now. @throws state (9), unreachable (8) */
 export async function fetch(remote: Remote): Promise<void> {
   const { connection, looked, environment } = remote
-  await fill(remote, await connection.run(FETCH, [looked.folder, environment], { limit: MOST }))
+  await fill(remote, await askState(connection, READ, [looked.folder, environment]))
 }
 
-/** @param fetched what FETCH printed. @throws state (9) */
-export async function fill(remote: Remote, { code, stdout, stderr }: Pick<Result, 'code' | 'stdout' | 'stderr'>) {
-  const { connection, looked, mirror } = remote
-  if (code !== 0)
-    throw new StagecraftError('state', `Cannot read ${looked.folder} on ${connection.host.written}`, {
-      detail: stderr.trim(),
-      hint: `${looked.user} must be able to read it there: it belongs to the group of the Docker socket.`,
-    })
-  const end = stdout.indexOf('\nfiles\n')
-  const after = answersOf(stdout.slice(0, Math.max(0, end)))
-  remote.locked = after('locked').length > 0
-  remote.generation = after('generation')[0] ?? ''
-  const archive = end < 0 ? Buffer.alloc(0) : Buffer.from(stdout.slice(end + '\nfiles\n'.length), 'base64')
-  await mirror.fill(
-    archive,
-    after('content').filter((name) => /^[0-9a-f]+$/.test(name)),
-  )
+/** Runs a script that ends with READ. @returns what it said. @throws state (9) for a host that falls silent, unreachable (8) */
+export async function askState(connection: Connection, script: string, args: readonly string[]): Promise<Result> {
+  const silent = new AbortController()
+  let timer = setTimeout(() => silent.abort(), SILENCE)
+  const options: ExecOptions = {
+    limit: MOST_SAID,
+    signal: silent.signal,
+    onLine() {
+      clearTimeout(timer)
+      timer = setTimeout(() => silent.abort(), SILENCE)
+    },
+  }
+  const result = await connection.run(script, args, options).finally(() => clearTimeout(timer))
+  if (!silent.signal.aborted) return result
+  throw silentHost(connection.host.written, SILENCE)
 }
 
-/** Bytes of what a host keeps of its releases. */
-export const MOST = 256 * 1024 * 1024
+/** @param said by READ. @throws state (9) */
+export async function fill(remote: Remote, said: Pick<Result, 'stdout'>): Promise<void> {
+  const { connection, looked, environment } = remote
+  let found = parseHostState(said.stdout, environment)
+  for (let tries = 1; 'why' in found; tries++) {
+    if (found.why === 'unreadable' || tries === TRIES) throw unusableState(placeOf(remote), found)
+    // What is gone or is another one by now was written by somebody: then there is another head.
+    const before = found.head
+    await Bun.sleep(50 * tries)
+    found = parseHostState((await askState(connection, READ, [looked.folder, environment])).stdout, environment)
+    if ('why' in found && found.head === before && tries > 1) throw unusableState(placeOf(remote), found)
+  }
+  use(remote, found)
+}
+
+function use(remote: Remote, state: HostState): void {
+  remote.mirror.fill(state)
+  Object.assign(remote, { locked: state.locked, head: state.head, legacy: state.legacy, unanswered: undefined })
+}
 
 /** Takes to the host what was written here since. @throws state (9) where it cannot be written, unreachable (8) */
 export async function persist(remote: Remote): Promise<void> {
@@ -66,54 +106,48 @@ export async function persist(remote: Remote): Promise<void> {
 }
 
 async function keep(remote: Remote): Promise<void> {
-  const { connection, looked, mirror, token } = remote
+  const { connection, looked, mirror, token, unanswered } = remote
   const changes = await mirror.changes()
   if (changes === undefined) return
-  const args = [looked.folder, token, looked.socket ?? '']
-  const input = changes.archive.toString('base64')
-  const { code, stdout, stderr } = await connection.run(KEEP, args, { input, timeout: PATIENCE })
-  if (code === 0 && stdout.includes('kept')) return changes.kept()
-  if (code === LOST) throw lockTaken(remote)
-  throw new StagecraftError(
-    'state',
-    `Cannot write ${looked.folder} on ${connection.host.written}: ${reasonOf(stderr)}`,
-    {
-      detail: stderr.trim(),
-      hint: `Make room there (df -h ${dirname(looked.folder)}), or let ${looked.user} write it, then try again.`,
-    },
-  )
+  const { archive, sums, before, next } = changes
+  const args = [looked.folder, token, looked.socket ?? '', sums, before, next]
+  remote.unanswered = next === '' ? unanswered : changes
+  const { code, stdout, stderr, timedOut } = await connection.run(WRITE, args, {
+    input: archive.toString('base64'),
+    timeout: PATIENCE + archive.length / SLOWEST,
+  })
+  const said = stdout.split('\n')
+  if (said.includes('kept')) return kept(remote, changes)
+  if (code === EXITS.lost) throw lockTaken(placeOf(remote))
+  if (code === EXITS.changed && unanswered && answersOf(stdout)('head')[0] === unanswered.next) {
+    kept(remote, unanswered)
+    return keep(remote)
+  }
+  if (code === EXITS.changed) throw changedMeanwhile(placeOf(remote))
+  throw cannotWrite(placeOf(remote), stderr, timedOut ? 'hangs' : code === EXITS.busy ? 'busy' : 'failed')
+}
+
+function kept(remote: Remote, changes: Changes): void {
+  changes.kept()
+  remote.unanswered = undefined
+  if (changes.next === '') return
+  remote.head = changes.next
+  if (remote.legacy) remote.onTakenOver()
+  remote.legacy = false
 }
 
 /** Containers of any user read and write what is in them, as far as their modes say: they are not ours. */
-export async function makeFolders({ connection, looked }: Remote, paths: readonly string[]): Promise<void> {
+export async function makeFolders(remote: Remote, paths: readonly string[]): Promise<void> {
   if (paths.length === 0) return
-  const { code, stderr } = await connection.run('umask 002; mkdir -p "$@"', paths, { timeout: PATIENCE })
+  const { code, stderr } = await remote.connection.run('umask 002; mkdir -p "$@"', paths, { timeout: PATIENCE })
   if (code === 0) return
-  throw new StagecraftError(
-    'state',
-    `Cannot make ${paths.join(', ')} on ${connection.host.written}: ${reasonOf(stderr)}`,
-    {
-      detail: stderr.trim(),
-      hint: `Let ${looked.user} write ${looked.folder} there.`,
-    },
-  )
+  throw cannotMake({ ...placeOf(remote), stderr }, paths)
 }
 
-/** Milliseconds that a host may take to write some files. */
-const PATIENCE = 60_000
+/** Milliseconds that a host may take to write some files, and the bytes that the slowest line takes in one. */
+const [PATIENCE, SLOWEST] = [60_000, 16]
 
-/** The exit code of KEEP for a lock that is another one's by now. */
-const LOST = 75
-
-/** @returns the error (9) for a lock that another run has by now */
-export function lockTaken({ connection, environment }: Remote): StagecraftError {
-  const where = `${environment} on ${connection.host.written}`
-  return new StagecraftError('state', `Cannot go on with ${where}: its lock was lost, and another run has it`, {
-    hint: 'Nothing more was changed. Look with "stagecraft status".',
-  })
-}
-
-function reasonOf(said: string): string {
-  if (/No space left/.test(said)) return 'no space left on the device'
-  return /Permission denied/.test(said) ? 'permission denied' : 'a command there failed'
+/** @returns where it is, as errors name it */
+export function placeOf({ connection, looked, environment }: Remote): StatePlace {
+  return { host: connection.host.written, folder: looked.folder, user: looked.user, environment }
 }

@@ -27,8 +27,9 @@ lab.each([
     expect(there.stdout.split('\n').filter(Boolean)).toEqual([
       'content',
       'data',
-      'generation',
+      'head',
       'locks',
+      'objects',
       'releases',
       'releases.json',
     ])

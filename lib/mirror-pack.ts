@@ -1,0 +1,129 @@
+import * as fs from 'node:fs'
+import { dirname, join } from 'node:path'
+import { StagecraftError } from './errors.ts'
+import type { Exec } from './exec.ts'
+import { type Entry, entryLine, sha256 } from './manifest.ts'
+import type { Known } from './mirror.ts'
+import { removeTree } from './remove-tree.ts'
+
+interface Difference {
+  readonly before: Known
+  readonly now: Pick<Known, 'files' | 'content' | 'locks'>
+  /** what `head` is to be; empty: the state stays as it is */
+  readonly next: string
+}
+
+/**
+ * Packs what WRITE (lib/state-objects.ts) needs on the host. New files of the state are `blobs/<hash>`; of one that only grew what was
+ * added is `tails/<hash>`. What is not a blob, content or the description of a lock is a list, a line each.
+ * @throws state (9)
+ */
+export async function packChanges(exec: Exec, folder: string, difference: Difference) {
+  const stage = join(folder, '.stage')
+  removeTree(stage)
+  fs.mkdirSync(stage, { mode: 0o700 })
+  const put = (path: string, bytes: string | Uint8Array) => {
+    fs.mkdirSync(dirname(join(stage, path)), { recursive: true, mode: 0o700 })
+    fs.writeFileSync(join(stage, path), bytes, { mode: 0o600 })
+  }
+  const list = (name: string, lines: readonly string[]) => put(name, lines.map((line) => `${line}\n`).join(''))
+  const content = [...difference.now.content].filter((name) => !difference.before.content.has(name))
+  const readable = difference.next === '' ? [] : putFiles(folder, difference, put, list)
+  putLocks(folder, difference, put, list)
+  const modeOf = (name: string) => (fs.statSync(join(folder, 'content', name)).mode & 0o7777).toString(8)
+  list(
+    'modes',
+    content.map((name) => `${name} ${modeOf(name)}`),
+  )
+  const goneContent = [...difference.before.content].filter((name) => !difference.now.content.has(name))
+  list('dropped', [...readable, ...goneContent.map((name) => `content/${name}`)])
+  const kept = content.flatMap((name) => walk(folder, `content/${name}`))
+  // The folders `content` and that of the archive, `sums` and `count` are there as well.
+  const staged = walk(stage, '.').length + 2 + (content.length > 0 ? 1 : 0)
+  put('count', `${staged + kept.length}\n`)
+  const sums = [...sumsOf(stage, walk(stage, '.')), ...sumsOf(folder, kept)].join('')
+  put('sums', sums)
+  const archive = await pack(exec, { folder, stage, content })
+  removeTree(stage)
+  return { archive, sums: sha256(sums) }
+}
+
+type Put = (path: string, bytes: string | Uint8Array) => void
+type List = (name: string, lines: readonly string[]) => void
+
+/** @returns the folders that nothing of the state is in any more */
+function putFiles(folder: string, { before, now }: Difference, put: Put, list: List): string[] {
+  const old = before.legacy ? new Map<string, Entry>() : before.files
+  const added = [...now.files.values()].filter(({ path, hash }) => old.get(path)?.hash !== hash)
+  const gone = [...old.values()].filter(({ path, hash }) => now.files.get(path)?.hash !== hash)
+  const [links, appends]: [string[], string[]] = [[], []]
+  fs.mkdirSync(join(folder, '.stage/blobs'), { mode: 0o700 })
+  for (const { path, hash } of added) {
+    const known = before.files.get(path)
+    const bytes = fs.readFileSync(join(folder, path))
+    // It is there already, under its name only.
+    if (known?.hash === hash) links.push(`${hash} ${path}`)
+    // Events are only ever added to: a long release does not send all of them each time.
+    else if (
+      known &&
+      !before.legacy &&
+      known.size < bytes.length &&
+      sha256(bytes.subarray(0, known.size)) === known.hash
+    ) {
+      put(`tails/${hash}`, bytes.subarray(known.size))
+      appends.push(`${hash} ${known.hash}`)
+    } else put(`blobs/${hash}`, bytes)
+  }
+  list('added', added.map(entryLine))
+  list('gone', gone.map(entryLine))
+  list('links', links)
+  list('appends', appends)
+  const removed = [...before.files.keys()].filter((path) => !now.files.has(path))
+  list('removed', removed)
+  const folders = new Set(removed.flatMap((path) => /^releases\/[^/]+/.exec(path) ?? []))
+  return [...folders].filter((each) => ![...now.files.keys()].some((path) => path.startsWith(`${each}/`)))
+}
+
+/** Descriptions of locks have no objects: another run replaces them at any time. Holds are somebody's word: none is replaced unseen. */
+function putLocks(folder: string, { before, now }: Difference, put: Put, list: List): void {
+  const changed = [...now.locks].filter(([name, sum]) => before.locks.get(name) !== sum)
+  for (const [name] of changed) put(`locks/${name}`, fs.readFileSync(join(folder, 'locks', name)))
+  const removed = [...before.locks.keys()].filter((name) => !now.locks.has(name))
+  list('unlocked', removed)
+  const holds = [...changed.map(([name]) => name), ...removed].filter((name) => name.endsWith('.hold.json'))
+  list(
+    'holds',
+    holds.map((name) => `${name} ${before.locks.get(name) ?? '-'}`),
+  )
+}
+
+/** @returns what is at a path below a folder, and below that: also folders and links, and the path itself */
+function walk(folder: string, path: string): string[] {
+  const stat = fs.lstatSync(join(folder, path))
+  if (!stat.isDirectory()) return [path]
+  return [path, ...fs.readdirSync(join(folder, path)).flatMap((name) => walk(folder, `${path}/${name}`))]
+}
+
+/** As `sha256sum -c` reads them. Names that it would have to escape are counted, but not summed up: busybox's cannot. */
+function sumsOf(folder: string, paths: readonly string[]): string[] {
+  return paths
+    .filter((path) => !/[\\\n\r]/.test(path) && fs.lstatSync(join(folder, path)).isFile())
+    .map((path) => `${sha256(fs.readFileSync(join(folder, path)))}  ${path}\n`)
+}
+
+interface Packed {
+  readonly folder: string
+  readonly stage: string
+  readonly content: readonly string[]
+}
+
+async function pack(exec: Exec, { folder, stage, content }: Packed): Promise<Buffer> {
+  const archive = join(folder, '.changes')
+  const more = content.length > 0 ? ['-C', folder, ...content.map((name) => `content/${name}`)] : []
+  const argv = ['tar', '-czf', archive, '-C', stage, ...fs.readdirSync(stage), ...more]
+  const { code, stderr } = await exec(argv, { env: { COPYFILE_DISABLE: '1' } })
+  if (code !== 0) throw new StagecraftError('state', 'Cannot pack what is to be kept on the host', { detail: stderr })
+  const packed = fs.readFileSync(archive)
+  fs.rmSync(archive)
+  return packed
+}

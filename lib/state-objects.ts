@@ -1,0 +1,182 @@
+import { MAKE } from './state-scripts.ts'
+
+/**
+ * How the state of an environment is read and written on a host, by /bin/sh and what every Linux has (spec/core/hosts.md, "What
+ * the host keeps"). `$1` is always the environment's folder there.
+ */
+
+/** Exit codes of WRITE. */
+export const EXITS = {
+  /** somebody else has had `locks/state` for LOCK_WAIT seconds */
+  busy: 73,
+  /** a command there failed: what it said is on stderr */
+  failed: 74,
+  /** the lock of the environment is another run's by now */
+  lost: 75,
+  /** somebody else has written since it was read */
+  changed: 76,
+} as const
+
+/** Seconds that a host waits for `locks/state`, which is held for one write. */
+export const LOCK_WAIT = 20
+
+/** Waits for the lock that descriptor 8 is open for. busybox's flock has no -w. */
+const WAIT = `waited=0
+until flock -n 8; do
+  [ $waited -lt ${LOCK_WAIT * 5} ] || exit ${EXITS.busy}
+  sleep 0.2 2>/dev/null || { sleep 1; waited=$((waited + 4)); }
+  waited=$((waited + 1))
+done`
+
+/** Files that belong to a state, by their readable names. */
+const READABLE = String.raw`-type f \( -name '[!.]*.json' -o -name '[!.]*.jsonl' \)`
+
+/**
+ * Prints what the environment's folder holds, a `word value` a line; `$2` is the environment. What `head` leads to counts: its
+ * manifest, then after the line `files` the objects in the manifest's order, gzipped, in base64. Without a `head` an
+ * earlier version has written, and the files under their names count. `plain`: a file under its readable name that is not the
+ * object itself. The last line is `end 0`; after another number `unreadable` and `missing` have said which files.
+ */
+export const READ = `
+tell() { [ -e "$1" ] && echo "unreadable $2" || echo "missing $2"; }
+cd "$1" 2>/dev/null || {
+  at=$1; while [ ! -e "$at" ]; do at=$(dirname "$at"); done
+  if [ "$at" != "$1" ] && [ -x "$at" ]; then echo "end 0"; else echo "unreadable $at"; echo "end 1"; fi
+  exit 0
+}
+for one in releases releases/*/ objects content locks; do
+  [ ! -e "$one" ] || { [ -r "$one" ] && [ -x "$one" ]; } || echo "unreadable $one"
+done
+[ -e "locks/$2.lock" ] && { flock -n -s "locks/$2.lock" true || echo "locked yes"; }
+for one in "$2.json" "$2.hold.json"; do
+  [ ! -e "locks/$one" ] || { [ -r "locks/$one" ] && echo "lock $one $(base64 <"locks/$one" | tr -d '\\n')"; } || tell "locks/$one" "locks/$one"
+done
+[ ! -d content ] || ls content | sed 's/^/content /'
+head=
+if [ -e head ] || [ -L head ]; then
+  head=$(cat head) && [ "$head" ] || { [ -r head ] && echo "missing head" || tell head head; echo "end 1"; exit 0; }
+fi
+set --
+[ ! -e releases.json ] || set -- releases.json
+[ ! -d releases ] || set -- "$@" releases
+if [ "$head" ]; then
+  echo "head $head"
+  list=objects/\${head%% *}
+  sed 's/^/entry /' "$list" || { tell "$list" "$list"; echo "end 1"; exit 0; }
+  [ $# = 0 ] || find "$@" ${READABLE} -links 1 | while read -r one; do
+    sum=$(sha256sum <"$one") && echo "plain \${sum%% *} $one" || tell "$one" "$one"
+  done
+  all() { cut -d ' ' -f 1 "$list" | sed 's,^,objects/,' | xargs cat; }
+  explain() { while read -r hash size path; do [ -r "objects/$hash" ] || tell "objects/$hash" "$path"; done <"$list"; }
+elif [ $# = 0 ]; then
+  all() { :; }
+else
+  find "$@" ${READABLE} -exec sha256sum {} + | sed 's/^/sum /'
+  find "$@" ${READABLE} -exec wc -c {} + | sed 's/^ */size /'
+  files() { find releases.json releases ${READABLE} "$@" 2>/dev/null; }
+  all() { find "$@" ${READABLE} -exec cat {} +; }
+  explain() { find "$@" ${READABLE} | while read -r one; do [ -r "$one" ] || tell "$one" "$one"; done; }
+fi
+echo files
+{ code=$( { { all "$@"; echo $? >&6; } | gzip -1 -c | base64 >&5; } 6>&1 ); } 5>&1
+[ "$code" = 0 ] || explain "$@"
+echo "end $code"
+`
+
+/**
+ * Makes what has changed the state, all of it or nothing, by one rename: that of `head`. stdin: a tar.gz in base64 (lib/mirror.ts,
+ * pack). `$2` the token of the environment's lock, or nothing; `$3` the socket whose group shares the folder; `$4` SHA-256 of
+ * the archive's `sums`; `$5` what `head` was; `$6` what it is to be, or nothing where only a lock's description changes.
+ *
+ * In this order, each step checked and on the disk before the next: what came is what was sent; content; objects; descriptions of
+ * locks; `head`. Then it prints `kept`: what follows (readable names, what nobody needs any more) may fail, and is done by
+ * the next write.
+ */
+export const WRITE = `
+umask 007
+socket=$3
+${MAKE}
+fail() { echo "$1" >&2; rm -rf "$in"; exit ${EXITS.failed}; }
+flush() { sync "$@" 2>/dev/null || sync; }
+is() { sum=$(sha256sum <"$1") && [ "\${sum%% *}" = "$2" ]; }
+make "$1" && cd "$1" && make locks && exec 8>>locks/state || exit ${EXITS.failed}
+${WAIT}
+[ -z "$2" ] || [ "$2" = "$(cat locks/token)" ] || exit ${EXITS.lost}
+old=
+[ ! -e head ] || old=$(cat head) || exit ${EXITS.failed}
+[ -z "$6" ] || [ "$old" = "$5" ] || { echo "head $old"; exit ${EXITS.changed}; }
+for one in .in-* content/.new-*; do [ ! -e "$one" ] || { chmod -R u+w "$one"; rm -rf "$one"; }; done
+in=.in-$$
+mkdir "$in" || exit ${EXITS.failed}
+base64 -d | tar -xzopf - -C "$in" || fail "cannot unpack what was sent"
+is "$in/sums" "$4" && (cd "$in" && sha256sum -c sums >/dev/null) || fail "what came is not what was sent"
+[ "$(find "$in" -exec sh -c 'for one; do echo; done' sh {} + | wc -l)" -eq "$(cat "$in/count")" ] || fail "what came is not all that was sent"
+while read -r name sum; do
+  now=-; [ ! -e "locks/$name" ] || { now=$(sha256sum <"locks/$name") && now=\${now%% *}; }
+  [ "$now" = "$sum" ] || { rm -rf "$in"; exit ${EXITS.changed}; }
+done <"$in/holds"
+if [ -d "$in/content" ]; then
+  make content || fail "cannot make content"
+  find "$in/content" -type f -exec sync {} + 2>/dev/null || sync
+  while read -r name mode; do
+    [ ! -e "content/$name" ] || continue
+    { [ ! -d "$in/content/$name" ] || chmod u+w "$in/content/$name"; } && mv "$in/content/$name" "content/.new-$name" &&
+      chmod "$mode" "content/.new-$name" && mv "content/.new-$name" "content/$name" || fail "cannot keep content"
+  done <"$in/modes"
+  flush content
+fi
+if [ "$6" ]; then
+  make objects || fail "cannot make objects"
+  while read -r hash before; do
+    cat "objects/$before" "$in/tails/$hash" >"$in/blobs/$hash" || fail "cannot add to a file"
+  done <"$in/appends"
+  : >"$in/before" || fail "cannot write"
+  [ -z "$old" ] || cat "objects/\${old%% *}" >"$in/before" || fail "cannot read the manifest"
+  { if [ -s "$in/gone" ]; then grep -vxFf "$in/gone" "$in/before"; else cat "$in/before"; fi; cat "$in/added"; } |
+    LC_ALL=C sort >"$in/manifest" || fail "cannot make the manifest"
+  next=\${6%% *}
+  mv "$in/manifest" "$in/blobs/$next" || fail "cannot make the manifest"
+  chmod 660 "$in"/blobs/* || fail "cannot change modes"
+  while read -r hash path; do
+    ln "$path" "$in/blobs/$hash" 2>/dev/null || cp "$path" "$in/blobs/$hash" || fail "cannot take over $path"
+  done <"$in/links"
+  find "$in/blobs" -type f -exec sha256sum {} + >"$in/check" || fail "cannot read what was written"
+  while read -r sum path; do [ "$sum" = "\${path##*/}" ] || fail "what was written is not what was sent"; done <"$in/check"
+  [ "$(ls "$in/blobs" | wc -l)" -eq "$(wc -l <"$in/check")" ] || fail "what was written is not all that was sent"
+  find "$in/blobs" -type f -exec sync {} + 2>/dev/null || sync
+  mv -f "$in"/blobs/* objects/ || fail "cannot keep objects"
+  flush objects
+fi
+for one in "$in"/locks/*; do
+  [ -e "$one" ] || continue
+  chmod 660 "$one" && flush "$one" && mv -f "$one" locks/ || fail "cannot write the description of a lock"
+done
+while read -r name; do rm -f "locks/$name" || fail "cannot remove the description of a lock"; done <"$in/unlocked"
+flush locks
+if [ "$6" ]; then
+  printf '%s\\n' "$6" >"$in/head" && [ "$(cat "$in/head")" = "$6" ] && chmod 660 "$in/head" || fail "cannot write head"
+  flush "$in/head"
+  mv -f "$in/head" head || fail "cannot write head"
+  flush .
+fi
+echo kept
+[ "$6" ] || { rm -rf "$in"; exit 0; }
+stale=
+while read -r hash size path; do
+  [ ! "$path" -ef "objects/$hash" ] || continue
+  case $path in */*) make "\${path%/*}" 2>/dev/null ;; esac
+  { ln "objects/$hash" "$in/view" 2>/dev/null || cp "objects/$hash" "$in/view"; } && mv -f "$in/view" "$path" || { rm -f "$in/view"; stale=yes; }
+done <"objects/$next"
+while read -r path; do rm -f "./$path"; done <"$in/removed"
+while read -r path; do
+  [ ! -d "$path" ] || chmod -R u+w "$path" 2>/dev/null
+  rm -rf "./$path"
+done <"$in/dropped"
+if [ -z "$stale" ]; then
+  ls objects | LC_ALL=C sort >"$in/have" &&
+    { cat "objects/$next" "$in/before" | cut -d ' ' -f 1; echo "$next"; echo "\${old%% *}"; } | LC_ALL=C sort -u >"$in/need" &&
+    comm -23 "$in/have" "$in/need" | sed 's,^,objects/,' | xargs rm -f
+fi
+rm -rf "$in"
+exit 0
+`
