@@ -138,12 +138,14 @@ if [ "$6" ]; then
   mv "$in/manifest" "$in/blobs/$next" || fail "cannot make the manifest"
   chmod 660 "$in"/blobs/* || fail "cannot change modes"
   while read -r hash path; do
-    ln "$path" "$in/blobs/$hash" 2>/dev/null || cp "$path" "$in/blobs/$hash" || fail "cannot take over $path"
+    [ -e "$in/blobs/$hash" ] || ln "$path" "$in/blobs/$hash" 2>/dev/null || cp "$path" "$in/blobs/$hash" || fail "cannot take over $path"
   done <"$in/links"
   find "$in/blobs" -type f -exec sha256sum {} + >"$in/check" || fail "cannot read what was written"
   while read -r sum path; do [ "$sum" = "\${path##*/}" ] || fail "what was written is not what was sent"; done <"$in/check"
   [ "$(ls "$in/blobs" | wc -l)" -eq "$(wc -l <"$in/check")" ] || fail "what was written is not all that was sent"
   find "$in/blobs" -type f -exec sync {} + 2>/dev/null || sync
+  # What was taken over once before is there already: mv refuses two names of one file.
+  for one in "$in"/blobs/*; do [ ! "$one" -ef "objects/\${one##*/}" ] || rm "$one" || fail "cannot keep objects"; done
   mv -f "$in"/blobs/* objects/ || fail "cannot keep objects"
   flush objects
 fi
@@ -167,6 +169,7 @@ while read -r hash size path; do
   case $path in */*) make "\${path%/*}" 2>/dev/null ;; esac
   { ln "objects/$hash" "$in/view" 2>/dev/null || cp "objects/$hash" "$in/view"; } && mv -f "$in/view" "$path" || { rm -f "$in/view"; stale=yes; }
 done <"objects/$next"
+rm -f generation # of an earlier version
 while read -r path; do rm -f "./$path"; done <"$in/removed"
 while read -r path; do
   [ ! -d "$path" ] || chmod -R u+w "$path" 2>/dev/null

@@ -210,8 +210,27 @@ describe('a mirror of a folder on a host', () => {
     const texts = [...again.files].map(([path, bytes]) => [path, Buffer.from(bytes).toString()])
     expect(texts.sort()).toEqual([
       ['releases.json', '{"releases":[]}'],
+      ['releases/r1/compose.json', '{}'],
       ['releases/r1/events.jsonl', 'one\ntwo\n'],
       ['releases/r1/release.json', '{}'],
+    ])
+  })
+
+  test('takes over once more what was taken over before, where somebody has removed head', async () => {
+    const mine = await fetched()
+    write(mine, 'releases.json', 'one')
+    write(mine, 'releases/r1/release.json', '{}')
+    await kept(mine)
+    fs.rmSync(join(host, 'head'))
+    fs.writeFileSync(join(host, 'releases.json'), 'by hand')
+    const again = await fetched()
+    write(again, 'releases/r1/release.json', '{"v":1}')
+    expect(await kept(again)).toBe(0)
+    const state = await readHost()
+    if ('why' in state) throw new Error(state.path)
+    expect([...state.files.values()].map((bytes) => Buffer.from(bytes).toString()).sort()).toEqual([
+      'by hand',
+      '{"v":1}',
     ])
   })
 
@@ -336,6 +355,7 @@ describe('a mirror of a folder on a host', () => {
 const EARLIER = [
   ['releases.json', '{"releases":[]}'],
   ['releases/r1/release.json', '{}'],
+  ['releases/r1/compose.json', '{}'],
   ['releases/r1/events.jsonl', 'one\n'],
   ['content/00ff', 'kept'],
   ['generation', '1'],
