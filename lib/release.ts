@@ -98,6 +98,13 @@ export async function carryOut(order: Order, world: Locked): Promise<Release> {
   }
   emit({ type: 'release', id, version, environment, project: project.model.name })
   await runPhases(SIX_PHASES, run, release, state, () => signalOf(world))
+  await run.persist?.().catch((error: unknown) => {
+    if (!(error instanceof StagecraftError)) throw error
+    throw withHint(
+      error,
+      `${version} serves: only the record of its last phases is missing, and the next command completes it.`,
+    )
+  })
   return state.getRelease(id) ?? release
 }
 
