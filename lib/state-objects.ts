@@ -176,9 +176,9 @@ while read -r path; do
   rm -rf "./$path"
 done <"$in/dropped"
 if [ -z "$stale" ]; then
-  ls objects | LC_ALL=C sort >"$in/have" &&
-    { cat "objects/$next" "$in/before" | cut -d ' ' -f 1; echo "$next"; echo "\${old%% *}"; } | LC_ALL=C sort -u >"$in/need" &&
-    comm -23 "$in/have" "$in/need" | sed 's,^,objects/,' | xargs rm -f
+  ls objects >"$in/have" &&
+    { cut -d ' ' -f 1 "objects/$next" "$in/before"; echo "$next"; echo "\${old%% *}"; } >"$in/need" &&
+    grep -vxFf "$in/need" "$in/have" | sed 's,^,objects/,' | xargs rm -f
 fi
 rm -rf "$in"
 exit 0
