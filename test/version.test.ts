@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { StagecraftError } from '../lib/errors.ts'
@@ -14,7 +14,11 @@ beforeAll(() => {
 afterAll(() => rmSync(root, { recursive: true }))
 
 const clock = () => Date.UTC(2026, 10, 22, 8, 2, 25, 643)
-const versionOf = (directory: string, asked?: string) => resolveVersion(exec, directory, asked, clock)
+let warned: string[] = []
+const versionOf = (directory: string, asked?: string) => {
+  warned = []
+  return resolveVersion(exec, directory, asked, { clock, warn: (...said) => warned.push(said.join(' | ')) })
+}
 
 function git(directory: string, ...args: string[]): string {
   const who = ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-c', 'commit.gpgsign=false']
@@ -84,6 +88,50 @@ describe('resolveVersion()', () => {
     const timed = { version: '20261122-080225', commit_sha: '' }
     expect([await versionOf(empty), await versionOf(outside)]).toEqual([timed, timed])
     expect(await versionOf(outside, 'v1')).toEqual({ version: 'v1', commit_sha: '' })
+    expect(warned).toEqual([])
+  })
+
+  test.skipIf(process.getuid?.() !== 0)("says why it is the time where the checkout is another user's", async () => {
+    const path = repository()
+    chownSync(path, 1234, 1234)
+    chownSync(join(path, '.git'), 1234, 1234)
+    expect((await versionOf(path)).version).toBe('20261122-080225')
+    expect(warned).toEqual([
+      `fatal: detected dubious ownership in repository at '${path}' | git config --global --add safe.directory ${path} . Or name the version: --version v1.2.3`,
+    ])
+    expect((await versionOf(path, 'v1')).version).toBe('v1')
+    expect(warned).toEqual([])
+  })
+
+  test('says why it is the time where the repository is broken', async () => {
+    const path = repository()
+    writeFileSync(join(path, '.git/HEAD'), 'nonsense')
+    const worktree = join(root, 'gone')
+    mkdirSync(worktree)
+    writeFileSync(join(worktree, '.git'), 'gitdir: /nowhere/at/all\n')
+    for (const folder of [path, worktree]) {
+      expect((await versionOf(folder)).version).toBe('20261122-080225')
+      expect(warned.join()).toMatch(/^fatal: .* \| Look with: git -C .* status . Or name the version/)
+    }
+  })
+
+  test('is the commit of the folder in a hook of another repository, and says why where it has none', async () => {
+    const [path, outside] = [repository(), join(root, 'hooked')]
+    mkdirSync(outside)
+    process.env['GIT_DIR'] = '.'
+    try {
+      expect((await versionOf(path)).version).toMatch(/^[0-9a-f]{7,}$/)
+      expect((await versionOf(outside)).version).toBe('20261122-080225')
+      expect(warned.join()).toContain('(GIT_DIR is set, as in a hook)')
+    } finally {
+      delete process.env['GIT_DIR']
+    }
+  })
+
+  test('is the commit of a shallow clone', async () => {
+    const [path, clone] = [repository(), join(root, 'shallow')]
+    git(root, 'clone', '-q', '--depth=1', `file://${path}`, clone)
+    expect((await versionOf(clone)).version).toBe(git(path, 'rev-parse', '--short', 'HEAD'))
   })
 
   test.each(['v1.2.3', '1', '_x', 'A-b_c.d', 'x'.repeat(128)])('accepts %j', async (version) => {

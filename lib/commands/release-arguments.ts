@@ -74,7 +74,15 @@ export async function openRelease(
   hosts: readonly Host[] = [],
   how: Pick<ProjectOptions, 'onUnusable'> = {},
 ): Promise<{ project: Project; version: Version }> {
-  const version = await resolveVersion(exec, context.directory, args.version, context.clock)
+  const version = await resolveVersion(exec, context.directory, args.version, {
+    clock: context.clock,
+    warn: (why, remedy) =>
+      context.report.emit({
+        type: 'warning',
+        message: `the version is the time, as git does not say which commit this is: ${why}`,
+        hint: remedy,
+      }),
+  })
   const project = await openProject(exec, {
     directory: context.directory,
     environment: args.env,
