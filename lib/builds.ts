@@ -25,7 +25,16 @@ export async function buildImages({ project, targets, docker, tell }: BuildInput
     onLine: tell && ((line) => tell('build', line)),
     outlive: 0,
   })
-  if (result.code !== 0) throw childError(`build ${targets.map(({ service }) => service).join(', ')}`, result)
+  const services = targets.map(({ service }) => service)
+  if (result.code !== 0) throw childError(`build ${failedServices(services, result.stdout).join(', ')}`, result)
+}
+
+/** @param said by BuildKit @returns the services whose build has failed, where it says so, and otherwise all of them */
+export function failedServices(services: readonly string[], said: string): readonly string[] {
+  const found = [...said.matchAll(/^ ?> \[([\w.-]+) .*\]|\btarget ([\w.-]+): failed/gm)]
+  const named = new Set(found.flatMap(([, stage, target]) => [stage, target]))
+  const failed = services.filter((service) => named.has(service))
+  return failed.length > 0 ? failed : services
 }
 
 /** Bytes of a build's output that an error shows: its end. */

@@ -152,20 +152,35 @@ async function proxyCheck(docker: ReturnType<typeof openDocker>, said: Answers):
 }
 
 async function programs(exec: Exec): Promise<Check[]> {
-  const version = (what: string, argv: readonly string[], find: RegExp) =>
-    attempt(
-      what,
-      () => exec(argv, { timeout: 20_000 }),
-      (result) => find.exec(result.stdout + result.stderr)?.[1] ?? 'it does not say',
-    )
-  const found = await Promise.all([
-    version('docker', ['docker', '--version'], /version ([^,\s]+)/),
-    version('docker compose', ['docker', 'compose', 'version', '--short'], /^v?(\d\S*)/),
-    version('ssh', ['ssh', '-V'], /^(\S+?),? /),
-    version('git', ['git', '--version'], /version (\S+)/),
-  ])
+  const found = await Promise.all(
+    PROGRAMS.map(({ what, argv, find, remedy }) =>
+      attempt(
+        what,
+        async () => {
+          const { code, stdout, stderr } = await exec(argv, { timeout: 20_000 })
+          const version = find.exec(stdout + stderr)?.[1]
+          if (code === 0 && version !== undefined) return version
+          throw new StagecraftError('unreachable', 'it is not installed, or does not run', {
+            detail: `${stdout}${stderr}`.trim().split('\n')[0],
+            hint: remedy,
+          })
+        },
+        (version) => version,
+      ),
+    ),
+  )
   return found.map(({ check }) => (check.what === 'git' && !check.ok ? NO_GIT : check))
 }
+
+const PLUGIN = 'Install the plugin: docker-compose-plugin and docker-buildx-plugin of Docker, or of the distribution.'
+
+const PROGRAMS = [
+  { what: 'docker', argv: ['docker', '--version'], find: /version ([^,\s]+)/, remedy: 'Install the docker command.' },
+  { what: 'docker compose', argv: ['docker', 'compose', 'version', '--short'], find: /^v?(\d\S*)/m, remedy: PLUGIN },
+  { what: 'docker buildx', argv: ['docker', 'buildx', 'version'], find: /\bv?(\d+\.\d\S*)/, remedy: PLUGIN },
+  { what: 'ssh', argv: ['ssh', '-V'], find: /^(\S+?),? /m, remedy: 'Install OpenSSH.' },
+  { what: 'git', argv: ['git', '--version'], find: /version (\S+)/, remedy: '' },
+] as const
 
 /** Versions are then the time of the deploy, or what --version says. */
 const NO_GIT: Check = { what: 'git', ok: true, found: 'not there: versions are called by the time', remedy: '' }

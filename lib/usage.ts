@@ -19,7 +19,8 @@ export async function commandHelp(command: Command): Promise<string> {
     }),
   )
   const examples = command.examples.flatMap(([line, meaning]) => [`  # ${meaning}`, `  ${line}`, ''])
-  const exits = (command.exits ?? []).map(([code, meaning]) => `  ${pad(String(code), 3, 'right')}  ${meaning}`)
+  const codes = new Map([[0, 'done'], [2, 'wrong usage'], ...(command.exits ?? [])])
+  const exits = [...codes].toSorted(([a], [b]) => a - b)
   return [
     ...plainLines(usage),
     '',
@@ -28,9 +29,7 @@ export async function commandHelp(command: Command): Promise<string> {
     ...examples,
     'EXIT CODES',
     '',
-    '    0  done',
-    '    2  wrong usage',
-    ...exits,
+    ...exits.map(([code, meaning]) => `  ${pad(String(code), 3, 'right')}  ${meaning}`),
   ].join('\n')
 }
 
