@@ -15,8 +15,28 @@ command -v dockerd >/dev/null && echo "engine yes"
 socket=\${DOCKER_HOST:-unix:///var/run/docker.sock}
 [ -S "\${socket#unix://}" ] && echo "engine yes" && echo "runs yes"
 [ -w "\${socket#unix://}" ] && echo "group yes"
-for group in $(id -Gn "$(id -un)"); do [ "$group" = docker ] && echo "group yes"; done
-[ -d "$1" ] && echo "mode $(stat -c '%a %G' "$1")"
+shared=docker
+if [ -S "\${socket#unix://}" ]; then
+  of=$(stat -L -c %G "\${socket#unix://}")
+  case $of in root | UNKNOWN | '') ;; *) shared=$of ;; esac
+fi
+echo "shared $shared"
+for group in $(id -Gn "$(id -un)"); do [ "$group" = "$shared" ] && echo "group yes"; done
+as=
+[ "$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && as='sudo -n'; }
+$as test -d "$1" || exit 0
+echo "mode $($as stat -L -c '%a %G' "$1")"
+owner=$($as stat -L -c %U "$1")
+[ "$owner" = root ] || [ "$owner" = "$(id -un)" ] || echo "used it belongs to $owner"
+real=$($as readlink -f "$1")
+case $(dirname "$real") in
+  / | /dev | /etc | /home | /proc | /run | /sys | /usr | /usr/local | /var) echo "used it is one of the system's" ;;
+esac
+getent passwd 2>/dev/null | cut -d: -f6 | grep -qxF "$real" && echo "used it is somebody's home"
+$as ls -A "$1" >/dev/null 2>&1 || echo "used it may not be looked into"
+$as ls -A "$1" 2>/dev/null | tr -c '[:print:]\n' '?' | while read -r name; do
+  [ "$name" != lost+found ] && [ -z "$($as find "$1/$name/" -mindepth 2 -maxdepth 2 -name locks 2>/dev/null)" ] && echo "used $name"
+done
 true
 `
 
@@ -65,6 +85,8 @@ async function askFacts(connection: Connection, { host, root }: BootstrapOptions
     inGroup: has('group'),
     root,
     rootMode: said('mode')[0],
+    group: said('shared')[0] ?? 'docker',
+    used: said('used'),
   }
 }
 

@@ -8,6 +8,19 @@ export interface Stage {
   readonly modelFile: string
   /** the project folder */
   readonly directory: string
+  /** the folder of the releases on the first host, for the containers' labels; undefined: the project folder */
+  readonly kept?: string | undefined
+}
+
+/** @returns where a stage is of. The first host has the releases */
+export function stagePlace({
+  directory,
+  hosts,
+}: {
+  readonly directory: string
+  readonly hosts: readonly { readonly folder: string | undefined }[]
+}): Pick<Stage, 'directory' | 'kept'> {
+  return { directory, kept: hosts[0]?.folder }
 }
 
 /** One service that Compose is to bring up, with how many containers. */
@@ -25,7 +38,7 @@ export function upArgs(stage: Stage, wanted: readonly Wanted[], how: 'anew' | 'k
   const scales = wanted.filter(({ service, replicas }) => replicasOf(stage.model.services[service] ?? {}) !== replicas)
   return [
     'compose',
-    ...actFlags(stage.model.name, stage.directory),
+    ...actFlags(stage.model.name, stage.kept ?? stage.directory),
     ...['-f', stage.modelFile, 'up', how === 'beside' ? '--no-start' : '-d'],
     ...['--no-deps', '--no-build', '--pull', 'never'],
     how === 'anew' ? '--force-recreate' : '--no-recreate',

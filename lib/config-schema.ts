@@ -140,6 +140,7 @@ const sshHosts = v.pipe(
 const service = v.strictObject(
   {
     hosts: v.exactOptional(sshHosts),
+    moved_from: v.exactOptional(sshHost),
     job: v.exactOptional(v.boolean('must be true or false')),
     expose: v.exactOptional(expose),
     rollout: v.exactOptional(orEmpty(rollout)),

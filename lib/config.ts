@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { checkConfig } from './config-check.ts'
+import { sharedProblem } from './config-projects.ts'
 import type { ParsedConfig } from './config-schema.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import { quote } from './format.ts'
@@ -37,6 +38,8 @@ export interface EnvironmentConfig {
 export interface ServiceConfig {
   /** those of the environment's that it is on, as written there; default: all */
   readonly hosts?: readonly string[]
+  /** the host that its data was brought from, to the one that it is on now */
+  readonly moved_from?: string
   readonly job?: boolean
   readonly expose?: ExposeConfig
   readonly rollout: RolloutConfig
@@ -159,6 +162,12 @@ function refuseOtherName(directory: string): void {
   throw new StagecraftError('config', `Cannot use ${other}: the file is called ${CONFIG_FILE}`, {
     hint: `Rename it: mv ${other} ${CONFIG_FILE}`,
   })
+}
+
+/** @param names of two environments of the file that come to the same Compose project */
+export function sharedInFile({ file }: Config, project: string, names: readonly [string, string]): StagecraftError {
+  const yaml = parseYaml((file && readConfigFile(file)) ?? '')
+  return configError(isProblems(yaml) ? yaml : [sharedProblem(yaml, project, names)])
 }
 
 function configError(problems: readonly Problem[]): StagecraftError {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { findServing } from './bundle.ts'
 import { partOn, placeOf } from './bundle-parts.ts'
+import { refuseLostData, sayWhatBeginsEmpty } from './data-guard.ts'
 import { inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import { contentStore, platformOf } from './host.ts'
@@ -20,7 +21,9 @@ import { execOn, type Locked, openReleaseDocker, type World } from './world.ts'
 
 /** What a deploy would do now, on each host. Reads; writes nothing, anywhere. */
 export async function planDeploy(project: Project, version: Version, world: World): Promise<Plan[]> {
-  const { parts } = orderDeploy(project, version, world)
+  const order = orderDeploy(project, version, world)
+  await refuseLostData(order, world)
+  const { parts } = order
   return onEach(parts, async (part) => {
     const docker = openReleaseDocker(part.project, world)
     await platformOf(part.project.host, docker)
@@ -44,6 +47,8 @@ export async function deploy(project: Project, version: Version, world: Locked):
   )
   const order = orderDeploy(project, version, world)
   await beforeRelease(claim(project, project.model.name, world), world)
+  await beforeRelease(refuseLostData(order, world), world)
+  await beforeRelease(sayWhatBeginsEmpty(order, world), world)
   for (const host of forgotten(order)) {
     const message = `${host} is no host of ${project.environment.name} any more: what runs there is left as it is`
     const hint = `To remove it, on that host: docker compose -p ${project.model.name} down`

@@ -44,6 +44,7 @@ export function parseContainer(json: Json): Container {
     image: json.at('Image').string(),
     configHash: label('config-hash'),
     configFiles: label('project.config_files'),
+    workingFolder: label('project.working_dir'),
     state: state.at('Status').string() as Container['state'], // the engine's own list (moby container/state.go)
     exitCode: state.at('ExitCode').number(),
     oomKilled: state.record()['OOMKilled'] === true,

@@ -16,6 +16,8 @@ export interface Container {
   readonly configHash: string
   /** the label `com.docker.compose.project.config_files`: the model that Compose made it from */
   readonly configFiles: string
+  /** the label `com.docker.compose.project.working_dir`: the project folder, or that of the releases on the first host */
+  readonly workingFolder: string
   readonly state: 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead'
   readonly exitCode: number
   readonly oomKilled: boolean

@@ -4,7 +4,7 @@ import type { ContentStore } from './content.ts'
 import { type Docker, enginePlatform } from './docker.ts'
 import type { Exec, Result } from './exec.ts'
 import { type Held, type LockRequest, type LockState, type LockWorld, readLock, withLock } from './lock.ts'
-import type { Owner } from './ownership.ts'
+import type { Owner } from './owner.ts'
 
 /** Where an environment runs: this machine's engine, or one that is reached over SSH (design 7). */
 export interface Host {
@@ -19,7 +19,7 @@ export interface Host {
   /** `os/arch` of its engine, which was asked when it was connected to; absent: ask it. @throws unreachable (8) */
   readonly platform?: Promise<string>
   /**
-   * whose what it runs is (lib/ownership.ts): asked once, and again where somebody else has changed something; absent: ask
+   * whose what it runs is (lib/owner.ts): asked once, and again where somebody else has changed something; absent: ask
    * it each time. @throws unreachable (8)
    */
   owners?(): Promise<ReadonlyMap<string, Owner>>
@@ -36,6 +36,8 @@ export interface Host {
   makeFolders(paths: readonly string[]): Promise<void>
   /** What was written to the state and beside it so far is where the next command will find it. @throws state (9), unreachable (8) */
   persist(): Promise<void>
+  /** reads again what is kept there; absent: it is this machine's own */
+  refresh?(): Promise<void>
   close(): Promise<void>
 }
 

@@ -18,6 +18,10 @@ export interface HostFacts {
   readonly root: string
   /** mode and group of the root folder, as `2770 docker`; undefined: it is not there */
   readonly rootMode: string | undefined
+  /** whose root folder and engine it is: the group of the engine's socket */
+  readonly group: string
+  /** what shows that the root folder is not ours alone: names of what is in it, or why */
+  readonly used: readonly string[]
 }
 
 /** One thing that is done to a host: what is said before, and what root runs in /bin/sh. */
@@ -39,10 +43,13 @@ apt-get -q -y install docker.io "$compose"
 const START =
   'if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then systemctl enable --now docker; else service docker start; fi'
 
-/** @returns what is missing, in the order in which it is done; nothing where nothing is. @throws unreachable (8) */
+/**
+ * @returns what is missing, in the order in which it is done; nothing where nothing is
+ * @throws unreachable (8); config (3) for a root folder that is in use: its mode and group are somebody's
+ */
 export function planBootstrap(facts: HostFacts): BootstrapStep[] {
   const steps: BootstrapStep[] = []
-  const { name, user, root } = facts
+  const { name, user, root, group } = facts
   if (!facts.hasEngine) {
     if (!facts.system.some((id) => id === 'debian' || id === 'ubuntu')) throw otherSystem(facts)
     steps.push({
@@ -55,16 +62,18 @@ export function planBootstrap(facts: HostFacts): BootstrapStep[] {
     steps.push({ what: 'start the Docker engine, now and whenever the host starts', script: START, args: [] })
   if (!facts.isRoot && !facts.inGroup)
     steps.push({
-      what: `let ${user} use the Docker engine (group docker)`,
-      script: 'usermod -aG docker "$1"',
-      args: [user],
+      what: `let ${user} use the Docker engine (group ${group})`,
+      script: 'usermod -aG "$2" "$1"',
+      args: [user, group],
     })
-  if (facts.rootMode !== '2770 docker')
+  if (facts.rootMode !== `2770 ${group}`) {
+    if (facts.used.length > 0) throw rootInUse(facts)
     steps.push({
-      what: `make ${root}, shared by the group docker`,
-      script: 'install -d -m 2770 -g docker "$1"',
-      args: [root],
+      what: `make ${root}, shared by the group ${group}`,
+      script: 'install -d -m 2770 -g "$2" "$1"',
+      args: [root, group],
     })
+  }
   if (steps.length > 0 && !facts.isRoot && !facts.maySudo)
     throw new StagecraftError(
       'unreachable',
@@ -76,6 +85,16 @@ export function planBootstrap(facts: HostFacts): BootstrapStep[] {
     )
   return steps
 }
+
+function rootInUse({ name, root, used }: HostFacts): StagecraftError {
+  const some = [...used.slice(0, MOST), ...(used.length > MOST ? [`${used.length - MOST} more`] : [])]
+  return new StagecraftError('config', `Cannot take ${root} on ${name}: it is in use (${some.join(', ')})`, {
+    hint: `Give \`root:\` a folder of its own in stagecraft.yml, such as ${root.replace(/\/+$/, '')}/stagecraft. Nothing was changed there.`,
+  })
+}
+
+/** How much is named of what is in a folder. */
+const MOST = 3
 
 function otherSystem({ name, system }: HostFacts): StagecraftError {
   return new StagecraftError(

@@ -3,7 +3,8 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { refuseLeakyContexts } from './build-context.ts'
 import { bundleFolder, contentFolder } from './bundle.ts'
 import { type ComposeModel, type ComposeSource, loadCompose, resolveVariables } from './compose.ts'
-import { type Config, type Environment, loadConfig, selectEnvironment } from './config.ts'
+import { type Config, type Environment, loadConfig, selectEnvironment, sharedInFile } from './config.ts'
+import { earlierOnEngine, projectNameOf } from './config-projects.ts'
 import { StagecraftError } from './errors.ts'
 import { type Exec, exec as execHere } from './exec.ts'
 import { type Host, localHost } from './host.ts'
@@ -63,6 +64,7 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   const files = config.compose.map((file) => resolve(directory, file))
   const envFiles = environment.env_file.map((file) => resolve(directory, file))
   const { source, model } = await loadNamed(exec, { directory, files, envFiles }, config, environment, options.warn)
+  await refuseSharedModel(exec, { directory, files, envFiles }, settings, model)
   refuseUnknownServices(environment, model)
   refuseLeakyContexts(model, [
     { path: dirname(state), holds: [state, bundleFolder(state, 'id'), contentFolder(state)] },
@@ -86,6 +88,7 @@ export async function openSettings(options: Omit<ProjectOptions, 'warn'>): Promi
   const directory = realpathSync(options.directory)
   const config = await loadConfig(directory)
   const environment = selectEnvironment(config, options.environment)
+  refuseSharedName(config, environment)
   const [host, ...others] = await openHosts(directory, config, environment, options)
   return { directory, config, environment, host, hosts: [host, ...others], stateFile: host.stateFile }
 }
@@ -163,6 +166,37 @@ async function loadNamed(
   if (name !== found.name) return load(name)
   for (const message of warnings) warn(message)
   return { source: { ...source, project: name }, model: found }
+}
+
+/** As far as stagecraft.yml alone says it. @throws config (3) for the Compose project of another environment on the same engine */
+function refuseSharedName(config: Config, { name }: Environment): void {
+  const { environments, project } = config
+  const nameOf = (one: string) => projectNameOf(one, environments[one] ?? null, project.name)
+  const own = nameOf(name)
+  const first = own && earlierOnEngine(environments, name).find((other) => nameOf(other) === own)
+  if (own && first) throw sharedInFile(config, own, [first, name])
+}
+
+/**
+ * The same with what only the Compose file says: `name:` in it, or COMPOSE_PROJECT_NAME. What cannot be read of another
+ * environment is not this one's error: the engine knows whose the project is (lib/ownership.ts).
+ */
+async function refuseSharedModel(
+  exec: Exec,
+  source: ComposeSource,
+  { config, environment, directory }: Pick<Settings, 'config' | 'environment' | 'directory'>,
+  { name: project }: ComposeModel,
+): Promise<void> {
+  const { environments } = config
+  const isOpen = (one: string) => projectNameOf(one, environments[one] ?? null, config.project.name) === undefined
+  for (const other of earlierOnEngine(environments, environment.name)) {
+    const settings = environments[other]
+    if (settings === undefined || !(isOpen(other) || isOpen(environment.name))) continue
+    const envFiles = settings.env_file.map((file) => resolve(directory, file))
+    const named = { name: other, ...settings }
+    const found = await loadNamed(exec, { ...source, envFiles }, config, named, () => {}).catch(() => undefined)
+    if (found?.model.name === project) throw sharedInFile(config, project, [other, environment.name])
+  }
 }
 
 /** As Compose makes a project name of a folder (compose-go, NormalizeProjectName). */

@@ -5,8 +5,10 @@ import { type Bundle, bundleFolder, bundleIds, contentFolder, readBundle } from 
 import { bundleOn, contentOf, type Place } from './bundle-parts.ts'
 import type { Docker } from './docker.ts'
 import { isComplete } from './find-release.ts'
+import type { Host } from './host.ts'
 import { contentTag } from './images.ts'
 import { withContentLock } from './lock-files.ts'
+import { readOwners } from './owner.ts'
 import { removeTree } from './remove-tree.ts'
 import type { Release, State } from './state.ts'
 
@@ -16,6 +18,10 @@ export interface PrunePlan {
   readonly bundles: readonly string[]
   /** tags that no bundle that stays names, with the id that they must still have */
   readonly tags: readonly { readonly tag: string; readonly id: string }[]
+  /** tags that a bundle which stays names */
+  readonly named: ReadonlySet<string>
+  /** the Compose project's name; undefined: it has no bundle */
+  readonly project: string | undefined
 }
 
 export interface Pruned {
@@ -60,6 +66,8 @@ export function planPrune(
   return {
     bundles: place.key === place.keys[0] ? gone.toReversed() : [],
     tags: [...tags.values()].toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
+    named,
+    project: [...bundles.values()].findLast((bundle) => bundle !== undefined)?.project,
   }
 }
 
@@ -99,23 +107,36 @@ export async function presentOnly(docker: Docker, plan: PrunePlan): Promise<Prun
 
 /**
  * Does what the plan of one host says. Images go with their last tag; one that a container uses stays.
- * @param stateFile of the host (lib/host.ts): its content is beside it
+ * @param host its content is beside its state file
  */
-export async function prune(docker: Docker, state: State, plan: PrunePlan, stateFile: string): Promise<Pruned> {
-  const tags = await pruneTags(docker, plan)
+export async function prune(
+  docker: Docker,
+  state: State,
+  plan: PrunePlan,
+  host: Pick<Host, 'stateFile' | 'owners'>,
+): Promise<Pruned> {
+  const tags = await pruneTags(docker, plan, host)
   for (const id of plan.bundles) removeTree(bundleFolder(state.file, id))
-  return { bundles: plan.bundles, tags, content: pruneContent(state, contentFolder(stateFile)) }
+  return { bundles: plan.bundles, tags, content: pruneContent(state, contentFolder(host.stateFile)) }
 }
 
-/** @returns those that went. */
-export async function pruneTags(docker: Docker, plan: PrunePlan): Promise<string[]> {
+/** Another project there may call an image the same: `shop` has a service `web-api`, and `shop-web` one that is `api`. */
+async function pruneTags(docker: Docker, plan: PrunePlan, { owners }: Pick<Host, 'owners'>): Promise<string[]> {
   const tags: string[] = []
-  for (const { tag } of (await presentOnly(docker, plan)).tags)
-    if ((await docker.try(['rmi', tag])).code === 0) tags.push(tag)
+  const { tags: present } = await presentOnly(docker, plan)
+  const projects = present.length === 0 ? [] : [...((await owners?.()) ?? (await readOwners(docker))).keys()]
+  for (const { tag } of present)
+    if (!isOfAnother(tag, plan, projects) && (await docker.try(['rmi', tag])).code === 0) tags.push(tag)
   return tags
 }
 
-async function listTags(docker: Docker): Promise<Map<string, string>> {
+/** @param projects all that the engine runs */
+function isOfAnother(tag: string, { project }: PrunePlan, projects: readonly string[]): boolean {
+  const name = tag.slice(tag.lastIndexOf('/') + 1)
+  return projects.some((other) => other !== project && other.startsWith(`${project}-`) && name.startsWith(`${other}-`))
+}
+
+export async function listTags(docker: Docker): Promise<Map<string, string>> {
   const format = '{{.Repository}}:{{.Tag}} {{.ID}}'
   const list = await docker.run('list images', ['image', 'ls', '--no-trunc', '--format', format], { timeout: 60_000 })
   return new Map(list.stdout.split('\n').map((line) => line.split(' ') as [string, string])) // two words a line

@@ -14,6 +14,7 @@ import {
   writeBundle,
 } from './bundle.ts'
 import { bundleOn, hasJournal, partIds, partOn, placeOf } from './bundle-parts.ts'
+import { stagePlace } from './compose-up.ts'
 import { type Container, type Docker, enginePlatform, listContainers } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { Host } from './host.ts'
@@ -184,13 +185,13 @@ function openUndo(
   { serving }: Remains,
   { settings, world }: Scene,
 ): Undo {
-  const { stateFile, directory } = settings
+  const { stateFile } = settings
   const { journal, project: name, services = {} } = bundle
   const model = journal.served === undefined ? undefined : readModel(stateFile, journal.served)
   return {
     ...{ name, journal, docker, clock: world.clock, emit: world.emit },
     modelFile: modelFile(stateFile, bundle.id),
-    served: model && { model, modelFile: modelFile(stateFile, journal.served ?? ''), directory },
+    served: model && { model, modelFile: modelFile(stateFile, journal.served ?? ''), ...stagePlace(settings) },
     project: { environment: { services }, topology: serving?.bundle.topology ?? bundle.topology },
   }
 }

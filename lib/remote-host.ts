@@ -8,8 +8,8 @@ import type { Host } from './host.ts'
 import { type HostName, hostKey, sshArguments } from './host-name.ts'
 import { lockFiles, readHold, readHolder } from './lock-files.ts'
 import { openMirror } from './mirror.ts'
-import { readOwners } from './ownership.ts'
-import { askState, fill, type Looked, makeFolders, persist, type Remote } from './remote.ts'
+import { readOwners } from './owner.ts'
+import { askState, fetch, fill, type Looked, makeFolders, persist, type Remote } from './remote.ts'
 import { withRemoteLock } from './remote-lock.ts'
 import { makeScratch } from './scratch.ts'
 import { type Connection, type ConnectOptions, connect } from './ssh.ts'
@@ -161,6 +161,7 @@ function hostOf(remote: Remote, { exec, engine, copy }: Here): Host {
     run: (script, args) => connection.run(script, args),
     makeFolders: (paths) => makeFolders(remote, paths),
     persist: () => persist(remote),
+    refresh: () => fetch(remote),
     close: async () => {
       await connection.close()
       mirror.remove()

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { contentFolder, findServing, readBundle, type ServingRelease } from './bundle.ts'
 import { contentOfPart, partOn, placeOf } from './bundle-parts.ts'
 import type { ServiceConfig } from './config.ts'
+import { refuseLostData } from './data-guard.ts'
 import { type Docker, type Image, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { Host } from './host.ts'
@@ -90,6 +91,7 @@ function notThere({ bundle }: ServingRelease, { name }: Host): StagecraftError {
 
 /** What the rollback would do, on each host. Reads; writes nothing, anywhere. @throws not-found (4) for an image that is gone */
 export async function planRollback({ order }: Rollback, world: World): Promise<Plan[]> {
+  await refuseLostData(order, world)
   return onEach(order.parts, async (part) => {
     const docker = openReleaseDocker(part.project, world)
     const target = targetOf(part)
@@ -117,6 +119,7 @@ export async function rollback({ order }: Rollback, world: Locked): Promise<Rele
     return { ...part, target: withPresentNames(present, target) }
   })
   await beforeRelease(claim(order.project, order.project.model.name, world), world)
+  await beforeRelease(refuseLostData(order, world), world)
   return carryOut({ ...order, parts: atLeastOne(parts) }, world)
 }
 

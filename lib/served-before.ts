@@ -1,6 +1,6 @@
 import { modelFile, type ServingRelease, writeModel } from './bundle.ts'
 import type { ComposeModel } from './compose.ts'
-import type { Stage } from './compose-up.ts'
+import { type Stage, stagePlace } from './compose-up.ts'
 import { inspectImages } from './docker.ts'
 import { byPresentNames, keepImages } from './images.ts'
 import { adoptedModel, type Planning } from './planning.ts'
@@ -25,8 +25,7 @@ async function servingModel(site: Site, { bundle, model, modelFile: file }: Serv
   const present = await inspectImages(site.docker, [...new Set(references)])
   const images = byPresentNames(bundle.project, bundle.images, present)
   const renamed = Object.entries(images).filter(([service, image]) => image !== bundle.images[service])
-  if (renamed.length === 0)
-    return { id: bundle.id, stage: { model, modelFile: file, directory: site.project.directory } }
+  if (renamed.length === 0) return { id: bundle.id, stage: { model, modelFile: file, ...stagePlace(site.project) } }
   await keepImages(site.docker, bundle.project, Object.fromEntries(renamed))
   const services = { ...model.services }
   for (const [service, { reference }] of renamed) services[service] = { ...services[service], image: reference }
@@ -34,7 +33,7 @@ async function servingModel(site: Site, { bundle, model, modelFile: file }: Serv
 }
 
 function keepModel({ project }: Site, id: string, model: ComposeModel): Served {
-  const { directory, stateFile } = project
+  const { stateFile } = project
   writeModel(stateFile, id, model)
-  return { id, stage: { model, modelFile: modelFile(stateFile, id), directory } }
+  return { id, stage: { model, modelFile: modelFile(stateFile, id), ...stagePlace(project) } }
 }

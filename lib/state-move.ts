@@ -4,10 +4,13 @@ import { dirname, join } from 'node:path'
 import { StagecraftError } from './errors.ts'
 import type { Result } from './exec.ts'
 import { withLock } from './lock.ts'
-import { isThere, type Owner, otherOwner, ownerHere, record } from './ownership.ts'
+import { type Owner, record } from './owner.ts'
+import { environmentOf, isThere, notOurs, otherOwner, ownerHere } from './ownership.ts'
 import type { Settings } from './project.ts'
 import { openState, stateFileIn } from './state.ts'
-import { KEPT, LEAVE, LEFT, MOVE, MOVE_BUSY, MOVE_TWO } from './state-scripts.ts'
+import { bringMounted, type MountedMove, moveFailed, twoHistories } from './state-mounted.ts'
+import { KEPT, LEAVE, LEFT, MOVE } from './state-scripts.ts'
+import { systemError } from './system-error.ts'
 import { type Locked, openReleaseDocker } from './world.ts'
 
 /** What a move did. */
@@ -16,6 +19,8 @@ export interface Moved {
   readonly to: Owner
   /** 0: what was there is gone */
   readonly releases: number
+  /** what containers have mounted, on hosts whose folder has become another one; absent: nothing of that */
+  readonly mounted?: readonly MountedMove[]
 }
 
 /**
@@ -31,14 +36,22 @@ export async function moveState(
   { lost }: { readonly lost: boolean },
 ): Promise<Moved | undefined> {
   const found = await otherOwner(settings, project, world)
-  if (found === undefined) return undefined
+  if (found === undefined) {
+    const mounted = await bringMounted(settings)
+    const own = ownerHere(settings)
+    return mounted.length === 0 ? undefined : { from: own, to: own, releases: 0, mounted }
+  }
   const { owner, on } = found
+  const { name } = settings.environment
+  if ((environmentOf(owner, settings, project) ?? name) !== name) throw notOurs(settings, project, owner)
   const there = await isThere(owner, settings)
   if (there === undefined && !lost) throw outOfReach(owner, settings)
   const releases = there ? await bring(owner, settings, world) : 0
+  const mounted = await bringMounted(settings)
   const own = ownerHere(settings)
-  for (const host of on) await record(openReleaseDocker({ secrets: [], host }, world), project, own, true)
-  return { from: owner, to: own, releases }
+  for (const { host, isMarked } of on)
+    await record(openReleaseDocker({ secrets: [], host }, world), project, own, isMarked)
+  return { from: owner, to: own, releases, ...(mounted.length === 0 ? {} : { mounted }) }
 }
 
 /**
@@ -51,15 +64,15 @@ async function bring(owner: Owner, settings: Settings, world: Locked): Promise<n
   const source = hosts.find(({ key }) => key === owner.host)
   if (source === undefined) throw outOfReach(owner, settings)
   if (source === host) {
-    const result = await host.run(MOVE, [owner.root, environment.name, host.folder ?? ''])
-    if (result.code === MOVE_BUSY) throw busy(owner)
-    if (result.code === MOVE_TWO) throw two(owner)
+    const to = host.folder ?? ''
+    const result = await host.run(MOVE, [owner.root, environment.name, to])
+    if (result.code !== 0) throw moveFailed({ host: host.name ?? '', from: owner.root, to }, result)
+    await host.refresh?.()
     return leftOf(result)
   }
   if (source.folder !== owner.root) throw otherRoot(owner, source.folder ?? '')
   refuseTwo(owner, settings.stateFile, source.stateFile)
-  for (const name of KEPT.filter((name) => name !== 'content'))
-    copy(dirname(source.stateFile), dirname(settings.stateFile), name)
+  for (const name of KEPT) copy(dirname(source.stateFile), dirname(settings.stateFile), name)
   await host.persist()
   return leftOf(await source.run(LEAVE, [owner.root])) // it is locked: it is one of the hosts
 }
@@ -71,19 +84,7 @@ function refuseTwo(owner: Owner, here: string, there: string): void {
       .listReleases()
       .map(({ id }) => id)
   const known = new Set(idsOf(there))
-  if (!idsOf(here).every((id) => known.has(id))) throw two(owner)
-}
-
-function two({ root }: Owner): StagecraftError {
-  return new StagecraftError('state', `Cannot move the releases of ${root}: there are others here as well`, {
-    hint: 'One history is kept. Put the releases.json here aside if it is not needed any more, then try again.',
-  })
-}
-
-function busy({ host, root }: Owner): StagecraftError {
-  return new StagecraftError('locked', `Cannot move the releases of ${root}: a run is under way there`, {
-    hint: `Wait until it has ended, on ${host}, then try again.`,
-  })
+  if (!idsOf(here).every((id) => known.has(id))) throw twoHistories(owner.root)
 }
 
 /** @returns how many releases it said */
@@ -97,25 +98,33 @@ async function bringHere(owner: Owner, { environment, stateFile }: Settings, wor
   const request = { stateFile: from, environment: environment.name, command: 'state move', wait: 0 }
   return withLock(request, world, async () => {
     refuseTwo(owner, stateFile, from)
-    for (const name of KEPT) copy(owner.root, dirname(stateFile), name)
+    for (const name of ['content', ...KEPT]) copy(owner.root, dirname(stateFile), name)
     renameSync(from, join(owner.root, LEFT))
     return openState(stateFile, { clock: () => world.clock.now() }).listReleases().length
   })
 }
 
 function copy(from: string, to: string, name: string): void {
-  if (existsSync(join(from, name)))
-    cpSync(join(from, name), join(to, name), { recursive: true, preserveTimestamps: true })
+  try {
+    if (existsSync(join(from, name)))
+      cpSync(join(from, name), join(to, name), { recursive: true, preserveTimestamps: true })
+  } catch (error) {
+    throw systemError(`Cannot copy ${join(from, name)} to ${to}`, error)
+  }
 }
 
-function outOfReach({ host, root }: Owner, { host: here }: Settings): StagecraftError {
+function outOfReach({ host, root }: Owner, { host: here, hosts }: Settings): StagecraftError {
   const where =
     here.name === undefined
       ? `Run this on ${host} (this machine is ${hostname()})`
-      : `Add ${host} to \`hosts\` in stagecraft.yml for the move`
+      : hosts.some(({ key }) => key === host)
+        ? 'Run this as a user who may look into it there, or as root'
+        : `Add ${host} to \`hosts\` in stagecraft.yml for the move`
   return new StagecraftError(
     'state',
-    `Cannot move the releases: they are in ${root} on ${host}, which cannot be looked at from here`,
+    root === ''
+      ? 'Cannot move the releases: where those are that run there is not known'
+      : `Cannot move the releases: they are in ${root} on ${host}, which cannot be looked at from here`,
     {
       hint: `${where}. If they are gone for good, go on without them: --lost`,
     },

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { cpSync, existsSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { movedLine } from '../lib/commands/state-move.ts'
+import { movedLines } from '../lib/commands/state-move.ts'
 import { eventLines, formatError } from '../lib/report-lines.ts'
 import { FakeFleet } from './support/fake-fleet.ts'
 import { FakeProject, type Outcome } from './support/fake-project.ts'
@@ -67,6 +67,72 @@ describe('another checkout of the same project', () => {
   })
 })
 
+describe('what is written down', () => {
+  const owners = ({ one }: { one: FakeProject }) => one.engine.state.owners
+  const whole = (one: FakeProject, environment = 'local') => ({
+    'stagecraft-shop': {
+      'stagecraft.environment': environment,
+      'stagecraft.host': hostname(),
+      'stagecraft.root': join(one.folder, '.stagecraft'),
+    },
+  })
+
+  test('may be pruned: what runs says of which release it is, and the next deploy writes it down again', async () => {
+    const both = await checkouts('pruned')
+    const { one, two } = both
+    one.engine.state.owners = {}
+    expectGolden('core/ownership.md', 'refused', asInSpec(textOf(await two.deploy({ version: 'v2' })), both))
+    expect(owners(both)).toEqual({})
+    expect(told(await one.deploy({ version: 'v2' }))).toBe('no error')
+    expect(owners(both)).toEqual(whole(one))
+    one.engine.state.owners = {}
+    expect(told(await two.moveState())).toBe('no error')
+    expect([owners(both), versions(two)]).toEqual([whole(two), ['v2', 'v1']])
+  })
+
+  test("where nobody knows the release that runs, it is somebody else's, until somebody says that it is gone", async () => {
+    const { one, two } = await checkouts('unknown')
+    one.engine.state.owners = {}
+    rmSync(join(one.folder, '.stagecraft'), { recursive: true })
+    const { error } = await two.deploy()
+    expectGolden('core/ownership.md', 'unknown', textOf({ error }))
+    expect(told(await two.moveState(true))).toBe('no error')
+    expect(told(await two.deploy())).toBe('no error')
+  })
+
+  test.each([
+    ['by a version that did not say the environment', { 'stagecraft.environment': undefined }],
+    ['without the host', { 'stagecraft.host': undefined }],
+    ['without anything', { 'stagecraft.root': undefined, 'stagecraft.host': undefined }],
+  ])('in part, %s, is written down whole', async (_, changes) => {
+    const both = await checkouts('part')
+    const { one } = both
+    const labels = { ...whole(one)['stagecraft-shop'], ...changes }
+    const kept = Object.entries(labels).filter((entry): entry is [string, string] => entry[1] !== undefined)
+    one.engine.state.owners = { 'stagecraft-shop': Object.fromEntries(kept) }
+    expect(told(await one.deploy())).toBe('no error')
+    expect(owners(both)).toEqual(whole(one))
+  })
+
+  test('is of one environment: another with the same Compose project is refused, whatever is written down', async () => {
+    const both = await checkouts('environments')
+    const { one } = both
+    const other = () => one.write('stagecraft.yml', 'environments: {staging: {compose_project: shop}}\n')
+    other()
+    const before = one.view()
+    expectGolden('core/ownership.md', 'shared', asInSpec(textOf(await one.deploy()), both))
+    for (const changes of [{}, undefined]) {
+      const { 'stagecraft.environment': _, ...old } = whole(one)['stagecraft-shop']
+      one.engine.state.owners = changes === undefined ? {} : { 'stagecraft-shop': old }
+      expect((await one.deploy()).error?.kind).toBe('config')
+      expect((await one.moveState()).error?.kind).toBe('config')
+    }
+    expect([one.view(), versions(one)]).toEqual([before, ['v1']])
+    rmSync(join(one.folder, 'stagecraft.yml'))
+    expect(told(await one.deploy())).toBe('no error')
+  })
+})
+
 describe('stagecraft state move', () => {
   test('brings the history here, and the former folder is refused from then on', async () => {
     const both = await checkouts('move')
@@ -75,12 +141,12 @@ describe('stagecraft state move', () => {
     expect(told(await one.deploy({ version: 'v2' }))).toBe('no error')
     const { moved, error } = await two.moveState()
     expect(told({ error })).toBe('no error')
-    expectGolden('commands/state.md', 'moved', asInSpec(movedLine('shop', moved), both))
+    expectGolden('commands/state.md', 'moved', asInSpec(movedLines('shop', moved).join('\n'), both))
     expect(versions(two)).toEqual(['v2', 'v1'])
     expect(existsSync(one.stateFile)).toBe(false)
     expect((await one.deploy({ version: 'v3' })).error?.kind).toBe('state')
     expect(told(await two.rollback())).toBe('no error')
-    expectGolden('commands/state.md', 'nothing', movedLine('shop', (await two.moveState()).moved))
+    expectGolden('commands/state.md', 'nothing', movedLines('shop', (await two.moveState()).moved).join('\n'))
   })
 
   test('that was interrupted is done again', async () => {
@@ -103,8 +169,10 @@ describe('stagecraft state move', () => {
 
   test('does not make one history of two', async () => {
     const { one, two } = await checkouts('two')
-    one.engine.state.owners = {}
+    const folder = join(one.folder, '.stagecraft')
+    renameSync(folder, `${folder}.aside`) // as if a disk had not been mounted
     expect(told(await two.deploy({ version: 'v2' }))).toBe('no error')
+    renameSync(`${folder}.aside`, folder)
     const { error } = await one.moveState()
     expect(error?.message).toContain('there are others here as well')
     expect([versions(one), versions(two)]).toEqual([['v1'], ['v2']])

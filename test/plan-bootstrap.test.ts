@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { readyLine, stepLine } from '../lib/commands/bootstrap.ts'
 import { type HostFacts, planBootstrap } from '../lib/plan-bootstrap.ts'
+import { formatError } from '../lib/report-lines.ts'
 import { expectGolden } from './support/golden.ts'
 
 const READY: HostFacts = {
@@ -14,6 +15,8 @@ const READY: HostFacts = {
   inGroup: true,
   root: '/var/lib/stagecraft',
   rootMode: '2770 docker',
+  group: 'docker',
+  used: [],
 }
 const steps = (facts: Partial<HostFacts>) => planBootstrap({ ...READY, ...facts }).map(({ what }) => what)
 
@@ -23,6 +26,24 @@ describe('planBootstrap()', () => {
     expect(steps({ isRoot: true, inGroup: false })).toEqual([])
     expect(steps({ maySudo: false })).toEqual([])
     expect(steps({ system: ['alpine'] })).toEqual([])
+  })
+
+  test('takes no root folder that is in use, and goes by the group of the socket', () => {
+    const used = ['www', 'index.html', 'a', 'b']
+    const taken = { name: 'deploy@web-1', root: '/srv/www', rootMode: '755 root', used: ['html', 'logs'] }
+    try {
+      planBootstrap({ ...READY, ...taken })
+    } catch (error) {
+      expectGolden('commands/bootstrap.md', 'in-use', formatError(error).join('\n'))
+    }
+    expect(() => planBootstrap({ ...READY, root: '/srv', rootMode: '755 root', used })).toThrow(
+      'Cannot take /srv on web-1: it is in use (www, index.html, a, 1 more)',
+    )
+    expect(steps({ rootMode: '2770 docker', used })).toEqual([]) // it is shared already: nothing is changed
+    expect(steps({ rootMode: '755 root' })).toEqual(['make /var/lib/stagecraft, shared by the group docker'])
+    expect(steps({ rootMode: '2770 docker', group: 'engine' })).toEqual([
+      'make /var/lib/stagecraft, shared by the group engine',
+    ])
   })
 
   test('does everything on a bare host, the engine first', () => {
@@ -53,15 +74,17 @@ describe('planBootstrap()', () => {
         {
           "args": [
             "deploy",
+            "docker",
           ],
-          "script": "usermod -aG docker "$1"",
+          "script": "usermod -aG "$2" "$1"",
           "what": "let deploy use the Docker engine (group docker)",
         },
         {
           "args": [
             "/var/lib/stagecraft",
+            "docker",
           ],
-          "script": "install -d -m 2770 -g docker "$1"",
+          "script": "install -d -m 2770 -g "$2" "$1"",
           "what": "make /var/lib/stagecraft, shared by the group docker",
         },
       ]

@@ -2,9 +2,13 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { symlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { StagecraftError } from '../lib/errors.ts'
+import { exec } from '../lib/exec.ts'
+import { localHost } from '../lib/host.ts'
 import { openProject, openSettings } from '../lib/project.ts'
+import { formatError } from '../lib/report-lines.ts'
 import { composeModel } from './support/fake-engine.ts'
 import { FakeProject } from './support/fake-project.ts'
+import { expectGolden } from './support/golden.ts'
 
 const projects: FakeProject[] = []
 afterEach(() => {
@@ -162,5 +166,52 @@ describe('openProject()', () => {
       'config',
       'Cannot read the Compose file: docker compose refuses it',
     ])
+  })
+})
+
+describe('two environments with one Compose project on one engine', () => {
+  const settings = (project: FakeProject, environment: string) =>
+    openSettings({
+      ...{ directory: project.folder, environment, stateOverride: undefined },
+      openHost: async ({ host }) => ({ ...localHost(exec, project.stateFile), name: host.written, key: host.name }),
+    })
+  const shared = (environments: string) => folder('x', `project: {name: shop}\nenvironments:\n${environments}`)
+
+  test('are refused with the line, whichever says it', async () => {
+    const project = shared('  prod: {}\n  staging: {compose_project: shop-prod}\n')
+    const error = await settings(project, 'staging').catch((thrown: unknown) => thrown)
+    expectGolden('core/config.md', 'shared', formatError(error).join('\n'))
+    expect((await settings(project, 'prod')).environment.name).toBe('prod')
+  })
+
+  test.each([
+    ['on hosts of which one is the same, by any login', 'hosts: [ana@web, db]', 'hosts: bob@WEB'],
+    ['on a host whose port is the usual one', 'hosts: web', 'hosts: web:22'],
+    ['of this machine, wherever the releases are', 'root: /srv/one', 'root: /srv/two'],
+  ])('are refused %s', async (_, one, two) => {
+    const project = shared(`  a: {compose_project: p, ${one}}\n  b: {compose_project: p, ${two}}\n`)
+    const [kind, message] = await refusal(settings(project, 'b'))
+    expect([kind, message]).toEqual(['config', 'Cannot use stagecraft.yml: 1 error'])
+  })
+
+  test.each([
+    ['are on different hosts', 'hosts: web', 'hosts: [db, cache]'],
+    ['are on different ports of one address', 'hosts: web:2201', 'hosts: web:2202'],
+    ['are here and there', '', 'hosts: web'],
+  ])('are two where they %s', async (_, one, two) => {
+    const project = shared(`  a: {compose_project: p, ${one}}\n  b: {compose_project: p, ${two}}\n`)
+    expect((await settings(project, 'b')).environment.name).toBe('b')
+  })
+
+  test('are refused where only the Compose file says its name', async () => {
+    const project = folder('stated', 'environments:\n  local: {}\n  staging: {compose_project: stated}\n')
+    const error = await project.open('staging').catch((thrown: unknown) => thrown)
+    expect(formatError(error)).toEqual([
+      'Cannot use stagecraft.yml: 1 error',
+      'stagecraft.yml:3:30: local and staging have one Compose project, stated, on one engine: give one of them another compose_project',
+      '  hint: The schema of the file: stagecraft init --schema',
+    ])
+    project.engine.model = composeModel('other', { services: { web: { image: 'web' } } })
+    expect((await project.open('staging')).model.name).toBe('stated')
   })
 })

@@ -90,7 +90,7 @@ class History {
       docker,
       this.state,
       planPrune(this.state, { environment, keep, serving }, placeOf({ key: 'local' }, [{ key: 'local' }])),
-      this.state.file,
+      { stateFile: this.state.file },
     )
     return { bundles: this.names(bundles), tags: tags.map((tag) => tag.replace(/:sc-.*/, ':sc')), content }
   }

@@ -25,7 +25,7 @@ export default command({
     ['stagecraft bootstrap --env prod --dry-run', 'what is missing there?'],
   ],
   exits: [
-    [3, 'stagecraft.yml is invalid'],
+    [3, 'stagecraft.yml is invalid, or its root folder is in use there'],
     [4, 'no such environment, or it has no hosts'],
     [5, 'a step failed'],
     [8, 'a host cannot be reached, or its user may not become root'],

@@ -37,9 +37,9 @@ export default command({
     const world = openWorld(context, settings)
     if (args['dry-run']) {
       for (const [host, plan] of openPlans(settings, context).plans) {
-        const present = await presentOnly(openReleaseDocker({ secrets: [], host }, world), plan)
-        report.result('prune-plan', { ...named(settings, host), ...present }, () =>
-          lines('would remove', present, settings, host),
+        const { bundles, tags } = await presentOnly(openReleaseDocker({ secrets: [], host }, world), plan)
+        report.result('prune-plan', { ...named(settings, host), bundles, tags }, () =>
+          lines('would remove', { bundles, tags }, settings, host),
         )
       }
       return 0
@@ -50,7 +50,7 @@ export default command({
       const { state, plans } = openPlans(settings, context)
       for (const [host, plan] of plans) {
         const docker = openReleaseDocker({ secrets: [], host }, locked)
-        const pruned = await prune(docker, state, plan, host.stateFile)
+        const pruned = await prune(docker, state, plan, host)
         report.result('pruned', { ...named(settings, host), ...pruned }, () =>
           lines('removed', { ...pruned, tags: pruned.tags.map((tag) => ({ tag, id: '' })) }, settings, host),
         )
@@ -81,7 +81,12 @@ function named({ hosts }: Settings, { name }: Host): { host?: string } {
 }
 
 /** History in releases.json is never pruned: what goes is what a rollback would need. */
-function lines(done: string, { bundles, tags }: PrunePlan, settings: Settings, host: Host): string[] {
+function lines(
+  done: string,
+  { bundles, tags }: Pick<PrunePlan, 'bundles' | 'tags'>,
+  settings: Settings,
+  host: Host,
+): string[] {
   const where = named(settings, host).host
   if (bundles.length === 0 && tags.length === 0) return [where ? `Nothing to prune on ${where}.` : 'Nothing to prune.']
   const rows = [...bundles.map((id) => [done, 'release', id]), ...tags.map(({ tag }) => [done, 'image', tag])]

@@ -18,6 +18,7 @@ export default command({
     ['stagecraft state move --env prod', 'another host is the first now, or `root:` is another one'],
   ],
   exits: [
+    [3, 'data that cannot be moved, or the Compose project of another environment'],
     [4, 'no such environment'],
     [7, 'another run is at it, here or there'],
     [8, 'a host or the engine cannot be reached'],
@@ -30,12 +31,21 @@ export default command({
     const moved = await exclusively(project, turn, openWorld(context, project), (locked) =>
       moveState(project, name, locked, { lost }),
     )
-    context.report.result('state-moved', { project: name, ...moved }, () => [movedLine(name, moved)])
+    context.report.result('state-moved', { project: name, ...moved }, () => movedLines(name, moved))
     return 0
   },
 })
 
-export function movedLine(project: string, moved: Moved | undefined): string {
+export function movedLines(project: string, moved: Moved | undefined): string[] {
+  const mounted = (moved?.mounted ?? []).map(
+    ({ host, from, to }) =>
+      `${project}: data and content moved from ${from} to ${to}${host === '' ? '' : ` on ${host}`}`,
+  )
+  const isOnlyMounted = moved !== undefined && moved.from === moved.to
+  return isOnlyMounted ? mounted : [movedLine(project, moved), ...mounted]
+}
+
+function movedLine(project: string, moved: Moved | undefined): string {
   if (moved === undefined) return `${project} is kept here already: nothing to move`
   const { from, to, releases } = moved
   if (releases === 0)

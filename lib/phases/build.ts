@@ -1,4 +1,5 @@
 import { buildImages } from '../builds.ts'
+import { buildMark, markBuilt } from '../built-here.ts'
 import { type Image, inspectImages } from '../docker.ts'
 import { imageNames } from '../images.ts'
 import { withContentLock } from '../lock-files.ts'
@@ -19,6 +20,7 @@ export async function build(run: Run): Promise<string> {
     site.images = await findImages(site, run)
   })
   if (targets.length === 0) return 'no service has a build section'
+  if (project.host.name !== undefined) await markBuilt(run.builder, buildMark(project), targets, sites)
   for (const site of sites) site.save({ tags: builtTags(site) })
   return `built ${targets.map(({ service }) => service).join(', ')}`
 }

@@ -1,9 +1,10 @@
+import { buildMark, pruneBuilt } from '../built-here.ts'
 import { modelFile } from '../bundle.ts'
 import { placeOf } from '../bundle-parts.ts'
 import { listContainers } from '../docker.ts'
 import { errorText, StagecraftError } from '../errors.ts'
 import { lastWords } from '../gate.ts'
-import { planPrune, prune, pruneTags } from '../prune.ts'
+import { planPrune, prune } from '../prune.ts'
 import type { Run, Site } from '../run.ts'
 import { replicasOf } from '../services.ts'
 import { onSites } from '../sites.ts'
@@ -26,8 +27,8 @@ async function tidy({ state, project, bundle, sites, builder, targets, emit }: R
     const plans = sites.map((site) => [site, planOn(site)] as const) // before the bundles go
     const bundles: string[] = []
     for (const [site, plan] of plans) {
-      bundles.push(...(await prune(site.restoring, state, plan, site.project.host.stateFile)).bundles)
-      if (project.host.name !== undefined && targets.length > 0) await pruneTags(builder, plan)
+      bundles.push(...(await prune(site.restoring, state, plan, site.project.host)).bundles)
+      if (project.host.name !== undefined && targets.length > 0) await pruneBuilt(builder, plan, buildMark(project))
     }
     return bundles.length === 0
       ? []

@@ -1,5 +1,5 @@
 import { logKeeper, modelFile, writeModel } from '../bundle.ts'
-import type { Stage } from '../compose-up.ts'
+import { type Stage, stagePlace } from '../compose-up.ts'
 import type { Container } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { keepImages } from '../images.ts'
@@ -112,14 +112,14 @@ async function recordTarget(site: Site, planning: Planning): Promise<Stage> {
     if (images[service] === undefined)
       throw new StagecraftError('failed', `Cannot start ${service}: the engine does not have its image`)
   await keepImages(site.docker, model.name, images, site.images.values())
-  const { stateFile, directory, topology } = site.project
+  const { stateFile, topology } = site.project
   writeModel(stateFile, site.bundle.id, model)
   const withDigests = Object.entries(images).map(([service, image]) => {
     const digest = site.digests[service]
     return [service, digest === undefined ? image : { ...image, digest }] as const
   })
   site.save({ images: Object.fromEntries(withDigests), topology, content: site.rendering.content, plan: planning.plan })
-  return { model, modelFile: modelFile(stateFile, site.bundle.id), directory }
+  return { model, modelFile: modelFile(stateFile, site.bundle.id), ...stagePlace(site.project) }
 }
 
 async function prepare({ order, stage, planning, recorder, routing, proxyReady, steps }: Change) {

@@ -30,6 +30,8 @@ export interface FakeContainer extends Plugged {
   readonly hash: string
   /** the file of the model that it was made from */
   readonly file: string
+  /** what Compose was told is the project folder */
+  readonly folder: string
   readonly behaviour: Behaviour
   /** the container whose network it shares */
   readonly joined: string | undefined
@@ -56,6 +58,8 @@ export interface EngineState {
   networks: Record<string, FakeNetwork>
   /** labels of volumes that say whose a project is, by name */
   owners: Record<string, Record<string, string>>
+  /** names of volumes that hold data */
+  volumes: string[]
   proxy: ProxyHost
   count: number
   now: number
@@ -70,7 +74,7 @@ export interface Failure {
 }
 
 /** A model, and the file that it was read from. */
-type Source = { readonly model: ComposeModel; readonly file: string }
+type Source = { readonly model: ComposeModel; readonly file: string; readonly folder: string }
 
 /** What `up` is to bring about for one service. */
 type Convergence = { definition: Service; wanted: number; anew: boolean; half: boolean; noStart: boolean }
@@ -83,7 +87,16 @@ type Answer = Partial<Result> & { readonly lines?: readonly string[] }
  */
 export class FakeEngine {
   state: EngineState = {
-    ...{ containers: [], images: {}, tags: {}, networks: {}, owners: {}, count: 0, now: Date.UTC(2026, 10, 22, 8) },
+    ...{
+      containers: [],
+      images: {},
+      tags: {},
+      networks: {},
+      owners: {},
+      volumes: [],
+      count: 0,
+      now: Date.UTC(2026, 10, 22, 8),
+    },
     proxy: { boxes: [], volume: undefined, loaded: undefined },
   }
   readonly proxy = new FakeProxy(this)
@@ -169,13 +182,18 @@ export class FakeEngine {
 
   #volume(what: string, words: readonly string[]): Answer {
     const name = words.at(-1) ?? ''
+    if (what === 'inspect')
+      return this.state.volumes.includes(name)
+        ? { stdout: '[{}]\n' }
+        : { code: 1, stderr: `Error response from daemon: get ${name}: no such volume` }
     if (what === 'create') {
       const labels = words.slice(0, -1).filter((word) => word !== '--label')
       this.state.owners[name] ??= Object.fromEntries(labels.map((label) => label.split('=') as [string, string]))
     } else if (what === 'rm') delete this.state.owners[name]
     else {
-      const rows = Object.entries(this.state.owners).map(([volume, labels]) =>
-        [volume, labels['stagecraft.host'], labels['stagecraft.root']].join('\t'),
+      const ours = Object.entries(this.state.owners).filter(([, labels]) => 'stagecraft.root' in labels)
+      const rows = ours.map(([volume, labels]) =>
+        [volume, ...['host', 'root', 'environment'].map((key) => labels[`stagecraft.${key}`])].join('\t'),
       )
       return { stdout: rows.map((row) => `${row}\n`).join('') }
     }
@@ -188,11 +206,12 @@ export class FakeEngine {
     const { flags, command, rest } = parseCompose(args)
     const project = flags.get('-p')?.[0]
     const file = flags.get('-f')?.[0]
+    const folder = flags.get('--project-directory')?.[0] ?? ''
     if (command === 'config' && rest[0] === '--hash') return hashes(readModel(file, options))
     if (command === 'config') return this.#config(file === '-' ? readModel(file, options) : undefined, project)
     if (command === 'build') return half ? {} : this.#build(readModel(file, options), namesAfterDashes(rest))
     if (command === 'up')
-      return this.#up({ model: readModel(file, options), file: file ?? '' }, project ?? '', rest, half)
+      return this.#up({ model: readModel(file, options), file: file ?? '', folder }, project ?? '', rest, half)
     throw new Error(`the fake engine does not know: docker compose ${args.join(' ')}`)
   }
 
@@ -229,7 +248,7 @@ export class FakeEngine {
     return { lines }
   }
 
-  #up({ model, file }: Source, project: string, words: readonly string[], half: boolean): Answer {
+  #up({ model, file, folder }: Source, project: string, words: readonly string[], half: boolean): Answer {
     const { services, scales, anew, noStart } = parseUp(words)
     if (project !== model.name) throw new Error(`-p ${project}, but the model is of ${model.name}`)
     for (const service of half ? services.slice(0, 1) : services) {
@@ -238,7 +257,7 @@ export class FakeEngine {
       const wrong = this.#ensureResources(model, definition)
       if (wrong !== undefined) return { code: 1, stderr: wrong }
       const wanted = scales.get(service) ?? definition.scale ?? definition.deploy?.replicas ?? 1
-      const error = this.#converge({ model, file }, service, { definition, wanted, anew, half, noStart })
+      const error = this.#converge({ model, file, folder }, service, { definition, wanted, anew, half, noStart })
       if (error !== undefined) return { code: 1, stderr: `Error response from daemon: ${error}` }
     }
     return { stderr: ` Container ${project} Started\n` }
@@ -256,9 +275,13 @@ export class FakeEngine {
         return `network ${name} was found but has to be recreated`
       if (!there) this.state.networks[name] = { project: model.name, definition }
     }
-    for (const mount of service.volumes ?? [])
+    for (const mount of service.volumes ?? []) {
+      const volume = model.volumes?.[mount.source ?? '']
+      const name = volume?.name ?? `${model.name}_${mount.source}`
+      if (mount.type === 'volume' && mount.source && !this.state.volumes.includes(name)) this.state.volumes.push(name)
       if (mount.type === 'bind' && mount.bind?.['create_host_path'] !== true && !existsSync(mount.source ?? ''))
         return `bind source path does not exist: ${mount.source}`
+    }
     for (const kind of ['configs', 'secrets'] as const)
       for (const { source } of service[kind] ?? []) {
         const file = model[kind]?.[source]
@@ -272,7 +295,7 @@ export class FakeEngine {
   }
 
   #converge(
-    { model, file }: Source,
+    { model, file, folder }: Source,
     service: string,
     { definition, wanted, anew, half, noStart }: Convergence,
   ): string | undefined {
@@ -287,7 +310,7 @@ export class FakeEngine {
         if (!noStart) this.#start(old)
         continue
       }
-      const made = this.#create({ model, file }, service, definition, old)
+      const made = this.#create({ model, file, folder }, service, definition, old)
       if (typeof made === 'string') return made
       this.#each('rm', [old.id])
       if (half) return 'stopped halfway'
@@ -295,7 +318,7 @@ export class FakeEngine {
       if (error !== undefined) return error
     }
     for (let number = there.length; number < wanted; number++) {
-      const made = this.#create({ model, file }, service, definition, undefined)
+      const made = this.#create({ model, file, folder }, service, definition, undefined)
       if (typeof made === 'string') return made
       if (half) return 'stopped halfway'
       const error = noStart ? undefined : this.#start(made)
@@ -305,7 +328,7 @@ export class FakeEngine {
   }
 
   #create(
-    { model, file }: Source,
+    { model, file, folder }: Source,
     service: string,
     definition: Service,
     old: FakeContainer | undefined,
@@ -329,7 +352,7 @@ export class FakeEngine {
       project: model.name,
       image,
       definition,
-      file,
+      ...{ file, folder },
       // Compose hashes the id of the container that `service:x` comes to.
       hash: configHash(joined ? { ...definition, network_mode: `container:${joined}` } : definition),
       behaviour: this.behave({ service, content: found.content, definition }) ?? commandOf(definition),
@@ -430,6 +453,7 @@ export class FakeEngine {
           'com.docker.compose.service': service,
           'com.docker.compose.config-hash': hash,
           'com.docker.compose.project.config_files': container.file,
+          'com.docker.compose.project.working_dir': container.folder,
           'com.docker.compose.oneoff': 'False',
         },
         ...(definition.healthcheck ? { Healthcheck: { Test: definition.healthcheck.test } } : {}),
@@ -603,7 +627,7 @@ export class FakeEngine {
 /** @returns whether a command changes nothing on the engine. */
 export function isQuestion(argv: readonly string[]): boolean {
   const asking =
-    /^docker (version|ps|container inspect|image (inspect|ls)|logs|volume ls|network (inspect|ls)|compose.* config|run --rm) /
+    /^docker (version|ps|container inspect|image (inspect|ls)|logs|volume (inspect|ls)|network (inspect|ls)|compose.* config|run --rm) /
   return (
     asking.test(`${argv.join(' ')} `) || argv.some((word) => /^stagecraft-(read|in-flight|drained|probe)$/.test(word))
   )

@@ -108,6 +108,7 @@ export function container(service: string, number = 1, ended = false): Container
     image: 'sha256:old',
     configHash: `hash of ${service}`,
     configFiles: '',
+    workingFolder: '',
     state: ended ? 'exited' : 'running',
     exitCode: 0,
     oomKilled: false,
