@@ -83,6 +83,7 @@ export const [MOVE_DATA, MOVE_FAR, MOVE_CONTENT] = [77, 78, 79]
  * those that start again by an older model. Whoever is interrupted in between does it again.
  */
 const CARRY = `
+clear() { chmod -R u+w "$1" 2>/dev/null; rm -rf "$1" || exit 74; }
 hollow() { [ -z "$(find "$1/" -mindepth 1 ! -type d 2>&1 | head -n 1)" ]; } # what may not be looked into holds something
 carry() {
   [ ! -L "$1" ] || return 0
@@ -102,7 +103,7 @@ carry() {
   for entry in "$1"/*; do
     name=\${entry##*/}
     [ -e "$entry" ] && [ ! -e "$to/$1/$name" ] || continue
-    { chmod -R u+w "$to/$1/.moving" 2>/dev/null; rm -rf "$to/$1/.moving"; } || exit 74
+    clear "$to/$1/.moving"
     cp -Rp "$entry" "$to/$1/.moving" || exit ${MOVE_CONTENT}
     mv "$to/$1/.moving" "$to/$1/$name" || exit 74
     did=yes
@@ -120,7 +121,13 @@ ${CARRY}`
 export const MOVE = `${ALONE}
 [ ! -e "$to/releases.json" ] || cmp -s releases.json "$to/releases.json" || exit ${MOVE_TWO}
 carryAll
-for one in ${KEPT.join(' ')}; do [ ! -e "$one" ] || cp -Rp "$one" "$to/" || exit 74; done
+for one in ${KEPT.join(' ')}; do
+  [ -e "$one" ] || continue
+  clear "$to/.moving"
+  cp -Rp "$one" "$to/.moving" || exit 74
+  clear "$to/$one" # of a move that was interrupted, or from here, earlier
+  mv "$to/.moving" "$to/$one" || exit 74
+done
 sync || exit 74
 ${LEAVE_HERE}`
 

@@ -22,6 +22,8 @@ function folders(base = tmpdir()) {
   }
   write(join(from, 'releases.json'), '{"releases":[{"id": "rel-20261122-080000000"}]}\n')
   write(join(from, 'releases/rel-20261122-080000000/release.json'), '{}')
+  write(join(from, 'objects/0123'), '{}')
+  write(join(from, 'head'), '0123')
   write(join(from, 'content/0123/token'), 'secret', 0o200)
   write(join(from, 'data/uploads/customers'), 'precious')
   fs.mkdirSync(join(to, 'locks'), { recursive: true })
@@ -42,7 +44,9 @@ describe('a move on one host', () => {
     // The same files, whoever has them mounted or owns them: nothing was read or copied.
     expect(mounted.map((path) => inode(join(to, path)))).toEqual(before)
     expect(mounted.map((path) => inode(join(from, path)))).toEqual(before)
-    expect(fs.existsSync(join(to, 'releases/rel-20261122-080000000/release.json'))).toBe(true)
+    for (const path of ['releases/rel-20261122-080000000/release.json', 'objects/0123', 'head'])
+      expect(fs.existsSync(join(to, path))).toBe(true)
+    expect(fs.existsSync(join(from, 'head'))).toBe(false)
     expect([fs.existsSync(join(from, 'releases.json')), fs.existsSync(join(from, 'releases.json.moved'))]).toEqual([
       false,
       true,
