@@ -110,6 +110,18 @@ class History {
 
 const hash = (digit: string) => digit.repeat(32)
 
+test('what another project of the engine calls the same stays', async () => {
+  const history = new History(['completed', 'completed', 'completed'])
+  const name = 'shop-web-api:v0' // of the service web-api of shop, or of api of shop-web
+  const id = history.engine.addImage(name, 'image 0')
+  const first = readBundle(history.state.file, history.ids[0] ?? '')
+  if (first) writeBundle(history.state.file, { ...first, tags: [{ tag: name, id }] })
+  const labels = { 'stagecraft.root': '/x', 'stagecraft.host': 'x' }
+  history.engine.state.owners = { 'stagecraft-shop': labels, 'stagecraft-shop-web': labels }
+  expect((await history.prune(0)).tags).not.toContain(name)
+  expect(history.engine.state.tags[name]).toBe(id)
+})
+
 describe('what stays', () => {
   const five: Fate[] = ['completed', 'completed', 'completed', 'completed', 'completed']
 
