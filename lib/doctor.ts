@@ -200,7 +200,9 @@ async function attempt<T>(what: string, act: () => Promise<T>, found: (value: T)
   }
 }
 
-function failed(what: string, error: StagecraftError): Check {
+/** A host that is connected to, whose folder cannot be read, is a matter of the folder. */
+function failed(row: string, error: StagecraftError): Check {
+  const what = error.kind === 'state' ? row.replace(/connection$/, 'state folder') : row
   return { what, ok: false, found: errorText(error), remedy: error.hint ?? 'Mend that, then run this again.' }
 }
 
