@@ -1,4 +1,4 @@
-import { type Stage, upArgs, type Wanted } from './compose-up.ts'
+import { actOptions, type Stage, upArgs, type Wanted } from './compose-up.ts'
 import type { ServiceConfig } from './config.ts'
 import { type Container, type Docker, listContainers, removeContainers } from './docker.ts'
 import type { Recorder } from './journal.ts'
@@ -31,7 +31,7 @@ export async function startBeside(
     return { service, replicas: there + replicas }
   })
   const names = more.map(({ service }) => service)
-  await docker.run(`make ${names.join(', ')}`, upArgs(stage, wanted, 'beside'), { cwd: stage.directory })
+  await docker.run(`make ${names.join(', ')}`, upArgs(stage, wanted, 'beside'), actOptions(stage))
   const now = await listContainers(docker, stage.model.name)
   const made = now.filter(({ id, service }) => names.includes(service) && !old.has(id))
   const ids = made.map(({ id }) => id)

@@ -1,12 +1,14 @@
 import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { writeFileAtomic } from './atomic-write.ts'
+import { bundleProblem } from './bundle-check.ts'
 import { type ComposeModel, modelText, unescapeDollars } from './compose.ts'
 import type { ServiceConfig } from './config.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import type { ReleasedImage } from './images.ts'
 import type { Journal } from './journal.ts'
 import type { Plan } from './plan.ts'
+import { modelProblem, type Problem, textProblem } from './released-model.ts'
 import type { ContentFile } from './render.ts'
 import type { Route, Slots } from './routes.ts'
 import type { Topology } from './services.ts'
@@ -126,9 +128,13 @@ function written(id: string, stateFile: string, write: () => void): void {
   }
 }
 
-/** @returns undefined where the release has no bundle. @throws state (9) for one that cannot be read */
+/** @returns undefined where the release has no bundle. @throws state (9) for one that cannot be read, or that was changed */
 export function readBundle(stateFile: string, id: string): Bundle | undefined {
-  return readJson<Bundle>(join(bundleFolder(stateFile, id), 'release.json'), (value) => value['v'] === 1)
+  const file = join(bundleFolder(stateFile, id), 'release.json')
+  const read = readJson(file, (value) => value['v'] === 1)
+  const problem = read && bundleProblem(read.value, id)
+  if (problem !== undefined) throw changed(file, problem)
+  return read && (read.value as unknown as Bundle) // looked at, as far as it is used
 }
 
 /** @param releases of one environment, newest first @returns the one that answers now: the newest with a commit point */
@@ -157,10 +163,22 @@ export function withModel(stateFile: string, bundle: Bundle): ServingRelease | u
   return model && { bundle, model, modelFile: modelFile(stateFile, bundle.id) }
 }
 
-/** @param id of a release, or of another model that it keeps, as `<id>/adopted` @returns undefined where it is missing */
+/**
+ * Reads a model for docker compose to act on: whoever has changed it makes Compose read nothing of this machine.
+ * @param id of a release, or of another model that it keeps, as `<id>/adopted` @returns undefined where it is missing
+ * @throws state (9) for one that cannot be read, or that holds what no release has
+ */
 export function readModel(stateFile: string, id: string): ComposeModel | undefined {
-  const model = readJson<ComposeModel>(modelFile(stateFile, id), (value) => typeof value['services'] === 'object')
-  return model && (unescapeDollars(model) as ComposeModel) // the same but for its strings
+  const file = modelFile(stateFile, id)
+  const read = readJson(file, (value) => typeof value['services'] === 'object')
+  if (read === undefined) return undefined
+  const refuse = (problem: Problem | undefined) => {
+    if (problem) throw changed(file, `${problem.at} ${problem.is}`)
+  }
+  refuse(textProblem(read.text, read.value))
+  const model = unescapeDollars(read.value) as ComposeModel // looked at now
+  refuse(modelProblem(model, id.endsWith('/adopted') ? 'any' : 'content'))
+  return model
 }
 
 /** @returns the releases that have a folder. */
@@ -182,11 +200,17 @@ export function logKeeper(stateFile: string, id: string, clock: { now(): number 
     appendEvent(stateFile, id, clock.now(), { type: 'log', container, lines: lines.split('\n') })
 }
 
-/** The caller's type holds for what we wrote ourselves; `check` looks at what tells it apart from anything else. */
-function readJson<T>(file: string, check: (value: Record<string, unknown>) => boolean): T | undefined {
+interface Read {
+  readonly text: string
+  readonly value: Readonly<Record<string, unknown>>
+}
+
+/** @param check looks at what tells the file apart from anything else */
+function readJson(file: string, check: (value: Read['value']) => boolean): Read | undefined {
   try {
-    const value: unknown = JSON.parse(readFileSync(file, 'utf8'))
-    if (typeof value === 'object' && value !== null && check({ ...value })) return value as T
+    const text = readFileSync(file, 'utf8')
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && check({ ...value })) return { text, value: { ...value } }
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw unreadable(file, errnoOf(error) ?? 'it is not JSON', error)
@@ -199,4 +223,17 @@ function unreadable(file: string, why: string, cause?: unknown): StagecraftError
     cause,
     hint: 'Put the file back from a backup, or remove the folder that it is in to adopt what runs.',
   })
+}
+
+/** @returns the error for a file that is not as we wrote it: nothing is done by it. */
+function changed(file: string, problem: string): StagecraftError {
+  return new StagecraftError('state', `Cannot use ${nameOf(file)}: ${problem}`, {
+    hint: 'Somebody has changed it, and nothing was done by it. Put the file back from a backup, or remove the folder that it is in to adopt what runs.',
+  })
+}
+
+/** A command's own copy of what a host keeps is gone when somebody looks for it. */
+function nameOf(file: string): string {
+  const copied = /^\/tmp\/stagecraft-copy-\d+-\w{6}\/.*?(releases\/.*)$/.exec(file)?.[1]
+  return copied === undefined ? file : `${copied} on the host`
 }

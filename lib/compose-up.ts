@@ -1,4 +1,6 @@
 import { actFlags, type ComposeModel } from './compose.ts'
+import type { DockerCommand } from './docker.ts'
+import { withoutShell } from './released-variables.ts'
 import type { Need } from './services.ts'
 import { replicasOf } from './services.ts'
 
@@ -46,6 +48,11 @@ export function upArgs(stage: Stage, wanted: readonly Wanted[], how: 'anew' | 'k
     '--', // a service may be called --help
     ...wanted.map(({ service }) => service),
   ]
+}
+
+/** @returns how to run what acts on a model: where it was made, and with nothing of today's shell in it */
+export function actOptions({ model, directory }: Stage): DockerCommand {
+  return { cwd: directory, env: withoutShell(model, process.env) }
 }
 
 /** Services that can start together, and those of them that must be ready before the next wave. */

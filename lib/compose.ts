@@ -1,5 +1,7 @@
 import { StagecraftError } from './errors.ts'
 import type { Exec, Result } from './exec.ts'
+import { escapeForYaml } from './released-model.ts'
+import { withoutShell } from './released-variables.ts'
 
 /** A Compose model as `docker compose config --format json` prints it: interpolated, absolute, in long forms. */
 export interface ComposeModel {
@@ -155,7 +157,8 @@ export async function resolveVariables(
 /** @returns Compose's own hash of every service of a model: the label it would give their containers. */
 export async function configHashes(exec: Exec, model: ComposeModel, directory: string): Promise<Map<string, string>> {
   const argv = ['docker', 'compose', ...actFlags(model.name, directory), '-f', '-', 'config', '--hash', '*']
-  const result = await exec(argv, { cwd: directory, input: modelText(model), timeout: 60_000 })
+  const env = withoutShell(model, process.env)
+  const result = await exec(argv, { cwd: directory, env, input: modelText(model), timeout: 60_000 })
   if (result.code !== 0) throw composeError(result)
   const pairs = result.stdout.split('\n').map((line) => line.trim().split(/\s+/))
   return new Map(pairs.flatMap(([service, hash]) => (service && hash ? [[service, hash]] : [])))
@@ -166,10 +169,10 @@ export function actFlags(project: string, directory: string): string[] {
   return ['--progress', 'plain', '-p', project, '--project-directory', directory, '--env-file', '/dev/null']
 }
 
-/** @returns a model as a file for Compose, in which a `$` that is meant is written `$$`. Keys are not interpolated. */
+/** @returns a model as a file for Compose, which reads YAML: a `$` that is meant is written `$$`. Keys are not interpolated. */
 export function modelText(model: ComposeModel): string {
   const escaped = (_key: string, value: unknown) => (typeof value === 'string' ? value.replaceAll('$', '$$$$') : value)
-  return `${JSON.stringify(model, escaped, 2)}\n`
+  return `${escapeForYaml(JSON.stringify(model, escaped, 2))}\n`
 }
 
 /**

@@ -17,7 +17,8 @@ export interface Result {
 
 export interface ExecOptions {
   cwd?: string
-  env?: Readonly<Record<string, string>>
+  /** added to ours; undefined: left out of it */
+  env?: Readonly<Record<string, string | undefined>>
   /** given to the child's stdin, which is /dev/null otherwise */
   input?: string
   /** what the child's stdin reads instead, as fast as it takes it */
@@ -121,7 +122,7 @@ function start(argv: readonly string[], options: ExecOptions) {
     stdio: [hasPipe(options) ? 'pipe' : 'ignore', 'pipe', 'pipe', ...moreDescriptors(options)],
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    env: { ...process.env, ...options.env },
+    env: mergeEnv(options.env),
   })
   if (options.outlive === undefined) return shell`exec ${argv}`
   const [outlive, grace] = [options.outlive, options.grace ?? GRACE].map((ms) => String(Math.ceil(ms / 1000)))
@@ -135,6 +136,11 @@ function start(argv: readonly string[], options: ExecOptions) {
 const WATCHER = `trap "" TERM; read -r line <&4 && exit
 lives() { i=0; while [ $i -lt $1 ]; do kill -0 $2 || return 1; sleep 1; i=$((i + 1)); done; kill -0 $2; }
 lives $1 $3 || exit; kill -TERM 0; lives $2 $3; kill -KILL 0`
+
+function mergeEnv(more: ExecOptions['env'] = {}): NodeJS.ProcessEnv {
+  const all = Object.entries({ ...process.env, ...more })
+  return Object.fromEntries(all.filter(([, value]) => value !== undefined))
+}
 
 function hasPipe({ input, inputFrom, feed }: ExecOptions): boolean {
   return input !== undefined || inputFrom !== undefined || feed !== undefined

@@ -1,8 +1,8 @@
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
+import { isMissing } from './own-networks.ts'
 import { connect, ownAliases } from './proxy.ts'
 import { findProxy } from './proxy-life.ts'
-import { isMissing } from './rollout-steps.ts'
 import { PROXY, type Route } from './routes.ts'
 
 /** @returns the routes with the subnets of their networks as they are now; of a network that is gone none. */

@@ -1,13 +1,14 @@
 import { isSameModel } from './bundle.ts'
-import { type Stage, toWaves, upArgs } from './compose-up.ts'
+import { actOptions, type Stage, toWaves, upArgs } from './compose-up.ts'
 import { type Container, listContainers, removeContainers } from './docker.ts'
 import { errorText, StagecraftError } from './errors.ts'
 import { table } from './format.ts'
 import { gate } from './gate.ts'
 import type { Before, Journal } from './journal.ts'
+import { freeNetworks } from './own-networks.ts'
 import { networksOf } from './plan-networks.ts'
 import { drainFresh, plugBack, routeBack } from './put-back-routes.ts'
-import { freeNetworks, gateTarget, type StepContext, wantedAsBefore } from './rollout-steps.ts'
+import { gateTarget, type StepContext, wantedAsBefore } from './rollout-steps.ts'
 import { unplugUnrouted } from './routing.ts'
 import type { Topology } from './services.ts'
 
@@ -141,7 +142,7 @@ function isBack(undo: Undo, service: string, now: readonly Container[]): boolean
  * The engine goes on stopping a container when the client that asked for it is gone: for up to its grace period it looks
  * as if it ran, and then it is dead (tried). Waits for those that are on their way, so that they can be started again.
  */
-async function finishStops({ docker, clock, journal }: Undo): Promise<void> {
+async function finishStops({ docker, clock, journal, name }: Undo): Promise<void> {
   const own = journal.before.filter(({ service, state }) => journal.touched.includes(service) && state === 'running')
   if (own.length === 0) return
   const seconds = (ms: number) => (ms / 1000).toFixed(3)
@@ -150,7 +151,10 @@ async function finishStops({ docker, clock, journal }: Undo): Promise<void> {
   const events = await docker.try(['events', ...span, ...filters], { timeout: 30_000 })
   const asked = new Set(events.stdout.split('\n'))
   const stopping = own.flatMap(({ id }) => (asked.has(id) ? [id] : []))
-  if (stopping.length > 0) await docker.try(['stop', ...stopping])
+  if (stopping.length === 0) return
+  const now = await listContainers(docker, name) // the journal's word alone stops nothing
+  const ours = stopping.filter((id) => now.some((container) => container.id === id))
+  if (ours.length > 0) await docker.try(['stop', ...ours])
 }
 
 /** Milliseconds that the engine's clock may be behind ours. */
@@ -179,7 +183,7 @@ async function restore(undo: Undo, lost: readonly string[]): Promise<void> {
   for (const wave of toWaves(members, undo.project.topology.needs)) {
     for (const { service } of wave.members) emit({ type: 'service', service, step: 'restore' })
     const names = wave.members.map(({ service }) => service).join(', ')
-    await docker.run(`put back ${names}`, upArgs(served, wave.members, 'anew'), { cwd: served.directory })
+    await docker.run(`put back ${names}`, upArgs(served, wave.members, 'anew'), actOptions(served))
   }
 }
 

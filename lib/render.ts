@@ -3,6 +3,8 @@ import { join, relative } from 'node:path'
 import type { ComposeModel, FileMount, FileResource, Mount, Service } from './compose.ts'
 import { type ContentStore, isInside, storePath, storeText } from './content.ts'
 import { StagecraftError } from './errors.ts'
+import { refuseUnkept } from './released-model.ts'
+import { settleVariables } from './released-variables.ts'
 
 /** A file or folder that a release keeps by hash, and the name people know it by. */
 export interface ContentFile {
@@ -60,8 +62,10 @@ export function render(model: ComposeModel, options: RenderOptions): Rendering {
   if (model.volumes) rendered['volumes'] = model.volumes
   if (model.configs) rendered['configs'] = configs.resources
   if (model.secrets) rendered['secrets'] = secrets.resources
+  const release = rendered as unknown as ComposeModel // built from the parts of one, key by key
+  refuseUnkept(release)
   return {
-    model: rendered as unknown as ComposeModel, // built from the parts of one, key by key
+    model: release,
     content: [...content.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     data: [...data.values()],
   }
@@ -110,7 +114,7 @@ function reduce(service: Service): Service {
     pull_policy: _policy,
     ...rest
   } = service
-  return Object.fromEntries(Object.entries(rest).filter(([key]) => !key.startsWith('x-')))
+  return settleVariables(Object.fromEntries(Object.entries(rest).filter(([key]) => !key.startsWith('x-'))))
 }
 
 function renderBinds(

@@ -1,14 +1,11 @@
 import { replaceInTurn, startBeside } from './beside.ts'
-import { type Stage, toWaves, upArgs, type Wanted } from './compose-up.ts'
+import { actOptions, type Stage, toWaves, upArgs, type Wanted } from './compose-up.ts'
 import type { Environment } from './config.ts'
-import { type Container, childError, type Docker, listContainers } from './docker.ts'
-import { StagecraftError } from './errors.ts'
+import { type Container, type Docker, listContainers } from './docker.ts'
 import type { Emit, ServiceStep } from './events.ts'
-import type { Result } from './exec.ts'
 import { type Clock, findFailure, type GateTarget, gate, type Tell } from './gate.ts'
 import type { Before, Recorder } from './journal.ts'
 import type { ServicePlan } from './plan.ts'
-import { findProxy } from './proxy-life.ts'
 import type { Topology } from './services.ts'
 
 /** What the steps need of a run. */
@@ -86,7 +83,7 @@ async function up(
   const run = async (wanted: readonly ServicePlan[], how: 'anew' | 'keep') => {
     if (wanted.length === 0) return
     const names = wanted.map(({ service }) => service).join(', ')
-    await docker.run(`start ${names}`, upArgs(stage, wanted, how), { cwd: stage.directory })
+    await docker.run(`start ${names}`, upArgs(stage, wanted, how), actOptions(stage))
   }
   await run(
     rest.filter(({ action }) => action !== 'scale'),
@@ -170,51 +167,6 @@ export function gateTarget(
     healthTimeout: rollout.health_timeout,
     minReady: rollout.min_ready,
   }
-}
-
-/** Compose gives a replaced container's anonymous volumes to the new one, so containers are unplugged, not removed. */
-export async function freeNetworks(
-  docker: Docker,
-  project: string,
-  networks: readonly string[],
-  onFirst: () => void = () => {},
-): Promise<void> {
-  for (const network of networks) {
-    const args = ['network', 'inspect', '--format', '{{range $id, $c := .Containers}}{{$id}} {{end}}', network]
-    const inspect = await docker.try(args)
-    if (inspect.code !== 0 && isMissing(inspect)) continue // nothing stands in the way
-    if (inspect.code !== 0) throw childError(`look at network ${network}`, inspect)
-    const ids = inspect.stdout.trim().split(/\s+/).filter(Boolean)
-    await refuseStrangers(docker, project, network, ids)
-    onFirst()
-    for (const id of ids)
-      await docker.run(`unplug a container from ${network}`, ['network', 'disconnect', '--force', network, id])
-    await docker.run(`remove network ${network}`, ['network', 'rm', network])
-  }
-}
-
-/** What is not a service of this project is not ours to unplug. */
-async function refuseStrangers(
-  docker: Docker,
-  project: string,
-  network: string,
-  ids: readonly string[],
-): Promise<void> {
-  if (ids.length === 0) return
-  const proxy = await findProxy(docker) // it is plugged in again by the switch
-  const own = new Set([proxy?.id, ...(await listContainers(docker, project)).map(({ id }) => id)])
-  const stranger = ids.find((id) => !own.has(id))
-  if (stranger === undefined) return
-  throw new StagecraftError(
-    'failed',
-    `Cannot make network ${network} anew: container ${stranger.slice(0, 12)} is on it, and is no service of ${project}`,
-    { hint: `docker network disconnect ${network} ${stranger.slice(0, 12)}, deploy again, and connect it afterwards.` },
-  )
-}
-
-/** The CLI has no code of its own for it: the engine's words (moby libnetwork/error.go). */
-export function isMissing({ stderr }: Result): boolean {
-  return /network .* not found|no such network/i.test(stderr)
 }
 
 /** @returns what `compose up` is to bring back to the number there was. */

@@ -4,11 +4,11 @@ import { type Container, childError, type Docker } from './docker.ts'
 import type { Emit } from './events.ts'
 import type { Clock } from './gate.ts'
 import { answerInternally, leaveCallers, withSubnets } from './internal-callers.ts'
+import { isMissing } from './own-networks.ts'
 import type { ProxyPlan } from './plan.ts'
 import { plugIntoSlots } from './plug.ts'
 import { applyRoutes, connect, readProxy, switchSlots } from './proxy.ts'
 import { ensureProxy, findProxy } from './proxy-life.ts'
-import { isMissing } from './rollout-steps.ts'
 import { PROXY, type Route, type Routed, routeNetwork, type Slots } from './routes.ts'
 
 /** The routes of one environment, and what it takes to bring them about. */

@@ -140,19 +140,19 @@ describe('previousOf()', () => {
     ['what served before, although its bundle is gone', { c: { served_before: 'b' } }, 'b'],
     [
       'of a rollback what served before its target',
-      { b: { served_before: 'a' }, c: { served_before: 'x', rollback_to: 'b' } },
+      { b: { served_before: 'a' }, c: { served_before: 'b1', rollback_to: 'b' } },
       'a',
     ],
     [
       'of a rollback to a rollback the same, once more',
       {
         b: { served_before: 'a' },
-        x: { served_before: 'y', rollback_to: 'b' },
-        c: { served_before: 'z', rollback_to: 'x' },
+        b2: { served_before: 'b1', rollback_to: 'b' },
+        c: { served_before: 'b3', rollback_to: 'b2' },
       },
       'a',
     ],
-    ['nothing where the target of the rollback is gone', { c: { served_before: 'x', rollback_to: 'b' } }, undefined],
+    ['nothing where the target of the rollback is gone', { c: { served_before: 'b1', rollback_to: 'b' } }, undefined],
   ])('is %s', (_, bundles, previous) => {
     for (const [id, more] of Object.entries(bundles)) writeBundle(file, bundle(id, more))
     expect(previousOf(file, bundle('c', bundles['c']))).toBe(previous)

@@ -354,7 +354,10 @@ describe('stagecraft prune', () => {
   })
   const bundle = (id: string, version: string, image: string) => ({
     ...{ v: 1, id, environment: 'local', version, commit_sha: '', project: 'shop', phases: {}, content: [] },
-    images: { web: { id: image } },
+    ...{ topology: { order: [], needs: {}, jobs: [] }, config_hashes: {} },
+    images: {
+      web: { name: 'shop-web:x', reference: 'shop-web:x', id: image, fingerprint: '', built: true, volumes: false },
+    },
     tags: [{ tag: `shop-web:${version}`, id: image }],
     switched_at: '2026-11-21T07:00:10.000Z',
   })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { openDocker } from '../lib/docker.ts'
 import type { Exec } from '../lib/exec.ts'
 import { gate } from '../lib/gate.ts'
-import { freeNetworks } from '../lib/rollout-steps.ts'
+import { freeNetworks } from '../lib/own-networks.ts'
 
 /** A docker that answers by the beginning of the command line, and notes what it was asked. */
 function docker(answers: Readonly<Record<string, string>>) {
@@ -27,9 +27,11 @@ const container = (id: string, more: object = {}) => ({
 describe('freeNetworks()', () => {
   test('touches no container that is not of the project, and nothing at all then', async () => {
     const { docker: engine, asked } = docker({
+      'network ls': 'shop_back\n',
       'network inspect': 'web stranger012345678',
       'ps ': 'web\n',
-      'container inspect': JSON.stringify([container('web')]),
+      'container inspect web': JSON.stringify([container('web')]),
+      'container inspect stranger012345678': JSON.stringify([container('stranger012345678')]),
     })
     const freeing = freeNetworks(engine, 'shop', ['shop_back'])
     expect(freeing).rejects.toThrow(
@@ -37,6 +39,18 @@ describe('freeNetworks()', () => {
     )
     await freeing.catch(() => {})
     expect(asked.filter((line) => /disconnect|network rm/.test(line))).toEqual([])
+  })
+
+  test('touches no network that is not of the project, whatever a journal says', async () => {
+    const { docker: engine, asked } = docker({ 'network ls': 'shop_back\n', 'network inspect': '' })
+    await freeNetworks(engine, 'shop', ['other_default', 'shop_back'])
+    expect(asked.filter((line) => line.startsWith('network rm'))).toEqual(['network rm shop_back'])
+  })
+
+  test('is not stopped by a container that has gone since the network was looked at', async () => {
+    const { docker: engine, asked } = docker({ 'network ls': 'shop_back\n', 'network inspect': 'gone' })
+    await freeNetworks(engine, 'shop', ['shop_back'])
+    expect(asked.at(-1)).toBe('network rm shop_back')
   })
 })
 

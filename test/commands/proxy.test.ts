@@ -75,7 +75,10 @@ function release(routes: readonly Route[]): void {
   const printed = printRelease({ id: ID, ...record, phases: all })
   Bun.spawnSync(['mkdir', '-p', path(`.stagecraft/releases/${ID}`)])
   writeFileSync(path('.stagecraft/releases.json'), `{\n  "releases": [\n    ${printed}\n  ]\n}`)
-  const bundle = { v: 1, id: ID, project: 'shop-prod', switched_at: record.timestamp, routes }
+  const bundle = {
+    ...{ v: 1, id: ID, ...record, project: 'shop-prod', switched_at: record.timestamp, routes },
+    ...{ phases: {}, images: {}, topology: { order: [], needs: {}, jobs: [] }, content: [], config_hashes: {} },
+  }
   writeFileSync(path(`.stagecraft/releases/${ID}/release.json`), JSON.stringify(bundle))
 }
 

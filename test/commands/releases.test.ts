@@ -181,10 +181,14 @@ const BUNDLE = {
       name: 'shop-web:v2',
       reference: 'shop-prod-web:sc-0123456789ab',
       id: `sha256:0123456789ab${'0'.repeat(52)}`,
+      ...{ fingerprint: '1', built: true, volumes: false },
     },
-    db: { name: 'postgres:17', reference: 'postgres:17', id: `sha256:fedcba987654${'0'.repeat(52)}` },
+    db: {
+      ...{ name: 'postgres:17', reference: 'postgres:17', id: `sha256:fedcba987654${'0'.repeat(52)}` },
+      ...{ fingerprint: '2', built: false, volumes: true },
+    },
   },
-  topology: {},
+  topology: { order: [], needs: {}, jobs: [] },
   content: [],
   config_hashes: {},
   error: {
@@ -304,8 +308,11 @@ describe('stagecraft releases diff', () => {
       ...Object.fromEntries(others.map((name) => [name, {}])),
     }
     const bundle = {
-      ...{ v: 1, id, environment: 'prod', version, project: 'shop', phases: {}, topology: {}, config_hashes: {} },
-      images: { web: { name: `shop-web:${version}`, reference: 'x', id: 'sha256:1', fingerprint } },
+      ...{ v: 1, id, environment: 'prod', version, commit_sha: '', project: 'shop', phases: {}, config_hashes: {} },
+      topology: { order: [], needs: {}, jobs: [] },
+      images: {
+        web: { name: `shop-web:${version}`, reference: 'x', id: 'sha256:1', fingerprint, built: true, volumes: false },
+      },
       content: [{ name: './nginx.conf', hash: content }],
     }
     return {
