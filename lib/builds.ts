@@ -2,7 +2,7 @@ import { type ComposeModel, type ComposeSource, modelText } from './compose.ts'
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { TellOutput } from './events.ts'
-import { type BuildTarget, buildModel, imageRepository } from './images.ts'
+import { type BuildTarget, buildModel, imageRepository, tagImage } from './images.ts'
 
 /** What building and pushing need: a release has it, and so has `stagecraft build`, which makes none. */
 export interface BuildInput {
@@ -53,7 +53,7 @@ export async function pushImages(
   const digests: Record<string, string> = {}
   for (const { service, versionTag } of targets) {
     const remote = registryTag(registry, versionTag)
-    await docker.run(`tag ${versionTag} for the registry`, ['tag', versionTag, remote])
+    await tagImage(docker, versionTag, remote)
     const onLine = tell && ((line: string) => tell('push', line))
     const result = await docker.try(['push', remote], { onLine, outlive: 0 })
     if (result.code !== 0)

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { canonical } from './canonical.ts'
 import type { ComposeModel, Service } from './compose.ts'
-import { type Docker, type Image, inspectImages } from './docker.ts'
+import { childError, type Docker, type Image, inspectImages } from './docker.ts'
+import { StagecraftError } from './errors.ts'
 
 /** The image of one service in a release. */
 export interface ReleasedImage {
@@ -117,8 +118,19 @@ export async function keepImages(
     docker,
     tags.map(({ tag }) => tag),
   )
-  for (const { id, tag } of tags)
-    if (present.get(tag)?.id !== id) await docker.run(`tag the image of ${tag}`, ['tag', id, tag])
+  for (const { id, tag } of tags) if (present.get(tag)?.id !== id) await tagImage(docker, id, tag)
+}
+
+/** @throws failed (5); said plainly where somebody has just removed the image: it was there when this run looked */
+export async function tagImage(docker: Docker, image: string, tag: string): Promise<void> {
+  const result = await docker.try(['tag', image, tag])
+  if (result.code === 0) return
+  const error = childError(`tag the image of ${tag}`, result)
+  if (!/no such image|not found/i.test(result.stderr)) throw error
+  throw new StagecraftError('failed', `Cannot tag ${tag}: its image was there, and somebody has removed it`, {
+    detail: error.detail,
+    hint: 'Something removes images from that engine (docker image prune -a?): stop it for a while, then try again.',
+  })
 }
 
 /** @returns where a registry has exactly this image. */

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { childError, type Docker, type Image, inspectImages } from './docker.ts'
+import { childError, type Docker, type Image, inspectEach, inspectImages } from './docker.ts'
 import { programError, StagecraftError } from './errors.ts'
 import type { Emit } from './events.ts'
 import type { Exec } from './exec.ts'
@@ -92,19 +92,33 @@ async function sendImages(
   const left = presentFiles(saved.folder, await layersOf(to))
   let bytes = await load(destination, await packOnce(origin, saved, left))
   let theirs = await inspectImages(to, missing)
-  if (left.length > 0 && !isSame(missing, ours, theirs)) {
+  if (!isSame(missing, ours, theirs)) {
     const message = `${host} does not take images without the layers that it has: they are sent whole`
-    emit({ type: 'warning', message })
+    if (left.length > 0) emit({ type: 'warning', message })
+    // Once more also where nothing was left out: somebody who removes images there may have removed these.
     bytes += await load(destination, await packOnce(origin, saved, []))
     theirs = await inspectImages(to, missing)
   }
   const sent = { tags: missing, bytes, whole: saved.whole }
   if (isSame(missing, ours, theirs)) return { images: new Map([...present, ...theirs]), sent }
-  throw new StagecraftError(
+  throw notArrived(host, missing, theirs)
+}
+
+function notArrived(host: string, tags: readonly string[], theirs: Images): StagecraftError {
+  const gone = tags.filter((tag) => !theirs.has(tag))
+  if (gone.length === 0)
+    return new StagecraftError(
+      'failed',
+      `Cannot send ${tags.join(', ')} to ${host}: what arrived is not the same image`,
+      {
+        hint: 'Look at the room on its disk (docker system df), then deploy again.',
+      },
+    )
+  return new StagecraftError(
     'failed',
-    `Cannot send ${missing.join(', ')} to ${host}: what arrived is not the same image`,
+    `Cannot send ${gone.join(', ')} to ${host}: twice it was gone once it was there`,
     {
-      hint: 'Look at the room on its disk (docker system df), then deploy again.',
+      hint: 'Something removes images there (docker image prune -a?): stop it for a while, or look at the room on its disk, then deploy again.',
     },
   )
 }
@@ -117,22 +131,18 @@ async function tagPresent({ to, present: there }: Destination, tags: readonly st
     if (tagged.code === 0) moved.push(tag)
     else missing.push(tag)
   }
-  const present = new Map([...there].filter(([tag]) => !missing.includes(tag)))
-  return { present: new Map([...present, ...(await inspectImages(to, moved))]), missing }
+  const now = await inspectImages(to, moved)
+  missing.push(...moved.filter((tag) => !isSame([tag], ours, now))) // it was removed again
+  const present = [...there, ...now].filter(([tag]) => !missing.includes(tag))
+  return { present: new Map(present), missing }
 }
 
 /** @returns chains of layers that an engine has, by the ids of their layers from the lowest up. */
 async function layersOf(docker: Docker): Promise<Set<string>> {
   const list = await docker.run('list images', ['image', 'ls', '-q', '--no-trunc'], { asks: true })
   const ids = [...new Set(list.stdout.split('\n').filter(Boolean))]
-  const chains = new Set<string>()
-  if (ids.length === 0) return chains
-  const said = await docker.run('inspect images', ['image', 'inspect', '--format', '{{json .RootFS.Layers}}', ...ids], {
-    asks: true,
-  })
-  for (const line of said.stdout.split('\n').filter(Boolean))
-    for (const chain of chainsOf(JSON.parse(line))) chains.add(chain)
-  return chains
+  const layers = await inspectEach(docker, 'image', '{{json .RootFS.Layers}}', ids)
+  return new Set(layers.flatMap((line) => chainsOf(JSON.parse(line))))
 }
 
 /** A layer is the same only on the same layers below. */
@@ -201,8 +211,9 @@ async function load({ to, host, emit }: Destination, archive: string): Promise<n
   const timer = setInterval(() => emit({ type: 'sending', host, bytes: inputFrom.bytesRead, total }), BETWEEN_WORDS)
   try {
     const result = await to.try(['load'], { inputFrom, outlive: 0 })
-    // A store that refuses layers that are left out says so here; that is looked at afterwards.
-    if (result.code !== 0 && !/layer|content|blob|not found/i.test(result.stderr))
+    // A store that refuses layers that are left out says so here, and so does one from which layers or images were just
+    // removed; what there is then is looked at afterwards.
+    if (result.code !== 0 && !/layer|content|blob|not found|no such|does not exist/i.test(result.stderr))
       throw childError(`load images on ${host}`, result)
     return total
   } finally {

@@ -2,7 +2,7 @@ import { pullImages, pushImages, registryTag } from '../builds.ts'
 import { type Image, inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { formatBytes } from '../format.ts'
-import { imageNames, imagesToPull } from '../images.ts'
+import { imageNames, imagesToPull, tagImage } from '../images.ts'
 import type { Run, Site } from '../run.ts'
 import { onSites } from '../sites.ts'
 import { openTransfer, type Transfer } from '../transfer.ts'
@@ -46,7 +46,10 @@ async function provide(site: Site, transfer: Transfer, registry: string | undefi
   for (const [service, name] of names)
     if (!site.images.has(name))
       throw new StagecraftError('failed', `Cannot find the image of ${service}: the engine has no ${name}`, {
-        hint: 'Its pull_policy is `never`: build or load the image first.',
+        hint:
+          pulls.includes(name) || targets.some(({ versionTag }) => versionTag === name)
+            ? 'It was there, and somebody has removed it (docker image prune -a?): stop that for a while, then deploy again.'
+            : 'Its pull_policy is `never`: build or load the image first.',
       })
   return notes
 }
@@ -90,7 +93,7 @@ async function send(
 async function pull(site: Site, registry: string, tags: readonly string[]): Promise<Brought> {
   for (const tag of tags) {
     await pullImages(site, [registryTag(registry, tag)])
-    await site.docker.run(`tag ${tag}`, ['tag', registryTag(registry, tag), tag])
+    await tagImage(site.docker, registryTag(registry, tag), tag)
   }
   return { notes: [], images: await inspectImages(site.docker, tags) }
 }
