@@ -223,24 +223,6 @@ export async function inspectImages(docker: Docker, names: readonly string[]): P
   return images
 }
 
-/**
- * @param format of one of them, on one line
- * @returns one line for each that is still there: others may remove things at any time, also while they are being listed
- */
-export async function inspectEach(
-  docker: Docker,
-  kind: 'image',
-  format: string,
-  ids: readonly string[],
-): Promise<string[]> {
-  if (ids.length === 0) return []
-  const result = await docker.try([kind, 'inspect', '--format', format, ...ids], { asks: true })
-  const errors = result.stderr.split('\n').filter((line) => line.trim() !== '')
-  if (result.code !== 0 && !errors.every((line) => /no such |not found/i.test(line)))
-    throw childError(`inspect ${kind}s`, result)
-  return result.stdout.split('\n').filter(Boolean)
-}
-
 /** The engine's words, and those of older clients. */
 function saysMissing(said: string, name: string): boolean {
   return said.split('\n').some((line) => line.endsWith(`No such image: ${name}`) || line.endsWith(`: ${name}:latest`))

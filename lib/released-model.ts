@@ -179,7 +179,7 @@ function each(entries: unknown, at: string, check: (entry: Parts, at: string) =>
   for (const [key, entry] of Object.entries(entries)) {
     const place = `${at}.${key}`
     if (!NAME.test(key) || key in Object.prototype) return { at: place, is: 'is no name' }
-    if (entry !== null && !isObject(entry)) return { at: place, is: 'is no table' }
+    if (!isObject(entry) && (entry !== null || at === 'services')) return { at: place, is: 'is no table' }
     const problem = check(entry ?? {}, place)
     if (problem) return problem
   }

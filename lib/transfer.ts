@@ -1,11 +1,12 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { childError, type Docker, type Image, inspectEach, inspectImages } from './docker.ts'
+import { childError, type Docker, type Image, inspectImages } from './docker.ts'
 import { programError, StagecraftError } from './errors.ts'
 import type { Emit } from './events.ts'
 import type { Exec } from './exec.ts'
 import { fingerprint } from './images.ts'
+import { inspectEachImage } from './inspect-images.ts'
 import { makeScratch } from './scratch.ts'
 
 /** From which engine images go, without a registry. */
@@ -141,7 +142,7 @@ async function tagPresent({ to, present: there }: Destination, tags: readonly st
 async function layersOf(docker: Docker): Promise<Set<string>> {
   const list = await docker.run('list images', ['image', 'ls', '-q', '--no-trunc'], { asks: true })
   const ids = [...new Set(list.stdout.split('\n').filter(Boolean))]
-  const layers = await inspectEach(docker, 'image', '{{json .RootFS.Layers}}', ids)
+  const layers = await inspectEachImage(docker, '{{json .RootFS.Layers}}', ids)
   return new Set(layers.flatMap((line) => chainsOf(JSON.parse(line))))
 }
 

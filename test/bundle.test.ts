@@ -11,6 +11,7 @@ import {
   isSameModel,
   modelFile,
   readBundle,
+  readModel,
   withModel,
   writeBundle,
   writeModel,
@@ -18,6 +19,7 @@ import {
 import { StagecraftError } from '../lib/errors.ts'
 import { previousOf } from '../lib/rollback-target.ts'
 import { openState } from '../lib/state.ts'
+import { expectGolden } from './support/golden.ts'
 
 let root = ''
 let file = ''
@@ -156,6 +158,54 @@ describe('previousOf()', () => {
   ])('is %s', (_, bundles, previous) => {
     for (const [id, more] of Object.entries(bundles)) writeBundle(file, bundle(id, more))
     expect(previousOf(file, bundle('c', bundles['c']))).toBe(previous)
+  })
+})
+
+describe('what somebody has changed', () => {
+  const id = 'rel-20261122-080225643'
+  const change = (model: object) => {
+    writeModel(file, id, MODEL)
+    fs.writeFileSync(modelFile(file, id), JSON.stringify(model))
+    return refusal(() => readModel(file, id)).replaceAll(root, '/srv/shop')
+  }
+
+  test('in a model is told with its place, and nothing is done by it', () => {
+    writeModel(file, id, MODEL)
+    expect(readModel(file, id)).toEqual(MODEL)
+    fs.writeFileSync(
+      modelFile(file, id),
+      JSON.stringify({ ...MODEL, services: { web: { env_file: ['/etc/passwd'] } } }),
+    )
+    try {
+      readModel(file, id)
+      throw new Error('it was read')
+    } catch (error) {
+      const { kind, message, hint } = error as StagecraftError
+      expect(kind).toBe('state')
+      const shown = `${message}\n  hint: ${hint}`.replaceAll(root, '/srv/shop')
+      expectGolden('core/bundle.md', 'changed-model', shown)
+    }
+    expect(change({ name: 'shop', services: { web: { command: ['$HOME'] } } })).toContain('a $ that is not doubled')
+  })
+
+  test('in a model of what was adopted, too, but its files may be where they are', () => {
+    const adopted = `${id}/adopted`
+    writeModel(file, adopted, { ...MODEL, configs: { a: { file: '/srv/app/a.conf' } } })
+    expect(readModel(file, adopted)?.configs).toEqual({ a: { file: '/srv/app/a.conf' } })
+    writeModel(file, adopted, { ...MODEL, configs: { a: { environment: 'TOKEN' } } })
+    expect(refusal(() => readModel(file, adopted))).toContain('configs.a.environment is nothing that a release has')
+    writeModel(file, id, { ...MODEL, configs: { a: { file: '/srv/app/a.conf' } } })
+    expect(refusal(() => readModel(file, id))).toContain('configs.a.file leads out of')
+  })
+
+  test('in a bundle is told with its place', () => {
+    writeBundle(file, bundle(id))
+    const path = join(bundleFolder(file, id), 'release.json')
+    fs.writeFileSync(
+      path,
+      fs.readFileSync(path, 'utf8').replace('"content": []', '"content": [{"name":"x","hash":"../x"}]'),
+    )
+    expect(refusal(() => readBundle(file, id))).toContain('release.json: content[0].hash is not the hash of a file')
   })
 })
 

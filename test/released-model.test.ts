@@ -104,6 +104,7 @@ const READS_HERE: readonly [at: string, change: Change][] = [
   ['services', put('services', [])],
   ['services', put('services', null)],
   ['services.web', put('services.web', 'busybox')],
+  ['services.web', put('services.web', null)],
   ['services.--help me', put('services.--help me', {})],
   ['services.constructor', put('services.constructor', {})],
 ]
