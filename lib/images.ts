@@ -126,7 +126,7 @@ export async function tagImage(docker: Docker, image: string, tag: string): Prom
   const result = await docker.try(['tag', image, tag])
   if (result.code === 0) return
   const error = childError(`tag the image of ${tag}`, result)
-  if (!/no such image|not found/i.test(result.stderr)) throw error
+  if (error.kind !== 'failed' || !/no such image|not found/i.test(result.stderr)) throw error
   throw new StagecraftError('failed', `Cannot tag ${tag}: its image was there, and somebody has removed it`, {
     detail: error.detail,
     hint: 'Something removes images from that engine (docker image prune -a?): stop it for a while, then try again.',

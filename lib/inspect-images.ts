@@ -8,7 +8,7 @@ export async function inspectEachImage(docker: Docker, format: string, ids: read
   if (ids.length === 0) return []
   const result = await docker.try(['image', 'inspect', '--format', format, ...ids], { asks: true })
   const errors = result.stderr.split('\n').filter((line) => line.trim() !== '')
-  if (result.code !== 0 && !errors.every((line) => /no such |not found/i.test(line)))
+  if (result.code !== 0 && !errors.every((line) => /no such image|: not found$/i.test(line)))
     throw childError('inspect images', result)
   return result.stdout.split('\n').filter(Boolean)
 }
