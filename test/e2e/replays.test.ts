@@ -101,7 +101,8 @@ describe.skipIf(!isUp('h3'))('on a host', () => {
     ] as const
     await server.exec(['cp', file, `${file}.as-it-was`])
     for (const [at, change] of changes) {
-      await server.exec(['sh', '-c', 'sed "$0" "$1.as-it-was" > "$1"', change, file])
+      // Whoever has the host has its hashes too: without them the files count as they are (spec/core/hosts.md).
+      await server.exec(['sh', '-c', 'sed "$0" "$1.as-it-was" > "$1"; rm -f "$2/head"', change, file, kept])
       const ran = await folder.stagecraft(['rollback'], { env: TODAY })
       expectCode(ran, 9)
       expect(ran.stderr).toContain(`Cannot use releases/${first}/compose.json on the host: ${at}`)
