@@ -26,13 +26,14 @@ export function caddyConfig(projects: ProjectRoutes): Json {
     servers.set(port, server)
     return server
   }
-  // Internal ones first: they are told by who asks.
-  for (const owned of all)
-    if (owned.route.internal) {
-      const { port } = owned.route.internal
-      const more = port === 80 ? {} : { automatic_https: { disable: true } }
-      serverAt(port, more).routes.push(internalRoute(owned, all))
-    }
+  // Internal ones first: they are told by who asks. Those that are told by a name come before those for any other.
+  for (const routesOf of [namedRoutes, otherRoutes])
+    for (const owned of all)
+      if (owned.route.internal) {
+        const { port } = owned.route.internal
+        const more = port === 80 ? {} : { automatic_https: { disable: true } }
+        serverAt(port, more).routes.push(...routesOf(owned, all))
+      }
   for (const owned of all.flatMap(byExactness).toSorted(mostSpecificFirst))
     serverAt(owned.route.tls === 'off' ? 80 : 443).routes.push(publicRoute(owned))
   serverAt(80)
@@ -66,17 +67,48 @@ function publicRoute(owned: Owned): Json {
   return { match: [match], terminal: true, handle: [subroute([maintenance(owned), ...slots(owned)])] }
 }
 
+/** @returns the subnets on which others are answered at the same port too: a name tells which of them is meant. */
+function sharedSubnets({ route }: Owned, rivals: readonly Owned[]): string[] {
+  if (route.internal === undefined) return []
+  const { port, subnets } = route.internal
+  const theirs = rivals.flatMap(({ route: { internal } }) => (internal?.port === port ? internal.subnets : []))
+  return subnets.filter((subnet) => theirs.includes(subnet))
+}
+
+/** Where several are answered at one port of a network, by their names there. (Docker's DNS knows `api.<network>` too.) */
+function namedRoutes(owned: Owned, all: readonly Owned[]): Json[] {
+  const { names = [], networks = [], named = [] } = owned.route.internal ?? {}
+  const shared = sharedSubnets(
+    owned,
+    all.filter((other) => other !== owned),
+  )
+  const ranges = [...new Set([...shared, ...named])]
+  if (ranges.length === 0) return []
+  const host = names.flatMap((name) => [name, ...networks.map((network) => `${name}.${network}`)])
+  return [
+    { match: [{ remote_ip: { ranges }, host: distinct(host) }], terminal: true, handle: [subroute(slots(owned))] },
+  ]
+}
+
+/** @returns what Caddy takes for different hosts: it knows no case, and refuses one that is there twice. */
+function distinct(hosts: readonly string[]): string[] {
+  const known = new Map(hosts.map((host) => [host.toLowerCase(), host]))
+  return [...known.values()]
+}
+
 /**
- * Another project may have an `api` too: the caller's network tells which is meant. Where a project has only one service on
- * the port, its name does not matter: whoever forwards requests may pass on the host that it was asked for.
+ * Another project may have an `api` too: the caller's network tells which is meant. Who is alone on a port there, or was there
+ * before another project, is meant by any other name as well: whoever forwards requests may pass on the host that it was asked for.
  */
-function internalRoute(owned: Owned, all: readonly Owned[]): Json {
+function otherRoutes(owned: Owned, all: readonly Owned[]): Json[] {
   const { project, route } = owned
-  const { names = [], port, subnets = [] } = route.internal ?? {}
-  const same = all.filter((other) => other.project === project && other.route.internal?.port === port)
-  const ranges = subnets.length > 0 ? subnets : ['127.0.0.1/32'] // an empty list would match everyone
-  const match = { remote_ip: { ranges }, ...(same.length > 1 ? { host: names } : {}) }
-  return { match: [match], terminal: true, handle: [subroute(slots(owned))] }
+  const { subnets = [], named = [] } = route.internal ?? {}
+  const siblings = all.filter((other) => other !== owned && other.project === project)
+  const notMine = [...named, ...sharedSubnets(owned, siblings)]
+  const alone = subnets.filter((subnet) => !notMine.includes(subnet))
+  if (alone.length === 0 && subnets.length > 0) return []
+  const ranges = alone.length > 0 ? alone : ['127.0.0.1/32'] // an empty list would match everyone
+  return [{ match: [{ remote_ip: { ranges } }], terminal: true, handle: [subroute(slots(owned))] }]
 }
 
 function subroute(routes: readonly Json[]): Json {

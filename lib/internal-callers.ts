@@ -1,9 +1,9 @@
-import { childError, type Docker } from './docker.ts'
+import { childError, type Docker, type ProxyContainer } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import { isMissing } from './own-networks.ts'
-import { connect, ownAliases } from './proxy.ts'
+import { connect, ownAliases, readProxy } from './proxy.ts'
 import { findProxy } from './proxy-life.ts'
-import { PROXY, type Route } from './routes.ts'
+import { PROXY, type ProjectRoutes, type Route } from './routes.ts'
 
 /** @returns the routes with the subnets of their networks as they are now; of a network that is gone none. */
 export async function withSubnets(docker: Docker, routes: readonly Route[]): Promise<Route[]> {
@@ -21,38 +21,68 @@ export async function withSubnets(docker: Docker, routes: readonly Route[]): Pro
   })
 }
 
-/** Plugs the proxy into the networks of internal callers, under the names that they call. */
-export async function answerInternally(docker: Docker, routes: readonly Route[]): Promise<void> {
-  const wanted = namesByNetwork(routes)
-  if (wanted.size === 0) return
-  const proxy = await findProxy(docker)
-  for (const [network, names] of wanted) {
-    const endpoint = proxy?.networks[network]
-    const has = ownAliases(endpoint?.aliases ?? [], proxy?.id ?? '')
-    if (endpoint && sameNames(has, names)) continue
-    if (endpoint) await leave(docker, network)
-    await connect(docker, network, PROXY, names).catch(ignoreMissing)
-  }
-}
-
-/** A network that is gone is made anew with who is on it, and the proxy is plugged in then. */
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof StagecraftError) || !/network .*not found/i.test(error.detail ?? '')) throw error
+/**
+ * Connects the proxy to the networks of a project's internal callers, under all names that are called there: other projects
+ * may share a network, and keep their names.
+ */
+export async function answerInternally(docker: Docker, project: string, routes: readonly Route[]): Promise<void> {
+  const networks = [...namesByNetwork(routes).keys()]
+  if (networks.length === 0) return
+  const [proxy, { projects }] = await Promise.all([findProxy(docker), readProxy(docker)])
+  const wanted = namesByNetwork(Object.values({ ...projects, [project]: routes }).flat())
+  for (const network of networks) await answerOn(docker, proxy, network, wanted.get(network) ?? [])
 }
 
 /** Takes the proxy out of networks on which it answers nobody any more, before it has no route there. */
-export async function leaveCallers(docker: Docker, before: readonly Route[], routes: readonly Route[]): Promise<void> {
+export async function leaveCallers(
+  docker: Docker,
+  project: string,
+  before: readonly Route[],
+  routes: readonly Route[],
+): Promise<void> {
   const wanted = namesByNetwork(routes)
-  for (const network of namesByNetwork(before).keys()) if (!wanted.has(network)) await leave(docker, network)
+  const left = [...namesByNetwork(before).keys()].filter((network) => !wanted.has(network))
+  if (left.length === 0) return
+  const [proxy, { projects }] = await Promise.all([findProxy(docker), readProxy(docker)])
+  const others = namesByNetwork(routesOfOthers(project, projects))
+  for (const network of left) {
+    const names = others.get(network)
+    if (names === undefined) await leave(docker, network)
+    else await answerOn(docker, proxy, network, names)
+  }
+}
+
+function routesOfOthers(project: string, projects: ProjectRoutes): Route[] {
+  return Object.entries(projects).flatMap(([name, routes]) => (name === project ? [] : routes))
+}
+
+/** Connects the proxy to a network under exactly these names. A name more takes a moment in which it is not there at all. */
+export async function answerOn(
+  docker: Docker,
+  proxy: ProxyContainer | undefined,
+  network: string,
+  names: readonly string[],
+): Promise<void> {
+  const endpoint = proxy?.networks[network]
+  const has = ownAliases(endpoint?.aliases ?? [], proxy?.id ?? '')
+  if (endpoint && (names.length === 0 || sameNames(has, names))) return
+  if (endpoint) await leave(docker, network)
+  await connect(docker, network, PROXY, names).catch(ignoreMissing)
+}
+
+/** A network that is gone is made again with who is on it, and the proxy is connected then. */
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof StagecraftError) || !/network .*not found/i.test(error.detail ?? '')) throw error
 }
 
 async function leave(docker: Docker, network: string): Promise<void> {
   const result = await docker.try(['network', 'disconnect', '--force', network, PROXY])
   const isAway = /is not connected|not found|no such/i.test(result.stderr)
-  if (result.code !== 0 && !isAway) throw childError(`unplug the proxy from ${network}`, result)
+  if (result.code !== 0 && !isAway) throw childError(`disconnect the proxy from ${network}`, result)
 }
 
-function namesByNetwork(routes: readonly Route[]): Map<string, string[]> {
+/** @returns the names under which the proxy is called, by network. */
+export function namesByNetwork(routes: readonly Route[]): Map<string, string[]> {
   const wanted = new Map<string, string[]>()
   for (const { internal } of routes)
     for (const network of internal?.networks ?? [])

@@ -1,5 +1,6 @@
 import { sameContent } from './canonical.ts'
 import type { PlanInput, ProxyPlan, RoutePlan, ServicePlan } from './plan.ts'
+import { refuseImpossibleRoutes } from './route-conflicts.ts'
 import {
   describeRoute,
   exposedServices,
@@ -7,7 +8,6 @@ import {
   PROXY_IMAGE,
   type Route,
   type Routed,
-  refuseImpossibleRoutes,
   routesOf,
   type Slots,
 } from './routes.ts'

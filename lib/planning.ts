@@ -2,7 +2,14 @@ import type { ServingRelease } from './bundle.ts'
 import { sameContent } from './canonical.ts'
 import { type ComposeModel, configHashes, type FileResource, type Service } from './compose.ts'
 import { storeText } from './content.ts'
-import { type Container, type Docker, type Image, inspectImages, listContainers } from './docker.ts'
+import {
+  type Container,
+  type Docker,
+  type Image,
+  inspectImages,
+  listContainers,
+  type ProxyContainer,
+} from './docker.ts'
 import type { Exec } from './exec.ts'
 import { contentStore } from './host.ts'
 import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
@@ -12,8 +19,11 @@ import type { Project } from './project.ts'
 import { readProxy } from './proxy.ts'
 import { findProxy, outdated } from './proxy-life.ts'
 import { type Rendering, withoutBuildAndOrder } from './render.ts'
-import { exposedServices, refuseTakenRoutes, routesOf } from './routes.ts'
+import { refuseTakenRoutes } from './route-conflicts.ts'
+import { exposedServices, type Routed, routesOf } from './routes.ts'
+import { isPlugged } from './routing.ts'
 import { NAMESPACES, namespaceOwner } from './services.ts'
+import { refuseSharedNames } from './shared-names.ts'
 import type { PhaseName } from './state.ts'
 
 /** What a plan is made from, before anything has been asked of the engine. */
@@ -45,6 +55,7 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     listContainers(options.docker, rendering.model.name),
     lookAtProxy(options),
   ])
+  await refuseNamesOfOthers(options, seen.proxy)
   const adoption = serving || containers.length === 0 ? undefined : await observeAdoption(options, containers)
   const input: PlanInput = {
     ...(project.hosts.length > 1 ? { host: project.host.name ?? '' } : {}),
@@ -56,7 +67,7 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     serving,
     containers,
     adoptable: adoption?.adoptable ?? {},
-    ...seen,
+    ...withReach(seen, containers, routedBefore(options), rendering.model.name),
     phases: options.released ? ROLLBACK_PHASES : describePhases(project, targets),
   }
   return { plan: makePlan(input), input, containers }
@@ -79,6 +90,29 @@ async function lookAtProxy(options: PlanningInput): Promise<Pick<PlanInput, 'pro
   const routed = { routes: projects[name] ?? [], slots: live[name] ?? {} }
   // Where no release is known to serve, it serves what it serves: that is not taken away before there is something else.
   return serving ? { proxy: { ...proxy, lost: !sameContent(routed, known) } } : { proxy, routed }
+}
+
+/** Only where networks are shared, or the proxy has part in them, can a name be somebody else's. */
+async function refuseNamesOfOthers(
+  { project, docker }: PlanningInput,
+  seen: ProxyContainer | undefined,
+): Promise<void> {
+  const { model, environment } = project
+  const shares = Object.values(model.networks ?? {}).some((network) => network?.external)
+  const proxy = seen ?? (shares ? await findProxy(docker) : undefined)
+  const routesOfAll = async () => (proxy?.state === 'running' ? (await readProxy(docker)).projects : {})
+  await refuseSharedNames({ docker, model, services: environment.services, proxy, routesOfAll })
+}
+
+/** A proxy that does not reach what is live is repaired before anything is built on it. */
+function withReach(
+  seen: Pick<PlanInput, 'proxy' | 'routed'>,
+  containers: readonly Container[],
+  live: Routed,
+  name: string,
+): Pick<PlanInput, 'proxy' | 'routed'> {
+  if (seen.proxy === undefined || live.routes.length === 0 || isPlugged(seen.proxy, containers, name, live)) return seen
+  return { ...seen, proxy: { ...seen.proxy, lost: true } }
 }
 
 const ROLLBACK_PHASES: Readonly<Record<PhaseName, string>> = {

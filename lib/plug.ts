@@ -1,7 +1,7 @@
 import { type Container, type Docker, inspectContainers } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import { lastWords } from './gate.ts'
-import { connect, probe } from './proxy.ts'
+import { connect, NO_PROXY, probe } from './proxy.ts'
 import { routeNetwork, type Slots, slotAlias } from './routes.ts'
 import type { Routing } from './routing.ts'
 
@@ -44,7 +44,9 @@ export function beginProof(routing: Routing, service: string, ids: readonly stri
   const { expose, rollout } = services[service] ?? {}
   let end = Number.POSITIVE_INFINITY
   let cancelled = () => false
-  const done = Promise.all(ids.map((id) => proveOne(routing, id, () => clock.now() > end || cancelled())))
+  const done = Promise.all(
+    ids.map((id) => proveOne(routing, id, { isLate: () => clock.now() > end, cancelled: () => cancelled() })),
+  )
   done.catch(() => {}) // it is thrown where it is demanded
   return {
     async demand(isCancelled = () => false) {
@@ -72,9 +74,16 @@ export async function proveReachable(
   await beginProof(routing, service, ids).demand(cancelled)
 }
 
-/** @param isOver nobody waits any longer */
-async function proveOne(routing: Routing, id: string, isOver: () => boolean): Promise<void> {
+/** When nobody waits any longer: it had its time, or another service has failed. */
+interface Patience {
+  readonly isLate: () => boolean
+  readonly cancelled: () => boolean
+}
+
+/** The proxy that is to ask may be gone, or cut off from the container: it is repaired before the container gets the blame. */
+async function proveOne(routing: Routing, id: string, { isLate, cancelled }: Patience): Promise<void> {
   const { docker, clock, name, services } = routing
+  let repairs = 0
   for (;;) {
     const [container] = await inspectContainers(docker, [id])
     if (container === undefined) return // the gate says so
@@ -88,7 +97,14 @@ async function proveOne(routing: Routing, id: string, isOver: () => boolean): Pr
     const wrong = address ? await probe(docker, target, PROBE_SECONDS) : 'it is not on the proxy’s network'
     if (wrong === undefined) return
     const [now] = await inspectContainers(docker, [id])
-    if (now?.state !== 'running' || isOver()) throw await unreachable(routing, container, wrong)
+    const isOver = now?.state !== 'running' || cancelled()
+    const toRepair = wrong === NO_PROXY ? repairs < 3 : isLate() && repairs === 0
+    if (!isOver && toRepair) {
+      repairs++
+      await routing.repair()
+      continue
+    }
+    if (isOver || isLate()) throw await unreachable(routing, container, wrong)
     await clock.sleep(200)
   }
 }

@@ -52,19 +52,50 @@ export function outdated(proxy: ProxyContainer, image: string | undefined): stri
   return proxy.layout === LAYOUT ? undefined : 'to what this version of Stagecraft needs'
 }
 
+/** The images of a proxy. */
+export interface ProxyImages {
+  /** as stagecraft.yml names it; undefined: `caddy:2` */
+  readonly name: string | undefined
+  /** one that runs is kept as it is, whatever it was made of */
+  readonly keep: boolean
+}
+
 /**
- * Sees to it that the proxy runs: makes it, starts it, or makes it anew from another image.
- * @param image as stagecraft.yml names it; undefined: what it has
+ * Sees to it that the proxy runs: creates it, starts it, or recreates it from another image.
+ * @returns whether there was none
  * @throws failed (5), above all where another program has its ports
  */
-export async function ensureProxy(docker: Docker, clock: Clock, image: string | undefined): Promise<void> {
+export async function ensureProxy(docker: Docker, clock: Clock, image: ProxyImages): Promise<boolean> {
   await finishUpgrade(docker)
   const proxy = await findProxy(docker)
   if (proxy === undefined) {
-    await createProxy(docker, image ?? PROXY_IMAGE, PROXY)
+    await createProxy(docker, image.name ?? PROXY_IMAGE, PROXY)
     await startProxy(docker, clock, PROXY)
-  } else if (outdated(proxy, image) !== undefined) await remakeProxy(docker, clock, image ?? proxy.reference)
-  else if (proxy.state !== 'running') await startProxy(docker, clock, PROXY)
+    return true
+  }
+  if (!image.keep && outdated(proxy, image.name) !== undefined)
+    await remakeProxy(docker, clock, image.name ?? proxy.reference)
+  else if (proxy.state !== 'running') await startAgain(docker, clock, proxy)
+  return false
+}
+
+/** A network that was removed meanwhile keeps a stopped container from starting. */
+async function startAgain(docker: Docker, clock: Clock, proxy: ProxyContainer): Promise<void> {
+  if (proxy.state === 'paused') return void (await docker.run('let the proxy go on', ['unpause', PROXY]))
+  try {
+    await startProxy(docker, clock, PROXY)
+  } catch (error) {
+    const isStuck = proxy.state === 'dead' || /network .* not found/i.test(errorDetail(error))
+    if (!isStuck) throw error
+    await pullIfMissing(docker, proxy.reference)
+    await docker.run('remove a proxy that cannot start', ['rm', '--force', PROXY])
+    await createProxy(docker, proxy.reference, PROXY)
+    await startProxy(docker, clock, PROXY)
+  }
+}
+
+function errorDetail(error: unknown): string {
+  return error instanceof StagecraftError ? (error.detail ?? '') : ''
 }
 
 /** The next proxy, until the one before has gone. */
@@ -82,7 +113,7 @@ export async function remakeProxy(docker: Docker, clock: Clock, image: string): 
   await createProxy(docker, image, before ? NEXT : PROXY)
   if (before === undefined) return startProxy(docker, clock, PROXY)
   for (const [network, { aliases }] of Object.entries(before.networks))
-    if (network !== PROXY_NETWORK) await connect(docker, network, NEXT, ownAliases(aliases, before.id))
+    if (network !== PROXY_NETWORK) await connectIfPresent(docker, network, NEXT, ownAliases(aliases, before.id))
   try {
     await docker.run('stop the former proxy', ['stop', '--time', '5', PROXY])
     await startProxy(docker, clock, NEXT)
@@ -92,6 +123,13 @@ export async function remakeProxy(docker: Docker, clock: Clock, image: string): 
     throw error
   }
   await finishUpgrade(docker)
+}
+
+/** A network may be gone while a container that is stopped still names it. */
+async function connectIfPresent(docker: Docker, network: string, name: string, aliases: string[]): Promise<void> {
+  await connect(docker, network, name, aliases).catch((error: unknown) => {
+    if (!/network .* not found/i.test(errorDetail(error))) throw error
+  })
 }
 
 /** An image that cannot take over is refused while the former proxy still runs. */
@@ -136,10 +174,15 @@ async function finishUpgrade(docker: Docker): Promise<void> {
   await docker.run('name the new proxy', ['rename', NEXT, PROXY])
 }
 
-async function createProxy(docker: Docker, image: string, name: string): Promise<void> {
+/** Without it the proxy's ports are not published. */
+export async function ensureProxyNetwork(docker: Docker): Promise<void> {
   const network = await docker.try(['network', 'create', '--label', `${LAYOUT_LABEL}=${LAYOUT}`, PROXY_NETWORK])
   if (network.code !== 0 && !/already exists/i.test(network.stderr))
     throw childError(`make the proxy's network ${PROXY_NETWORK}`, network)
+}
+
+async function createProxy(docker: Docker, image: string, name: string): Promise<void> {
+  await ensureProxyNetwork(docker)
   await pullIfMissing(docker, image)
   const labels = [`${LAYOUT_LABEL}=${LAYOUT}`, `${IMAGE_LABEL}=${image}`]
   const created = await docker.try([

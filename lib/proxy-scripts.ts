@@ -122,3 +122,22 @@ while
 do sleep 0.2; done
 printf '%s\\n' "\${status:-$(printf '%s\\n' "$said" | tail -n 1)}" >&2; exit 1
 `
+
+/**
+ * Asks what is live as the proxy would, all at once, each until it says something, whatever that is. @param $1 seconds at the most,
+ * then for each `http://<alias of its slot>:<port>/path`, the Host header, X-Forwarded-Proto. Prints a line for each that does not
+ * answer: its number from 0, and what was wrong last
+ */
+export const ASK = `end=$(($(date +%s) + $1)); shift
+ask() {
+  while
+    said=$(timeout 5 wget -S -O /dev/null --header "Host: $3" --header "X-Forwarded-Proto: $4" "$2" 2>&1)
+    case $said in *HTTP/[0-9]*) return ;; esac
+    [ "$(date +%s)" -lt $end ]
+  do sleep 0.2; done
+  printf '%s %s\\n' "$1" "$(printf '%s\\n' "$said" | tail -n 1)"
+}
+at=0
+while [ $# -gt 2 ]; do ask $at "$1" "$2" "$3" & at=$((at + 1)); shift 3; done
+wait
+`

@@ -2,14 +2,18 @@ import { caddyConfig } from './caddy-config.ts'
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { Result } from './exec.ts'
+import { asReleased, besideOthers } from './internal-subnets.ts'
 import { APPLY, DRAINED, FORGET, IN_FLIGHT, PROBE, READ, SWITCH } from './proxy-scripts.ts'
-import { PROXY, type ProjectRoutes, type Route, refuseTakenRoutes, type Slot, type Slots } from './routes.ts'
+import { refuseTakenRoutes } from './route-conflicts.ts'
+import { PROXY, type ProjectRoutes, type Route, type Slot, type Slots } from './routes.ts'
 
 /** What the proxy does for everyone on its host. */
 export interface ProxyState {
   /** of its configuration */
   readonly generation: number
   readonly projects: ProjectRoutes
+  /** the same, with what only the proxy knows of them (lib/routes.ts, `named`) */
+  readonly kept: ProjectRoutes
   /** by project */
   readonly live: Readonly<Record<string, Slots>>
   /** projects whose public routes answer 503 now */
@@ -29,7 +33,8 @@ export async function readProxy(docker: Docker): Promise<ProxyState> {
     if (slot !== 'a' && slot !== 'b') continue
     live[project] = { ...live[project], [service]: slot }
   }
-  return { generation: Number(generation), projects: JSON.parse(routes) as ProjectRoutes, live, maintenance } // written by `applyRoutes`
+  const kept = JSON.parse(routes) as ProjectRoutes // written by `applyRoutes`
+  return { generation: Number(generation), projects: asReleased(kept), kept, live, maintenance }
 }
 
 /**
@@ -40,11 +45,10 @@ export async function readProxy(docker: Docker): Promise<ProxyState> {
 export async function applyRoutes(docker: Docker, project: string, routes: readonly Route[]): Promise<void> {
   for (let tries = 0; tries < 20; tries++) {
     const state = await readProxy(docker)
-    const { [project]: mine = [], ...theirs } = state.projects
-    const others = withoutSubnets(theirs, routes)
+    const { [project]: mine = [] } = state.projects
     if (JSON.stringify(mine) === JSON.stringify(routes)) return
-    refuseTakenRoutes(project, routes, others)
-    const projects = routes.length > 0 ? { ...others, [project]: routes } : others
+    const projects = besideOthers(project, routes, state.kept)
+    refuseTakenRoutes(project, routes, projects)
     const input = `${JSON.stringify(projects)}\n${JSON.stringify(caddyConfig(projects))}\n`
     const result = await inProxy(docker, 'apply', APPLY, [String(state.generation + 1)], {
       input,
@@ -54,17 +58,6 @@ export async function applyRoutes(docker: Docker, project: string, routes: reado
     if (result.code !== TAKEN) throw refused(result)
   }
   throw new StagecraftError('failed', 'Cannot change the routes of the proxy: others keep changing them')
-}
-
-/** A subnet has one network at a time: who had it before, and has not been deployed since, has it no more. */
-function withoutSubnets(others: ProjectRoutes, routes: readonly Route[]): ProjectRoutes {
-  const taken = new Set(routes.flatMap(({ internal }) => internal?.subnets ?? []))
-  const free = (route: Route): Route => {
-    if (!route.internal?.subnets.some((subnet) => taken.has(subnet))) return route
-    const subnets = route.internal.subnets.filter((subnet) => !taken.has(subnet))
-    return { ...route, internal: { ...route.internal, subnets } }
-  }
-  return Object.fromEntries(Object.entries(others).map(([name, theirs]) => [name, theirs.map(free)]))
 }
 
 /** Exit codes of `APPLY`. */
@@ -106,10 +99,18 @@ export async function untilDrained(
 }
 
 function counted(result: Result): Map<string, number> | undefined {
-  if (/no such container|is not running/i.test(result.stderr)) return undefined
+  if (isGone(result)) return undefined
   if (result.code !== 0) throw childError('ask the proxy for requests in flight', result)
   const upstreams = JSON.parse(result.stdout) as readonly { address: string; num_requests: number }[] | null // Caddy's admin API
   return new Map((upstreams ?? []).map(({ address, num_requests }) => [address, num_requests]))
+}
+
+/** What `probe` says where there is nobody who could ask. */
+export const NO_PROXY = 'the proxy does not run'
+
+/** @returns whether a command inside the proxy failed since it does not run: somebody removed, stopped or killed it. */
+export function isGone({ stderr }: Result): boolean {
+  return /no such container|is not running|is restarting|is paused/i.test(stderr)
 }
 
 /** Where and how a container is asked whether it takes requests. */
@@ -134,6 +135,7 @@ export async function probe(docker: Docker, target: ProbeTarget, seconds: number
   const result = await inProxy(docker, 'probe', PROBE, [String(limit), url, target.host, target.scheme], { seconds })
   if (result.code === 0) return undefined
   const [, status] = /HTTP\/[\d.]+ (\d{3}[^\n]*)/i.exec(result.stderr) ?? []
+  if (isGone(result)) return NO_PROXY
   if (status !== undefined) return target.health === undefined ? undefined : `${target.health} answers ${status.trim()}`
   const said = result.stderr
     .trim()

@@ -1,5 +1,6 @@
 import { isSameModel } from './bundle.ts'
 import { actOptions, type Stage, toWaves, upArgs } from './compose-up.ts'
+import type { ServiceConfig } from './config.ts'
 import { type Container, listContainers, removeContainers } from './docker.ts'
 import { errorText, StagecraftError } from './errors.ts'
 import { table } from './format.ts'
@@ -7,7 +8,7 @@ import { gate } from './gate.ts'
 import type { Before, Journal } from './journal.ts'
 import { freeNetworks } from './own-networks.ts'
 import { networksOf } from './plan-networks.ts'
-import { drainFresh, plugBack, routeBack } from './put-back-routes.ts'
+import { drainFresh, plugBack, proveAnswers, routeBack } from './put-back-routes.ts'
 import { gateTarget, type StepContext, wantedAsBefore } from './rollout-steps.ts'
 import { unplugUnrouted } from './routing.ts'
 import type { Topology } from './services.ts'
@@ -21,6 +22,10 @@ export interface Undo extends StepContext {
   readonly modelFile: string
   /** undefined: nothing served, or nothing is known about it */
   readonly served: Stage | undefined
+  /** of the services, as the live release has them: at which path they are asked whether they answer */
+  readonly settings: Readonly<Record<string, ServiceConfig>>
+  /** of the environment, for a proxy that is gone; undefined: the default */
+  readonly proxyImage: string | undefined
 }
 
 /** What undoing did. */
@@ -58,12 +63,14 @@ const RETRY_WITHIN = 30_000
 
 async function attempt(undo: Undo): Promise<PutBack> {
   const { docker, name, journal } = undo
-  await routeBack(undo)
+  const unrouted = await routeBack(undo)
   const { lost, started, removed } = await removeNew(undo)
   if (lost.length > 0) await restore(undo, lost)
   if (journal.routing) await plugBack(undo, journal.routing, lost)
   await proveWell(undo, [...lost, ...started])
+  if (unrouted !== undefined) throw unrouted
   if (journal.routing) await unplugUnrouted(undo, await listContainers(docker, name), journal.routing)
+  if (journal.routing) await proveAnswers(undo, journal.routing)
   if (journal.before.length === 0) await removeNetworks(undo)
   return { removed, restored: [...lost, ...started] }
 }

@@ -193,6 +193,8 @@ function openUndo(
     modelFile: modelFile(stateFile, bundle.id),
     served: model && { model, modelFile: modelFile(stateFile, journal.served ?? ''), ...stagePlace(settings) },
     project: { environment: { services }, topology: serving?.bundle.topology ?? bundle.topology },
+    settings: serving?.bundle.services ?? {},
+    proxyImage: settings.environment.proxy?.image,
   }
 }
 

@@ -8,7 +8,7 @@ import type { Planning } from './planning.ts'
 import { beginProof, type Proof, plugIntoSlots, proveReachable } from './plug.ts'
 import type { StepContext } from './rollout-steps.ts'
 import { routeNetwork, slotAlias } from './routes.ts'
-import { ensureRouteNetwork, isPlugged, openEarly, prepareRouting, type Routing } from './routing.ts'
+import { ensureRouteNetwork, isPlugged, openEarly, prepareRouting, type Routing, repairRouting } from './routing.ts'
 import type { Site } from './run.ts'
 import type { Served } from './served-before.ts'
 
@@ -37,7 +37,10 @@ export function openChange(
   const { input, plan } = planning
   const { services } = site.project.environment
   const slots = plannedSlots(input, plan.services)
-  const routing = { ...site, name: plan.project, services, slots, routes: plannedRoutes(input, slots) }
+  const proxyImage = site.project.environment.proxy?.image
+  const { routing: before = { routes: [], slots: {} } } = recorder.journal
+  const repair = () => repairRouting({ ...site, docker: site.restoring, name: plan.project, proxyImage }, before)
+  const routing = { ...site, name: plan.project, services, slots, routes: plannedRoutes(input, slots), repair }
   const network = once(async () => {
     if (plan.proxy && !input.proxy?.networks[routeNetwork(plan.project)])
       await ensureRouteNetwork(site.docker, plan.project)

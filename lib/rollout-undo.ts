@@ -37,7 +37,8 @@ export async function undoAll(run: Run, changes: readonly Change[], cause: unkno
 async function undo({ site, recorder, served }: Change, cause: unknown): Promise<Fate> {
   const touched = !recorder.untouched
   if (lossOf(site)) return { site, is: 'unknown', touched }
-  if (!touched) return { site, is: 'as-before', touched }
+  // Also where nothing was touched what was live must answer: the proxy may be gone meanwhile.
+  if (!touched && !recorder.journal.routing?.routes.length) return { site, is: 'as-before', touched }
   const { environment, topology, model, stateFile } = site.project
   try {
     await putBack(
@@ -52,6 +53,8 @@ async function undo({ site, recorder, served }: Change, cause: unknown): Promise
         name: model.name,
         modelFile: modelFile(stateFile, site.bundle.id),
         project: { environment, topology: site.serving?.bundle.topology ?? topology },
+        settings: site.serving?.bundle.services ?? {},
+        proxyImage: environment.proxy?.image,
       },
       cause,
     )

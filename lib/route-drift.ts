@@ -1,40 +1,99 @@
 import type { Bundle } from './bundle.ts'
 import { sameContent } from './canonical.ts'
-import type { Container, Docker } from './docker.ts'
-import { readProxy } from './proxy.ts'
+import type { Container, Docker, ProxyContainer } from './docker.ts'
+import { ownAliases, readProxy } from './proxy.ts'
+import { askLive } from './proxy-ask.ts'
 import { findProxy } from './proxy-life.ts'
-import { describeRoute, PROXY, type Route, routeNetwork, slotAlias } from './routes.ts'
+import { describeRoute, PROXY, PROXY_NETWORK, type Route, routeNetwork, slotAlias } from './routes.ts'
+import { describeStranger, strangersOn } from './shared-names.ts'
 import type { Drift } from './status.ts'
 
-/** @returns how what the proxy does differs from what the serving release had it do. @param containers of the project */
-export async function routeDrift(
-  docker: Docker,
-  { project, routes = [], slots = {} }: Bundle,
-  containers: readonly Container[],
-): Promise<Drift[]> {
+/**
+ * @returns how what the proxy does differs from what the live release had it do, also where it runs and does not reach what is live
+ * @param containers of the project
+ */
+export async function routeDrift(docker: Docker, bundle: Bundle, containers: readonly Container[]): Promise<Drift[]> {
+  const { project, routes = [], slots = {} } = bundle
   if (routes.length === 0) return []
   const proxy = await findProxy(docker)
-  if (proxy?.state !== 'running')
-    return [{ kind: 'proxy', name: PROXY, why: proxy ? `it is ${proxy.state}` : 'it does not exist any more' }]
+  if (proxy?.state !== 'running') return [aboutProxy(proxy ? `it is ${proxy.state}` : 'it does not exist any more')]
+  const cutOff = [
+    ...(proxy.networks[PROXY_NETWORK] ? [] : [`it is not on network ${PROXY_NETWORK}: nobody from outside reaches it`]),
+    ...(proxy.networks[routeNetwork(project)] ? [] : [`it is not on network ${routeNetwork(project)}`]),
+  ].map(aboutProxy)
   const state = await readProxy(docker)
   const found = state.projects[project] ?? []
   const live = state.live[project] ?? {}
-  const isPublic = ({ hosts }: Route) => hosts.length > 0
-  return routes.flatMap((route): Drift[] => {
+  const shown = routes.map((route): [Route, Drift[]] => {
     const { service } = route
     const drift = (why: string): Drift => ({ kind: 'route', name: describeRoute(route), why })
-    if (!found.some((other) => sameContent(other, route))) return [drift('the proxy does not have it')]
+    if (!found.some((other) => sameContent(other, route))) return [route, [drift('the proxy does not have it')]]
     const slot = slots[service] ?? 'a'
     if (live[service] !== slot)
-      return [drift(`the proxy sends requests to ${live[service] ?? 'nobody'}, not to slot ${slot}`)]
+      return [route, [drift(`the proxy sends requests to ${live[service] ?? 'nobody'}, not to slot ${slot}`)]]
     const alias = slotAlias(project, service, slot)
     const own = containers.filter((container) => container.service === service && container.state === 'running')
     const loose = own.filter(({ networks }) => !networks[routeNetwork(project)]?.aliases.includes(alias))
     return [
-      ...loose.map(({ name }) => drift(`the proxy does not reach ${name}`)),
-      ...(isPublic(route) && state.maintenance.includes(project)
-        ? [drift('it answers 503: `stagecraft maintenance off` ends that')]
-        : []),
+      route,
+      [
+        ...loose.map(({ name }) => drift(`the proxy does not reach ${name}`)),
+        ...unheard(proxy, route).map(drift),
+        ...(route.hosts.length > 0 && state.maintenance.includes(project)
+          ? [drift('it answers 503: `stagecraft maintenance off` ends that')]
+          : []),
+      ],
     ]
   })
+  const well = shown.flatMap(([route, drift]) => (drift.length === 0 && isUp(route, containers) ? [route] : []))
+  const silent = cutOff.length > 0 ? [] : await silentDrift(docker, bundle, well)
+  return [...cutOff, ...shown.flatMap(([, drift]) => drift), ...silent, ...(await strangerDrift(docker, bundle))]
+}
+
+function aboutProxy(why: string): Drift {
+  return { kind: 'proxy', name: PROXY, why }
+}
+
+/** What does not run is told of the service itself. */
+function isUp({ service }: Route, containers: readonly Container[]): boolean {
+  return containers.some((container) => container.service === service && container.state === 'running')
+}
+
+/** @returns where internal callers do not find the proxy. */
+function unheard({ id, networks }: ProxyContainer, { internal }: Route): string[] {
+  return (internal?.networks ?? []).flatMap((network) => {
+    const names = ownAliases(networks[network]?.aliases ?? [], id)
+    const missing = internal?.names.filter((name) => !names.includes(name)) ?? []
+    return missing.length > 0 ? [`the proxy does not answer as ${missing.join(', ')} on network ${network}`] : []
+  })
+}
+
+async function silentDrift(docker: Docker, bundle: Bundle, routes: readonly Route[]): Promise<Drift[]> {
+  const { project: name, services = {}, slots = {} } = bundle
+  const silent = await askLive({ docker, name, services }, { routes, slots }, 0)
+  return routes.flatMap((route): Drift[] => {
+    const why = silent.get(route.service)
+    return why === undefined ? [] : [{ kind: 'route', name: describeRoute(route), why }]
+  })
+}
+
+/** Whoever else has the name of an internal service on a network gets some of its requests. */
+async function strangerDrift(docker: Docker, { project, routes = [] }: Bundle): Promise<Drift[]> {
+  const drift: Drift[] = []
+  for (const route of routes)
+    for (const network of route.internal?.networks ?? [])
+      for (const stranger of await strangersOn(docker, network, project)) {
+        const name = stranger.names.find((each) => route.internal?.names.some((own) => isSame(own, each)))
+        if (name !== undefined && stranger.isRunning)
+          drift.push({
+            kind: 'route',
+            name: describeRoute(route),
+            why: `${describeStranger(stranger)} is called ${name} on network ${network} too`,
+          })
+      }
+  return drift
+}
+
+function isSame(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase()
 }

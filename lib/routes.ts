@@ -1,6 +1,5 @@
 import type { ComposeModel } from './compose.ts'
 import type { ExposeConfig, ServiceConfig } from './config.ts'
-import { StagecraftError } from './errors.ts'
 
 /** Where the containers of a routed service are found: the live ones have one, the next ones get the other. */
 export type Slot = 'a' | 'b'
@@ -36,6 +35,11 @@ export interface InternalRoute {
   readonly networks: readonly string[]
   /** of these networks: who may call, and whose `api` is meant. Known once the networks exist */
   readonly subnets: readonly string[]
+  /**
+   * of these, those on which another project was answered at this port before: there only the name counts, and any other Host
+   * is still theirs. Kept by the proxy alone
+   */
+  readonly named?: readonly string[]
 }
 
 /** The proxy's name in Docker, and its network: an engine gives the default route and published ports to the network whose
@@ -92,7 +96,7 @@ export function routesOf(
       {
         service,
         hosts,
-        path: plainPath(path),
+        path: cleanPath(path),
         tls,
         ports,
         ...(internal ? { internal } : {}),
@@ -101,12 +105,18 @@ export function routesOf(
   })
 }
 
-/** @returns a path without slashes at its end: `/` is everything. */
-function plainPath(path: string): string {
-  return path.replace(/\/+$/, '') || '/'
+/** @returns a path as requests have it once Caddy has cleaned it: no `//`, `.` or `..`, no slash at its end. `/` is everything. */
+export function cleanPath(path: string): string {
+  const parts: string[] = []
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop()
+    else if (part !== '' && part !== '.') parts.push(part)
+  }
+  return `/${parts.join('/')}`
 }
 
-function internalRoute(service: string, { port }: ExposeConfig, model: ComposeModel): InternalRoute {
+/** @returns what internal callers of a service are told apart by; the subnets are looked up later. */
+export function internalRoute(service: string, { port }: ExposeConfig, model: ComposeModel): InternalRoute {
   const networks = Object.entries(model.services[service]?.networks ?? {})
   const aliases = networks.flatMap(([, settings]) => aliasesOf(settings))
   return {
@@ -131,48 +141,5 @@ export function describeRoute(
   return [...own, ...(internal ? [`http://${service}:${internal.port} (internal)`] : [])].join(', ')
 }
 
-/** @throws config (3) where two services want the same, or the proxy could not reach what is exposed */
-export function refuseImpossibleRoutes(services: Readonly<Record<string, ServiceConfig>>, model: ComposeModel): void {
-  const taken = new Map<string, string>()
-  for (const [service, { host = [], path = '/' }] of exposedServices(services)) {
-    const mode = model.services[service]?.network_mode
-    if (mode === 'host' || mode === 'none' || /^(service|container):/.test(mode ?? ''))
-      throw new StagecraftError('config', `Cannot expose ${service}: it has network_mode ${mode}`, {
-        hint: /^service:/.test(mode ?? '')
-          ? `Expose ${mode?.slice('service:'.length)}, whose network it is in, with the port that ${service} listens on.`
-          : 'The proxy reaches containers over a network: take network_mode out of the Compose file.',
-      })
-    for (const name of host) {
-      const key = `${name}${plainPath(path)}`
-      const other = taken.get(key)
-      if (other !== undefined)
-        throw new StagecraftError('config', `Cannot expose ${service} as ${key}: ${other} is exposed there too`, {
-          hint: 'Give one of them another `host` or `path` in stagecraft.yml.',
-        })
-      taken.set(key, service)
-    }
-  }
-}
-
 /** Routes of every Compose project of a host, by project. */
 export type ProjectRoutes = Readonly<Record<string, readonly Route[]>>
-
-/** @throws config (3) where another project of the host has one of the routes */
-export function refuseTakenRoutes(project: string, routes: readonly Route[], all: ProjectRoutes): void {
-  const keys = ({ hosts, path }: Route) => hosts.map((host) => `${host}${path}`)
-  for (const [other, theirs] of Object.entries(all)) {
-    if (other === project) continue
-    const taken = new Set(theirs.flatMap(keys))
-    for (const route of routes) {
-      const key = keys(route).find((each) => taken.has(each))
-      if (key === undefined) continue
-      throw new StagecraftError(
-        'config',
-        `Cannot expose ${route.service} as ${key}: the project ${other} has that route`,
-        {
-          hint: 'Choose another `host` or `path`, or take it from the other project and deploy that first.',
-        },
-      )
-    }
-  }
-}

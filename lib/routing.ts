@@ -1,15 +1,18 @@
 import { sameContent } from './canonical.ts'
 import type { ServiceConfig } from './config.ts'
 import { type Container, childError, type Docker } from './docker.ts'
+import { StagecraftError } from './errors.ts'
 import type { Emit } from './events.ts'
 import type { Clock } from './gate.ts'
 import { answerInternally, leaveCallers, withSubnets } from './internal-callers.ts'
 import { isMissing } from './own-networks.ts'
 import type { ProxyPlan } from './plan.ts'
 import { plugIntoSlots } from './plug.ts'
-import { applyRoutes, connect, readProxy, switchSlots } from './proxy.ts'
-import { ensureProxy, findProxy } from './proxy-life.ts'
-import { PROXY, type Route, type Routed, routeNetwork, type Slots } from './routes.ts'
+import { applyRoutes, readProxy, switchSlots } from './proxy.ts'
+import { type ProxyRepair, repairProxy } from './proxy-connect.ts'
+import { findProxy } from './proxy-life.ts'
+import { refuseTakenRoutes } from './route-conflicts.ts'
+import { PROXY, PROXY_NETWORK, type Route, type Routed, routeNetwork, type Slots } from './routes.ts'
 
 /** The routes of one environment, and what it takes to bring them about. */
 export interface Routing {
@@ -22,6 +25,8 @@ export interface Routing {
   /** as they are to be; the subnets of internal ones are looked up when they are put in force */
   readonly routes: readonly Route[]
   readonly slots: Slots
+  /** sees to it that the proxy runs, is connected, and does what it did before the release: somebody may have removed it meanwhile */
+  readonly repair: () => Promise<void>
 }
 
 /**
@@ -34,12 +39,27 @@ export async function prepareRouting(
   { plan, image, before }: { plan: ProxyPlan; image: string | undefined; before: Routed },
   containers: readonly Container[],
 ): Promise<void> {
-  const { docker, clock, emit, name } = routing
+  const { docker, emit, name } = routing
   if (plan.action !== 'keep') emit({ type: 'proxy', step: plan.action, note: plan.why })
-  await ensureProxy(docker, clock, image)
-  await connect(docker, routeNetwork(name), PROXY, [])
+  const projects = await repairProxy({ ...routing, image: { name: image, keep: false } })
+  refuseTakenRoutes(name, routing.routes, projects) // the plan could not ask a proxy that was not there
   await plugServed(docker, name, containers, before)
   await enforce(routing, { ...before, routes: await withSubnets(docker, before.routes) })
+}
+
+/**
+ * What changes the proxy is done once more where it fails: somebody may have removed, stopped or disconnected the proxy at that
+ * very moment, and it is repaired in between.
+ * @throws what the second attempt throws
+ */
+async function despiteLoss(repair: () => Promise<void>, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof StagecraftError) || error.kind !== 'failed') throw error
+    await repair()
+    await work()
+  }
 }
 
 /** Plugs in what serves and was unplugged. What has another slot's name is left over of something else, and is not live. */
@@ -65,7 +85,9 @@ export function isPlugged(
   const isReached = ({ service, state, networks }: Container) => {
     return slots[service] === undefined || state !== 'running' || networks[network] !== undefined
   }
-  return proxy?.networks[network] !== undefined && containers.every(isReached)
+  return (
+    proxy?.networks[network] !== undefined && proxy.networks[PROXY_NETWORK] !== undefined && containers.every(isReached)
+  )
 }
 
 /** The network on which the proxy reaches routed containers: internal, so that it changes nobody's default route. */
@@ -91,7 +113,8 @@ export function openEarly(routing: Routing, before: Routed): (service: string) =
     const others = now.routes.filter((each) => each.service !== service)
     const routes = await withSubnets(routing.docker, [...others, { ...route, hosts: [] }])
     now = { routes, slots: { ...now.slots, [service]: slot } }
-    await enforce(routing, now)
+    const wanted = now
+    await despiteLoss(routing.repair, () => enforce(routing, wanted))
   }
   return async (service) => {
     const mine = last.then(() => add(service))
@@ -106,7 +129,12 @@ export async function switchRoutes(routing: Routing, before: Routed): Promise<re
   const routes = await withSubnets(docker, routing.routes)
   // Prepare has seen to it that `before` is what the proxy does; only new routes may have been added since.
   const unchanged = sameContent(routes, before.routes)
-  await enforce(routing, { routes, slots }, unchanged ? before : undefined)
+  let known = unchanged ? before : undefined
+  await despiteLoss(routing.repair, async () => {
+    const seen = known
+    known = undefined // the second time it has lost what it did
+    await enforce(routing, { routes, slots }, seen)
+  })
   return routes
 }
 
@@ -122,10 +150,10 @@ async function enforce(
   const now = known ?? (await routingNow(docker, name))
   const isRouted = sameContent(now.routes, routes)
   const isLive = sameContent(now.slots, slots)
-  await leaveCallers(docker, now.routes, routes)
+  await leaveCallers(docker, name, now.routes, routes)
   if (!isRouted) await applyRoutes(docker, name, routes)
   if (!isLive) await switchSlots(docker, name, slots)
-  await answerInternally(docker, routes)
+  await answerInternally(docker, name, routes)
 }
 
 async function routingNow(docker: Docker, name: string): Promise<Routed> {
@@ -157,11 +185,24 @@ export async function unplugUnrouted(
  * What the proxy did before is what it does again.
  * @returns whether there is a proxy: where nothing was routed before, and it does not run, it never did anything else
  */
-export async function putRoutesBack({ docker, clock, name }: PutRoutesBack, before: Routed): Promise<boolean> {
-  if (before.routes.length > 0) await ensureProxy(docker, clock, undefined)
-  else if ((await findProxy(docker))?.state !== 'running') return false
-  await enforce({ docker, name }, { ...before, routes: await withSubnets(docker, before.routes) })
+export async function putRoutesBack(repair: RoutingRepair, before: Routed): Promise<boolean> {
+  const { docker } = repair
+  if (before.routes.length === 0 && (await findProxy(docker))?.state !== 'running') return false
+  if (before.routes.length > 0) await repairRouting(repair, before)
+  else await enforce(repair, before)
   return true
 }
 
-type PutRoutesBack = Pick<Routing, 'docker' | 'clock' | 'name'>
+/** Sees to it that the proxy runs, is connected, and does this for the project, whatever became of it. */
+export async function repairRouting(repair: RoutingRepair, wanted: Routed): Promise<void> {
+  const { docker, name, proxyImage } = repair
+  await ensureRouteNetwork(docker, name)
+  await repairProxy({ ...repair, image: { name: proxyImage, keep: true } })
+  await enforce(repair, { ...wanted, routes: await withSubnets(docker, wanted.routes) })
+}
+
+/** What it takes to have the proxy do what it did before. */
+export interface RoutingRepair extends Omit<ProxyRepair, 'image'> {
+  /** of the environment, where the proxy is gone; undefined: the default */
+  readonly proxyImage: string | undefined
+}

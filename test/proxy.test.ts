@@ -14,13 +14,13 @@ function proxyWith(projects: ProjectRoutes): { docker: Docker; told: () => Proje
   return { docker, told: () => JSON.parse(input.split('\n')[0] ?? '') as ProjectRoutes } // written by the code under test
 }
 
-const internal = (subnets: readonly string[]): Route => ({
+const internal = (subnets: readonly string[], network = 'net'): Route => ({
   service: 'api',
   hosts: [],
   path: '/',
   tls: 'auto',
   ports: { a: 80, b: 80 },
-  internal: { port: 80, names: ['api'], networks: ['net'], subnets },
+  internal: { port: 80, names: ['api'], networks: [network], subnets },
 })
 
 test('applyRoutes() takes a subnet from who had it before: the engine has given it to another network', async () => {
@@ -28,10 +28,10 @@ test('applyRoutes() takes a subnet from who had it before: the engine has given 
     gone: [internal(['10.0.1.0/24', '10.0.2.0/24'])],
     blog: [internal(['10.0.3.0/24'])],
   })
-  await applyRoutes(docker, 'shop', [internal(['10.0.1.0/24'])])
+  await applyRoutes(docker, 'shop', [internal(['10.0.1.0/24'], 'new')])
   expect(told()).toEqual({
     gone: [internal(['10.0.2.0/24'])],
     blog: [internal(['10.0.3.0/24'])],
-    shop: [internal(['10.0.1.0/24'])],
+    shop: [internal(['10.0.1.0/24'], 'new')],
   })
 })

@@ -64,7 +64,8 @@ describe('what a journal says is not what is done to containers and networks of 
     const { docker, changes } = engine({ events: 'foreign\nown\n' })
     const project = { environment: { services: {} }, topology: { order: ['old'], needs: {}, jobs: [] } }
     const served = { model: { name: 'shop', services: { old: {} } }, modelFile: '/served', directory: '/' }
-    const undo = { ...world, docker, journal: JOURNAL, modelFile: '/new', served, project }
+    const more = { settings: {}, proxyImage: undefined }
+    const undo = { ...world, ...more, docker, journal: JOURNAL, modelFile: '/new', served, project }
     await putBack(undo, new Error('x')).catch(() => {}) // this engine starts nothing
     expect(changes().filter((line) => line.includes('foreign') || line.includes('other'))).toEqual([])
     expect(changes()[0]).toBe('stop own')

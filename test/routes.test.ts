@@ -2,12 +2,11 @@ import { describe, expect, test } from 'bun:test'
 import type { ComposeModel } from '../lib/compose.ts'
 import type { ExposeConfig } from '../lib/config.ts'
 import { StagecraftError } from '../lib/errors.ts'
+import { refuseImpossibleRoutes, refuseTakenRoutes } from '../lib/route-conflicts.ts'
 import {
   describeRoute,
   exposedServices,
   type Route,
-  refuseImpossibleRoutes,
-  refuseTakenRoutes,
   routeNetwork,
   routesOf,
   slotAddress,

@@ -11,7 +11,7 @@ import { gate } from '../lib/gate.ts'
 import type { PlanInput } from '../lib/plan.ts'
 import { refuseChangedVolumes } from '../lib/plan-networks.ts'
 import { formatError } from '../lib/report-lines.ts'
-import { refuseImpossibleRoutes, refuseTakenRoutes } from '../lib/routes.ts'
+import { refuseImpossibleRoutes, refuseTakenRoutes } from '../lib/route-conflicts.ts'
 import { expectGolden } from './support/golden.ts'
 
 /** What is printed of what `act` throws. */

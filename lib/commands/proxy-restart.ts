@@ -1,6 +1,7 @@
 import { command } from '../cli.ts'
 import { exclusively } from '../exclusive.ts'
 import type { Host } from '../host.ts'
+import { connectProxy } from '../proxy-connect.ts'
 import { remakeProxy, requireProxies } from '../proxy-life.ts'
 import { openReleaseDocker } from '../world.ts'
 
@@ -31,6 +32,7 @@ export default command({
       for (const { host, docker, proxy } of await requireProxies(settings.hosts, dockerOf)) {
         const image = settings.environment.proxy?.image ?? proxy.reference
         await remakeProxy(docker, locked.clock, image)
+        await connectProxy(docker)
         const where = settings.hosts.length > 1 ? { host: host.name } : {}
         context.report.result('proxy-restarted', { ...where, image }, () => [
           `the proxy${where.host ? ` of ${where.host}` : ''} runs anew, as ${image}`,

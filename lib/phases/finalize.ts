@@ -4,18 +4,62 @@ import { placeOf } from '../bundle-parts.ts'
 import { listContainers } from '../docker.ts'
 import { errorText, StagecraftError } from '../errors.ts'
 import { lastWords } from '../gate.ts'
+import { askLive } from '../proxy-ask.ts'
 import { planPrune, prune } from '../prune.ts'
+import type { Route } from '../routes.ts'
+import { plugServed, repairRouting } from '../routing.ts'
 import type { Run, Site } from '../run.ts'
 import { replicasOf } from '../services.ts'
 import { onSites } from '../sites.ts'
 
 /** Verifies that what runs is what was released, and removes what no rollback needs any more. */
 export async function finalize(run: Run): Promise<string> {
-  const verified = await onSites(run, verify)
+  const verified = await onSites(run, async (site) => {
+    const [count] = await Promise.all([verify(site), confirmRoutes(site)])
+    return count
+  })
   const pruned = await tidy(run)
   const count = verified.reduce((sum, one) => sum + one, 0)
   const where = run.sites.length === 1 ? '' : ` on ${run.sites.length} hosts`
   return [`${count} ${count === 1 ? 'service runs' : 'services run'} as released${where}`, ...pruned].join('; ')
+}
+
+/** Seconds that what is live has to answer the proxy: it has answered before. */
+const ANSWER = 10
+
+/** Asks what is live through the proxy, which somebody may have removed meanwhile: then it is repaired, and asked once more. */
+async function confirmRoutes(site: Site): Promise<void> {
+  const { bundle, project, restoring: docker, clock, emit } = site
+  const { routes = [], slots = {} } = bundle
+  const { services, proxy } = project.environment
+  const isOurs = ({ service }: { service: string }) =>
+    services[service]?.rollout.strategy !== 'hold' && replicasOf(project.model.services[service] ?? {}) > 0
+  const asked = { routes: routes.filter(isOurs), slots }
+  const about = { docker, name: bundle.project, services }
+  if ((await askLive(about, asked, 0)).size === 0) return
+  const repair = { ...about, clock, emit, proxyImage: proxy?.image }
+  try {
+    await repairRouting(repair, { routes, slots })
+    await plugServed(docker, bundle.project, await listContainers(docker, bundle.project), { routes, slots })
+  } catch (error) {
+    if (!(error instanceof StagecraftError) || error.kind !== 'failed') throw error
+    throw unconfirmed(asked.routes, errorText(error))
+  }
+  const silent = await askLive(about, asked, ANSWER)
+  if (silent.size === 0) return
+  const detail = [...silent].map(([service, why]) => `${service}: ${why}`).join('\n')
+  throw unconfirmed(
+    asked.routes.filter(({ service }) => silent.has(service)),
+    detail,
+  )
+}
+
+function unconfirmed(routes: readonly Route[], detail: string): StagecraftError {
+  const names = routes.map(({ service }) => service).join(', ')
+  return new StagecraftError('after-commit', `Cannot confirm that ${names} answers: the proxy does not reach it`, {
+    detail,
+    hint: 'See what the proxy says (stagecraft proxy logs), then deploy again.',
+  })
 }
 
 /** A failing prune is a warning: the release serves. What was built goes from this machine as it goes from the hosts. */

@@ -91,13 +91,15 @@ function matches(matcher: Matcher, { host, path, from }: CaddyRequest, files: Re
   return file === undefined || file.try_files.some((name) => files.has(`${file.root}${name}`))
 }
 
-/** A `*` stands for one label. */
+/** A `*` stands for one label; case does not count (caddyhttp/matchers.go). */
 function isHost(pattern: string, host: string): boolean {
-  return pattern === host || (pattern.startsWith('*.') && pattern.slice(1) === host.replace(/^[^.]+/, ''))
+  const [wanted, asked] = [pattern.toLowerCase(), host.toLowerCase()]
+  return wanted === asked || (wanted.startsWith('*.') && wanted.slice(1) === asked.replace(/^[^.]+/, ''))
 }
 
 function isPath(pattern: string, path: string): boolean {
-  return pattern === path || (pattern.endsWith('/*') && path.startsWith(pattern.slice(0, -1)))
+  const [wanted, asked] = [pattern.toLowerCase(), path.toLowerCase()]
+  return wanted === asked || (wanted.endsWith('/*') && asked.startsWith(wanted.slice(0, -1)))
 }
 
 /** @returns the address of each upstream that a configuration names. */

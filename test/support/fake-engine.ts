@@ -422,6 +422,12 @@ export class FakeEngine {
   }
 
   #ps(args: readonly string[]): Answer {
+    const network = args.find((word) => word.startsWith('network='))?.slice('network='.length)
+    if (network !== undefined) {
+      const on = this.plugged().filter(({ networks }) => networks.includes(network))
+      const rows = on.map((one) => `${one.id}\t${one.name}\t${'project' in one ? one.project : ''}\n`)
+      return { stdout: rows.join('') }
+    }
     const project = args.find((word) => word.startsWith('label='))?.replace('label=com.docker.compose.project=', '')
     const ids = this.containersOf(project ?? '').map(({ id }) => `${id}\n`)
     return { stdout: ids.join('') }
@@ -629,7 +635,8 @@ export function isQuestion(argv: readonly string[]): boolean {
   const asking =
     /^docker (version|ps|container inspect|image (inspect|ls)|logs|volume (inspect|ls)|network (inspect|ls)|compose.* config|run --rm) /
   return (
-    asking.test(`${argv.join(' ')} `) || argv.some((word) => /^stagecraft-(read|in-flight|drained|probe)$/.test(word))
+    asking.test(`${argv.join(' ')} `) ||
+    argv.some((word) => /^stagecraft-(read|in-flight|drained|probe|ask)$/.test(word))
   )
 }
 

@@ -99,7 +99,12 @@ function createNetwork({ networks }: EngineState, name: string, flags: ReadonlyM
 }
 
 function listNetworks({ networks }: EngineState, flags: ReadonlyMap<string, string[]>): Said {
-  const project = flags.get('--filter')?.[0]?.replace('label=com.docker.compose.project=', '')
+  const [filter = ''] = flags.get('--filter') ?? []
+  if (filter === 'label=stagecraft.project') {
+    const ours = Object.keys(networks).filter((name) => networks[name]?.definition.includes('stagecraft.project='))
+    return { stdout: ours.map((name) => `${name}\n`).join('') }
+  }
+  const project = filter.replace('label=com.docker.compose.project=', '')
   const names = Object.keys(networks).filter((name) => networks[name]?.project === project)
   return { stdout: names.map((name) => `${name}\n`).join('') }
 }

@@ -3,6 +3,7 @@ import { PROXY_FOLDER } from '../../lib/caddy-config.ts'
 import type { Exec } from '../../lib/exec.ts'
 import {
   APPLY,
+  ASK,
   CHECK,
   DRAINED,
   FORGET,
@@ -61,6 +62,7 @@ const SCRIPTS: Readonly<Record<string, readonly string[]>> = {
   'in-flight': [IN_FLIGHT],
   drained: [DRAINED],
   probe: [PROBE],
+  ask: [ASK],
   'maintenance-on': [MAINTENANCE_ON],
   'maintenance-off': [MAINTENANCE_OFF],
 }
@@ -216,6 +218,7 @@ export class FakeProxy {
     if (what === 'in-flight') return { stdout: JSON.stringify(this.#counts()) }
     if (what === 'drained') return this.#drained(Number(rest[0]), rest.slice(1))
     if (what === 'probe') return this.#probe(box, rest.slice(1))
+    if (what === 'ask') return this.#askLive(box, rest.slice(1))
     // Both do all or nothing: with one rename.
     if (half) return OK
     if (what === 'apply') return this.#apply(volume, Number(rest[0]), input ?? '')
@@ -260,6 +263,20 @@ export class FakeProxy {
       return { code: 1, stderr: `wget: can't connect to remote host (${hostname}): Connection refused\n` }
     if (status < 400) return OK
     return { code: 1, stderr: `Connecting to ${hostname}\nwget: server returned error: HTTP/1.1 ${status} No\n` }
+  }
+
+  /** By the alias of a slot: whichever of its containers Docker's DNS gives first. */
+  #askLive(box: ProxyBox, words: readonly string[]): Said {
+    const lines: string[] = []
+    for (let at = 0; at * 3 < words.length; at++) {
+      const { hostname, port, pathname } = new URL(words[at * 3] ?? '')
+      const found = box.networks.flatMap((network) => lookUp(this.engine, network, hostname))
+      const container = this.engine.state.containers.find(({ id }) => id === found[0]?.id)
+      if (container === undefined) lines.push(`${at} wget: bad address '${hostname}'\n`)
+      else if (this.responds(container, Number(port || 80), pathname) === undefined)
+        lines.push(`${at} wget: can't connect to remote host: Connection refused\n`)
+    }
+    return { stdout: lines.join('') }
   }
 
   #hook(id: string, command: readonly string[]): Said {
