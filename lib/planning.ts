@@ -16,7 +16,7 @@ import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from 
 import { makePlan, type Plan, type PlanInput } from './plan.ts'
 import { routedBefore } from './plan-routes.ts'
 import type { Project } from './project.ts'
-import { readProxy } from './proxy.ts'
+import { readProxyIfUp } from './proxy.ts'
 import { findProxy, outdated } from './proxy-life.ts'
 import { type Rendering, withoutBuildAndOrder } from './render.ts'
 import { refuseTakenRoutes } from './route-conflicts.ts'
@@ -51,11 +51,16 @@ export interface Planning {
 /** Looks at what runs and decides what to do: the same for `plan`, `--dry-run` and the real thing. */
 export async function planRollout(options: PlanningInput): Promise<Planning> {
   const { project, rendering, targets, version, serving } = options
+  const lookFurther = async () => {
+    const container = await findProxy(options.docker)
+    const seen = await lookAtProxy(options, container)
+    await refuseNamesOfOthers(options, container)
+    return seen
+  }
   const [containers, seen] = await Promise.all([
     listContainers(options.docker, rendering.model.name),
-    lookAtProxy(options),
+    lookFurther(),
   ])
-  await refuseNamesOfOthers(options, seen.proxy)
   const adoption = serving || containers.length === 0 ? undefined : await observeAdoption(options, containers)
   const input: PlanInput = {
     ...(project.hosts.length > 1 ? { host: project.host.name ?? '' } : {}),
@@ -74,33 +79,35 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
 }
 
 /** The host's proxy, where something is or was routed. @throws config (3) for a route that another project has */
-async function lookAtProxy(options: PlanningInput): Promise<Pick<PlanInput, 'proxy' | 'routed'>> {
+async function lookAtProxy(
+  options: PlanningInput,
+  container: ProxyContainer | undefined,
+): Promise<Pick<PlanInput, 'proxy' | 'routed'>> {
   const { project, docker, serving } = options
   const { services, proxy: wanted } = project.environment
   const known = routedBefore(options)
   const isConcerned = exposedServices(services).length > 0 || known.routes.length > 0
-  const container = isConcerned ? await findProxy(docker) : undefined
-  if (container === undefined) return { proxy: undefined }
+  if (!isConcerned || container === undefined) return { proxy: undefined }
   const proxy = { ...container, outdated: outdated(container, wanted?.image), lost: false }
   if (container.state !== 'running') return { proxy }
+  const state = await readProxyIfUp(docker)
+  if (state === undefined) return { proxy: { ...proxy, state: 'exited' } } // a moment ago: whoever needs it looks again
   const { name } = project.model
   const slots = Object.fromEntries(exposedServices(services).map(([service]) => [service, 'a'] as const))
-  const { projects, live } = await readProxy(docker)
+  const { projects, live } = state
   refuseTakenRoutes(name, routesOf(services, project.model, { slots, before: [] }), projects)
   const routed = { routes: projects[name] ?? [], slots: live[name] ?? {} }
   // Where no release is known to serve, it serves what it serves: that is not taken away before there is something else.
   return serving ? { proxy: { ...proxy, lost: !sameContent(routed, known) } } : { proxy, routed }
 }
 
-/** Only where networks are shared, or the proxy has part in them, can a name be somebody else's. */
+/** Also of a project that routes nothing: another one may be on its networks. */
 async function refuseNamesOfOthers(
   { project, docker }: PlanningInput,
-  seen: ProxyContainer | undefined,
+  proxy: ProxyContainer | undefined,
 ): Promise<void> {
   const { model, environment } = project
-  const shares = Object.values(model.networks ?? {}).some((network) => network?.external)
-  const proxy = seen ?? (shares ? await findProxy(docker) : undefined)
-  const routesOfAll = async () => (proxy?.state === 'running' ? (await readProxy(docker)).projects : {})
+  const routesOfAll = async () => (proxy ? ((await readProxyIfUp(docker))?.projects ?? {}) : {})
   await refuseSharedNames({ docker, model, services: environment.services, proxy, routesOfAll })
 }
 

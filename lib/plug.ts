@@ -94,7 +94,8 @@ async function proveOne(routing: Routing, id: string, { isLate, cancelled }: Pat
     const { port, health, host = [service] } = expose
     const scheme = expose.host === undefined || expose.tls === 'off' ? 'http' : 'https'
     const target = { address: address ?? '', port, health, host: host[0] ?? service, scheme }
-    const wrong = address ? await probe(docker, target, PROBE_SECONDS) : 'it is not on the proxy’s network'
+    const away = container.state === 'running' ? 'it is not on the proxy’s network' : 'it does not run any more'
+    const wrong = address ? await probe(docker, target, PROBE_SECONDS) : away
     if (wrong === undefined) return
     const [now] = await inspectContainers(docker, [id])
     const isOver = now?.state !== 'running' || cancelled()

@@ -24,6 +24,18 @@ export interface ProxyState {
 export async function readProxy(docker: Docker): Promise<ProxyState> {
   const result = await inProxy(docker, 'read', READ)
   if (result.code !== 0) throw childError('read what the proxy does', result)
+  return parseState(result)
+}
+
+/** @returns the same; undefined: it does not run, be it that it ran a moment ago. */
+export async function readProxyIfUp(docker: Docker): Promise<ProxyState | undefined> {
+  const result = await inProxy(docker, 'read', READ)
+  if (isGone(result)) return undefined
+  if (result.code !== 0) throw childError('read what the proxy does', result)
+  return parseState(result)
+}
+
+function parseState(result: Result): ProxyState {
   const [generation = '', routes = '', ...lines] = result.stdout.split('\n')
   const live: Record<string, Record<string, Slot>> = {}
   const maintenance: string[] = []

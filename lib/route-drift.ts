@@ -1,10 +1,10 @@
 import type { Bundle } from './bundle.ts'
 import { sameContent } from './canonical.ts'
-import type { Container, Docker, ProxyContainer } from './docker.ts'
-import { ownAliases, readProxy } from './proxy.ts'
-import { askLive } from './proxy-ask.ts'
+import type { Container, Docker } from './docker.ts'
+import { readProxyIfUp } from './proxy.ts'
+import { askLive, unheard } from './proxy-ask.ts'
 import { findProxy } from './proxy-life.ts'
-import { describeRoute, PROXY, PROXY_NETWORK, type Route, routeNetwork, slotAlias } from './routes.ts'
+import { describeRoute, PROXY, type Route, routeNetwork, slotAlias } from './routes.ts'
 import { describeStranger, strangersOn } from './shared-names.ts'
 import type { Drift } from './status.ts'
 
@@ -17,11 +17,12 @@ export async function routeDrift(docker: Docker, bundle: Bundle, containers: rea
   if (routes.length === 0) return []
   const proxy = await findProxy(docker)
   if (proxy?.state !== 'running') return [aboutProxy(proxy ? `it is ${proxy.state}` : 'it does not exist any more')]
-  const cutOff = [
-    ...(proxy.networks[PROXY_NETWORK] ? [] : [`it is not on network ${PROXY_NETWORK}: nobody from outside reaches it`]),
-    ...(proxy.networks[routeNetwork(project)] ? [] : [`it is not on network ${routeNetwork(project)}`]),
-  ].map(aboutProxy)
-  const state = await readProxy(docker)
+  const isOn = proxy.networks[routeNetwork(project)] !== undefined
+  const cutOff = isOn
+    ? []
+    : [aboutProxy(`it is not on network ${routeNetwork(project)}: it reaches no container of ${project}`)]
+  const state = await readProxyIfUp(docker)
+  if (state === undefined) return [aboutProxy('it has just stopped')]
   const found = state.projects[project] ?? []
   const live = state.live[project] ?? {}
   const shown = routes.map((route): [Route, Drift[]] => {
@@ -57,15 +58,6 @@ function aboutProxy(why: string): Drift {
 /** What does not run is told of the service itself. */
 function isUp({ service }: Route, containers: readonly Container[]): boolean {
   return containers.some((container) => container.service === service && container.state === 'running')
-}
-
-/** @returns where internal callers do not find the proxy. */
-function unheard({ id, networks }: ProxyContainer, { internal }: Route): string[] {
-  return (internal?.networks ?? []).flatMap((network) => {
-    const names = ownAliases(networks[network]?.aliases ?? [], id)
-    const missing = internal?.names.filter((name) => !names.includes(name)) ?? []
-    return missing.length > 0 ? [`the proxy does not answer as ${missing.join(', ')} on network ${network}`] : []
-  })
 }
 
 async function silentDrift(docker: Docker, bundle: Bundle, routes: readonly Route[]): Promise<Drift[]> {

@@ -41,11 +41,16 @@ export async function prepareRouting(
 ): Promise<void> {
   const { docker, emit, name } = routing
   if (plan.action !== 'keep') emit({ type: 'proxy', step: plan.action, note: plan.why })
-  const projects = await repairProxy({ ...routing, image: { name: image, keep: false } })
-  refuseTakenRoutes(name, routing.routes, projects) // the plan could not ask a proxy that was not there
-  await plugServed(docker, name, containers, before)
-  await enforce(routing, { ...before, routes: await withSubnets(docker, before.routes) })
+  await despiteLoss(nothing, async () => {
+    const projects = await repairProxy({ ...routing, image: { name: image, keep: false } })
+    refuseTakenRoutes(name, routing.routes, projects) // the plan could not ask a proxy that was not there
+    await plugServed(docker, name, containers, before)
+    await enforce(routing, { ...before, routes: await withSubnets(docker, before.routes) })
+  })
 }
+
+/** Where the work itself begins with the repair. */
+const nothing = async () => {}
 
 /**
  * What changes the proxy is done once more where it fails: somebody may have removed, stopped or disconnected the proxy at that
@@ -196,9 +201,11 @@ export async function putRoutesBack(repair: RoutingRepair, before: Routed): Prom
 /** Sees to it that the proxy runs, is connected, and does this for the project, whatever became of it. */
 export async function repairRouting(repair: RoutingRepair, wanted: Routed): Promise<void> {
   const { docker, name, proxyImage } = repair
-  await ensureRouteNetwork(docker, name)
-  await repairProxy({ ...repair, image: { name: proxyImage, keep: true } })
-  await enforce(repair, { ...wanted, routes: await withSubnets(docker, wanted.routes) })
+  await despiteLoss(nothing, async () => {
+    await ensureRouteNetwork(docker, name)
+    await repairProxy({ ...repair, image: { name: proxyImage, keep: true } })
+    await enforce(repair, { ...wanted, routes: await withSubnets(docker, wanted.routes) })
+  })
 }
 
 /** What it takes to have the proxy do what it did before. */

@@ -4,10 +4,20 @@ import { exitCodeOf } from '../lib/errors.ts'
 import { PROXY } from '../lib/routes.ts'
 import { dice } from './support/dice.ts'
 import { composeModel } from './support/fake-engine.ts'
-import { FakeProject, story } from './support/fake-project.ts'
+import { type FakeProject, story } from './support/fake-project.ts'
 import { byHand } from './support/fake-proxy.ts'
 import { type Campaign, type Fault, tryFaults } from './support/rolling-campaign.ts'
-import { type Application, deployed, HOST, newRouted, SCENARIOS, servicesOf, watched, write } from './support/routed.ts'
+import {
+  type Application,
+  deployed,
+  HOST,
+  newNeighbour,
+  newRouted,
+  SCENARIOS,
+  servicesOf,
+  watched,
+  write,
+} from './support/routed.ts'
 import { told } from './support/shop.ts'
 
 const projects: FakeProject[] = []
@@ -754,18 +764,9 @@ describe('the proxy', () => {
 })
 
 describe('two projects on one host', () => {
-  /** Another project beside `project`, on the same engine's host. */
-  function neighbour(project: FakeProject, host: string, name = 'blog'): FakeProject {
-    const other = new FakeProject('rolling')
+  function neighbour(project: FakeProject, host: string, name?: string): FakeProject {
+    const other = newNeighbour(project, host, name)
     projects.push(other)
-    const { engine } = other
-    Object.assign(engine, { behave: project.engine.behave, registry: project.engine.registry })
-    engine.state = project.engine.state
-    engine.model = composeModel(name, { services: { web: { image: 'blog:1' }, api: { image: 'api:1' } } })
-    engine.addImage('blog:1', 'blog one')
-    const api = '{expose: {internal: true, port: 4000}, rollout: {min_ready: 200ms}}'
-    const web = `{expose: {host: ${host}, port: 3000, tls: off}, rollout: {min_ready: 200ms}}`
-    other.write('stagecraft.yml', `environments: {local: {services: {web: ${web}, api: ${api}}}}`)
     return other
   }
 

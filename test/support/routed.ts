@@ -63,6 +63,20 @@ export function servicesOf(more: Record<string, Service> = {}): Record<string, S
   }
 }
 
+/** Another project beside `project`, on the same engine's host. */
+export function newNeighbour(project: FakeProject, host: string, name = 'blog'): FakeProject {
+  const other = new FakeProject('rolling')
+  const { engine } = other
+  Object.assign(engine, { behave: project.engine.behave, registry: project.engine.registry })
+  engine.state = project.engine.state
+  engine.model = composeModel(name, { services: { web: { image: 'blog:1' }, api: { image: 'api:1' } } })
+  engine.addImage('blog:1', 'blog one')
+  const api = '{expose: {internal: true, port: 4000}, rollout: {min_ready: 200ms}}'
+  const web = `{expose: {host: ${host}, port: 3000, tls: off}, rollout: {min_ready: 200ms}}`
+  other.write('stagecraft.yml', `environments: {local: {services: {web: ${web}, api: ${api}}}}`)
+  return other
+}
+
 /** Deploys, and expects that it succeeds. */
 export async function deployed(project: FakeProject) {
   const outcome = await project.deploy()

@@ -1,0 +1,195 @@
+import { afterAll, describe, expect, test } from 'bun:test'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { exitCodeOf } from '../lib/errors.ts'
+import { PROXY_NETWORK, routeNetwork } from '../lib/routes.ts'
+import type { EngineState } from './support/fake-engine.ts'
+import type { FakeProject } from './support/fake-project.ts'
+import { type Application, deployed, HOST, newNeighbour, newRouted, write } from './support/routed.ts'
+import { told } from './support/shop.ts'
+
+// The proxy is lost at any instant of a release: afterwards every project that it routes is answered, or the exit code says that it
+// is not so.
+
+/** What somebody does to the proxy, by hand or by a prune. */
+const LOSSES: Readonly<Record<string, (state: EngineState) => void>> = {
+  'is removed': ({ proxy }) => Object.assign(proxy, { boxes: [], loaded: undefined }),
+  'is stopped': ({ proxy }) => {
+    for (const box of proxy.boxes) box.state = 'exited'
+    proxy.loaded = undefined
+  },
+  'is disconnected from its networks': ({ proxy }) => {
+    for (const box of proxy.boxes) Object.assign(box, { networks: [], aliases: {} })
+  },
+  'is disconnected from where it is published': ({ proxy }) => {
+    for (const box of proxy.boxes) box.networks = box.networks.filter((name) => name !== PROXY_NETWORK)
+  },
+  'is disconnected from the other project': ({ proxy }) => {
+    for (const box of proxy.boxes) box.networks = box.networks.filter((name) => name !== routeNetwork('blog'))
+  },
+  'is removed with its volumes': ({ proxy }) =>
+    Object.assign(proxy, { boxes: [], loaded: undefined, volume: undefined }),
+  'is removed, and the network of a project that is gone with it': ({ proxy, networks }) => {
+    Object.assign(proxy, { boxes: [], loaded: undefined })
+    delete networks[routeNetwork('gone')]
+  },
+}
+
+const projects: FakeProject[] = []
+afterAll(() => {
+  for (const project of projects) project.remove()
+})
+
+/** Two projects are live, and a third was: what is released then, from the same state each time. @param live of the first */
+async function scene(change: Application, live: readonly Application[] = [{}]) {
+  const project = newRouted('proxy loss')
+  const blog = newNeighbour(project, 'blog.example.com')
+  const gone = newNeighbour(project, 'gone.example.com', 'gone')
+  projects.push(project, blog, gone)
+  for (const application of live) {
+    write(project, application)
+    await deployed(project)
+  }
+  for (const each of [blog, gone]) await deployed(each)
+  mkdirSync(join(project.folder, '.stagecraft'), { recursive: true })
+  const state = structuredClone(project.engine.state)
+  project.keep()
+  const start = () => {
+    project.engine.restore(state)
+    project.engine.watch = () => {}
+    blog.engine.state = project.engine.state
+    project.comeBack()
+    write(project, change)
+  }
+  const answers = () => [
+    ...project.engine.proxy.answer(HOST),
+    ...project.engine.proxy.call('shop_default', 'api', 4000),
+    ...blog.engine.proxy.answer('blog.example.com'),
+    ...blog.engine.proxy.call('blog_default', 'api', 4000),
+  ]
+  return { project, start, answers }
+}
+
+/** @returns what became of a release during which the proxy was lost before one of its commands. */
+async function lose(
+  { project, start, answers }: Awaited<ReturnType<typeof scene>>,
+  work: () => Promise<{ error?: unknown }>,
+  loss: (state: EngineState) => void,
+  at: number,
+): Promise<string> {
+  start()
+  let count = 0
+  project.engine.watch = () => {
+    if (++count === at) loss(project.engine.state)
+  }
+  const { error } = await work()
+  project.engine.watch = () => {}
+  const isPublished = project.engine.state.proxy.boxes.every(({ networks }) => networks.includes(PROXY_NETWORK))
+  return `exit ${error === undefined ? 0 : exitCodeOf(error)}: ${answers().join(', ')}${isPublished ? '' : ', not published'}`
+}
+
+/** The last moment at which it can still be noticed: what is live is asked for the last time. */
+const lastAsked = ({ calls }: { calls: readonly string[][] }) =>
+  calls.findLastIndex((argv) => argv.includes('stagecraft-ask')) + 1
+
+const RELEASES: Readonly<
+  Record<string, { change: Application; after: string; live?: Application[]; rollback?: true }>
+> = {
+  'a deploy': { change: { web: 'web two', api: 'api two' }, after: 'exit 0: web two, api two, blog one, api one' },
+  'a deploy that fails': {
+    change: { web: 'sick web', api: 'api two' },
+    after: 'exit 5: web one, api one, blog one, api one',
+  },
+  'a first deploy': { live: [], change: {}, after: 'exit 0: web one, api one, blog one, api one' },
+  'a rollback': {
+    live: [{}, { web: 'web two' }],
+    change: { web: 'web two' },
+    after: 'exit 0: web one, api one, blog one, api one',
+    rollback: true,
+  },
+  'a deploy of no change': { change: {}, after: 'exit 0: web one, api one, blog one, api one' },
+}
+
+const words = (argv: readonly string[] = []) => argv.filter((word) => word.length < 40).join(' ')
+
+/** Each of so many commands; STAGECRAFT_ALL_LOSSES=1: every one. */
+const EVERY = process.env['STAGECRAFT_ALL_LOSSES'] ? 1 : 7
+
+describe.each(Object.entries(RELEASES))('while the proxy is lost, %s', (_, { change, after, live, rollback }) => {
+  test.each(Object.entries(LOSSES))(
+    'it %s',
+    async (loss, lost) => {
+      const all = await scene(change, live)
+      const { project, start } = all
+      const work = () => (rollback ? project.rollback() : project.deploy())
+      start()
+      await work()
+      const end = lastAsked(project.engine)
+      expect(end).toBeGreaterThan(5)
+      const wrong: string[] = []
+      for (let at = 1 + (loss.length % EVERY); at <= end; at += EVERY) {
+        const became = await lose(all, work, lost, at)
+        const own = /volumes|other project/.test(loss)
+          ? became.replace(/, (blog one|404|nobody), (api one|nobody|404)$/, '')
+          : became
+        const wanted = own === became ? after : after.replace(/, blog one, api one$/, '')
+        if (own !== wanted) wrong.push(`before command ${at} (${words(project.engine.calls[at - 1])}): ${became}`)
+      }
+      expect(wrong).toEqual([])
+    },
+    120_000,
+  )
+})
+
+describe('what was live and cannot be asked any more', () => {
+  const at = (project: FakeProject, name: string, what: () => void) => {
+    project.engine.watch = () => {
+      if (project.engine.calls.at(-1)?.includes(name)) what()
+    }
+  }
+
+  test('is exit 6 with what to do: its proxy is gone, and another program has its ports', async () => {
+    const { project, start } = await scene({ web: 'sick web' })
+    start()
+    at(project, 'stagecraft-probe', () => {
+      LOSSES['is removed']?.(project.engine.state)
+      project.engine.proxy.portTaken = true
+    })
+    const { error } = await project.deploy()
+    expect(told({ error })).toStartWith('not-restored (exit 6): Cannot put back what served before')
+    expect(told({ error })).toContain('Cannot start the proxy: another program has port 80 or 443 of this host')
+    expect(project.view()).toContain('web of web one running on shop_default+stagecraft-shop')
+  })
+
+  test('is exit 6: it runs, and does not answer', async () => {
+    const { project, start } = await scene({ web: 'sick web' })
+    start()
+    project.engine.proxy.responds = ({ service }) => (service === 'web' ? undefined : 200)
+    const { error } = await project.deploy()
+    expect(told({ error })).toContain('Cannot reach web through the proxy: it was live before')
+    expect(exitCodeOf(error)).toBe(6)
+    project.engine.proxy.responds = () => 503 // an error is an answer: it was so before
+    const again = await project.deploy()
+    expect(exitCodeOf(again.error)).toBe(5)
+  })
+
+  test('of a release that is live already is exit 10', async () => {
+    const { project, start } = await scene({ web: 'web two' })
+    start()
+    at(project, 'stagecraft-drained', () => {
+      LOSSES['is removed']?.(project.engine.state)
+      project.engine.proxy.portTaken = true
+    })
+    const { error } = await project.deploy()
+    expect(told({ error })).toStartWith('after-commit (exit 10): Cannot confirm that api, web answers')
+  })
+})
+
+test('a proxy that lost its volume says whose routes it has lost', async () => {
+  const { project, start } = await scene({ web: 'web two' })
+  start()
+  LOSSES['is removed with its volumes']?.(project.engine.state)
+  const { events } = await project.deploy()
+  const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
+  expect(warnings).toEqual(['the proxy was recreated without its volume, and has lost the routes of blog, gone'])
+})
