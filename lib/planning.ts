@@ -57,10 +57,7 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     await refuseNamesOfOthers(options, container)
     return seen
   }
-  const [containers, seen] = await Promise.all([
-    listContainers(options.docker, rendering.model.name),
-    lookFurther(),
-  ])
+  const [containers, seen] = await Promise.all([listContainers(options.docker, rendering.model.name), lookFurther()])
   const adoption = serving || containers.length === 0 ? undefined : await observeAdoption(options, containers)
   const input: PlanInput = {
     ...(project.hosts.length > 1 ? { host: project.host.name ?? '' } : {}),

@@ -1117,6 +1117,27 @@ describe('a request', () => {
     ])
   })
 
+  describe('on a network that two projects share, at one port', () => {
+    const shared = (name: string, subnets: string[], named?: string[]) => [
+      route(name, { hosts: [], internal: { ...internal(80, subnets, [name]), ...(named ? { named } : {}) } }),
+    ]
+    const projects = {
+      zoo: shared('api', ['10.1.0.0/24']),
+      blog: shared('mail', ['10.1.0.0/24', '10.2.0.0/24'], ['10.1.0.0/24']),
+    }
+    const call = (host: string, from = '10.1.0.0/24') =>
+      askCaddy(config(projects), { host, path: '/', port: 80, from }, live('zoo/api.a', 'blog/mail.a'))
+    const [api, mail] = ['a.api.zoo', 'a.mail.blog'].map((dial) => ({ dial: `${dial}.stagecraft.internal:3000` }))
+
+    test('is told by the name that is called, in any case and with its network', () => {
+      expect(['api', 'mail', 'MAIL', 'mail.n'].map((name) => call(name))).toEqual([api, mail, mail, mail])
+    })
+
+    test('goes by any other name to who was there first', () => {
+      expect([call('shop.example.com'), call('shop.example.com', '10.2.0.0/24')]).toEqual([api, mail])
+    })
+  })
+
   test('of nobody is internal where the subnets are not known', () => {
     const projects = { shop: [route('api', { hosts: [], internal: internal(80, []) })] }
     expect(ask({ host: 'api', port: 80, from: '10.1.0.0/24' }, live('shop/api.a'), projects)).toEqual({ status: 404 })

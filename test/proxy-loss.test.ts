@@ -2,7 +2,9 @@ import { afterAll, describe, expect, test } from 'bun:test'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { exitCodeOf } from '../lib/errors.ts'
+import { openSettings } from '../lib/project.ts'
 import { PROXY_NETWORK, routeNetwork } from '../lib/routes.ts'
+import { environmentStatus } from '../lib/status.ts'
 import type { EngineState } from './support/fake-engine.ts'
 import type { FakeProject } from './support/fake-project.ts'
 import { type Application, deployed, HOST, newNeighbour, newRouted, write } from './support/routed.ts'
@@ -67,12 +69,14 @@ async function scene(change: Application, live: readonly Application[] = [{}]) {
     ...blog.engine.proxy.answer('blog.example.com'),
     ...blog.engine.proxy.call('blog_default', 'api', 4000),
   ]
-  return { project, start, answers }
+  return { project, blog, start, answers }
 }
+
+type Scene = Awaited<ReturnType<typeof scene>>
 
 /** @returns what became of a release during which the proxy was lost before one of its commands. */
 async function lose(
-  { project, start, answers }: Awaited<ReturnType<typeof scene>>,
+  { project, start, answers }: Scene,
   work: () => Promise<{ error?: unknown }>,
   loss: (state: EngineState) => void,
   at: number,
@@ -113,27 +117,31 @@ const RELEASES: Readonly<
 const words = (argv: readonly string[] = []) => argv.filter((word) => word.length < 40).join(' ')
 
 /** Each of so many commands; STAGECRAFT_ALL_LOSSES=1: every one. */
-const EVERY = process.env['STAGECRAFT_ALL_LOSSES'] ? 1 : 7
+const EVERY = process.env['STAGECRAFT_ALL_LOSSES'] ? 1 : 11
 
 describe.each(Object.entries(RELEASES))('while the proxy is lost, %s', (_, { change, after, live, rollback }) => {
+  let prepared: ReturnType<typeof prepare> | undefined
+  const work = ({ project }: Scene) => (rollback ? project.rollback() : project.deploy())
+  const prepare = async () => {
+    const all = await scene(change, live)
+    all.start()
+    await work(all)
+    return { ...all, end: lastAsked(all.project.engine) }
+  }
+
   test.each(Object.entries(LOSSES))(
     'it %s',
     async (loss, lost) => {
-      const all = await scene(change, live)
-      const { project, start } = all
-      const work = () => (rollback ? project.rollback() : project.deploy())
-      start()
-      await work()
-      const end = lastAsked(project.engine)
-      expect(end).toBeGreaterThan(5)
+      prepared ??= prepare()
+      const all = await prepared
+      expect(all.end).toBeGreaterThan(5)
+      const isOthersLost = /volumes|other project/.test(loss)
+      const wanted = isOthersLost ? after.replace(/, blog one, api one$/, '') : after
       const wrong: string[] = []
-      for (let at = 1 + (loss.length % EVERY); at <= end; at += EVERY) {
-        const became = await lose(all, work, lost, at)
-        const own = /volumes|other project/.test(loss)
-          ? became.replace(/, (blog one|404|nobody), (api one|nobody|404)$/, '')
-          : became
-        const wanted = own === became ? after : after.replace(/, blog one, api one$/, '')
-        if (own !== wanted) wrong.push(`before command ${at} (${words(project.engine.calls[at - 1])}): ${became}`)
+      for (let at = 1 + (loss.length % EVERY); at <= all.end; at += EVERY) {
+        const became = await lose(all, () => work(all), lost, at)
+        const own = isOthersLost ? became.replace(/, (blog one|404|nobody), (api one|nobody|404)$/, '') : became
+        if (own !== wanted) wrong.push(`before command ${at} (${words(all.project.engine.calls[at - 1])}): ${became}`)
       }
       expect(wrong).toEqual([])
     },
@@ -192,4 +200,44 @@ test('a proxy that lost its volume says whose routes it has lost', async () => {
   const { events } = await project.deploy()
   const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
   expect(warnings).toEqual(['the proxy was recreated without its volume, and has lost the routes of blog, gone'])
+})
+
+describe('status of every project that it routes sees that', () => {
+  const drift = async ({ folder, engine: { exec, clock } }: FakeProject) => {
+    const settings = await openSettings({ directory: folder, environment: undefined, stateOverride: undefined })
+    const status = await environmentStatus(settings, { exec, clock: clock.now })
+    return status.drift.map(({ name, why }) => `${name}: ${why}`)
+  }
+  const cutOff = (project: string) =>
+    `it is not on network stagecraft-${project}: it reaches no container of ${project}`
+  const unpublished = `the proxy is not on network ${PROXY_NETWORK}: its ports are not published`
+  const unheard = (project: string) => `the proxy does not answer as api on network ${project}_default`
+
+  test.each<[string, string[], string[]]>([
+    ['is removed', ['it does not exist any more'], ['it does not exist any more']],
+    ['is stopped', ['it is exited'], ['it is exited']],
+    [
+      'is disconnected from its networks',
+      [cutOff('shop'), unheard('shop'), unpublished],
+      [cutOff('blog'), unheard('blog'), unpublished],
+    ],
+    ['is disconnected from where it is published', [unpublished], [unpublished]],
+    ['is disconnected from the other project', [], [cutOff('blog')]],
+  ])('it %s', async (loss, own, others) => {
+    const { project, blog, start } = await scene({})
+    start()
+    expect([await drift(project), await drift(blog)]).toEqual([[], []])
+    LOSSES[loss]?.(project.engine.state)
+    const whys = async (each: FakeProject) => (await drift(each)).map((line) => line.replace(/^.*?: (?=it |the )/, ''))
+    expect([await whys(project), await whys(blog)]).toEqual([own, others])
+  })
+
+  test('nothing answers it', async () => {
+    const { project, start } = await scene({})
+    start()
+    project.engine.proxy.responds = ({ service }) => (service === 'web' ? undefined : 200)
+    expect(await drift(project)).toEqual([
+      `http://${HOST}: nothing answers the proxy there (can't connect to remote host: Connection refused)`,
+    ])
+  })
 })

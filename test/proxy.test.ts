@@ -35,3 +35,19 @@ test('applyRoutes() takes a subnet from who had it before: the engine has given 
     shop: [internal(['10.0.1.0/24'], 'new')],
   })
 })
+
+test('applyRoutes() on a network that is shared takes nothing from who was there first', async () => {
+  const first = internal(['10.0.1.0/24'])
+  const { docker, told } = proxyWith({ blog: [first] })
+  const second = {
+    ...first,
+    service: 'mail',
+    internal: { port: 80, names: ['mail'], networks: ['net'], subnets: ['10.0.1.0/24'] },
+  }
+  await applyRoutes(docker, 'shop', [second])
+  const named = { ...second, internal: { ...second.internal, named: ['10.0.1.0/24'] } }
+  expect(told()).toEqual({ blog: [first], shop: [named] })
+  const again = proxyWith({ blog: [first], shop: [named] })
+  await applyRoutes(again.docker, 'blog', [{ ...first, ports: { a: 80, b: 81 } }])
+  expect(again.told()).toEqual({ shop: [named], blog: [{ ...first, ports: { a: 80, b: 81 } }] })
+})

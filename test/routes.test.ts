@@ -125,6 +125,84 @@ describe('refuseImpossibleRoutes()', () => {
   })
 })
 
+describe('routes are compared as Caddy compares them', () => {
+  const SAME: readonly (readonly [string, string])[] = [
+    ['/api', '/API'],
+    ['/api', '/api/'],
+    ['/api', '/api//'],
+    ['/api/v1', '/api//v1'],
+    ['/api', '/x/../api'],
+    ['/api', '/./api'],
+    ['/', '//'],
+  ]
+  const OTHER: readonly (readonly [string, string])[] = [
+    ['/api', '/apis'],
+    ['/api', '/api/v1'],
+    ['/api', '/'],
+    ['/a-b', '/a_b'],
+  ]
+  const refusals = (one: string, other: string) => [
+    refusal(() =>
+      refuseImpossibleRoutes(settings({ web: { ...host('a'), path: one }, api: { ...host('A'), path: other } }), model),
+    ),
+    refusal(() =>
+      refuseTakenRoutes('shop', [route('web', { path: one })], {
+        blog: [route('blog', { hosts: ['Shop.Example.com'], path: other })],
+      }),
+    ),
+  ]
+
+  test.each(SAME)('%s and %s are one', (one, other) => {
+    for (const found of refusals(one, other)) expect(found).toBeArray()
+  })
+
+  test.each(OTHER)('%s and %s are two', (one, other) => {
+    expect(refusals(one, other)).toEqual([undefined, undefined])
+  })
+
+  test('a wildcard is one with itself, not with a name: that comes first', () => {
+    const wild = (name: string) => route('web', { hosts: [name] })
+    expect(refusal(() => refuseTakenRoutes('shop', [wild('*.A.com')], { blog: [wild('*.a.com')] }))).toBeArray()
+    expect(refusal(() => refuseTakenRoutes('shop', [wild('*.a.com')], { blog: [wild('x.a.com')] }))).toBeUndefined()
+  })
+
+  test('routesOf() writes the path that requests have', () => {
+    const exposes = settings({ web: { ...host('a'), path: '/x//../Docs/' } })
+    expect(routesOf(exposes, model, { slots: { web: 'a' }, before: [] })[0]?.path).toBe('/Docs')
+  })
+})
+
+describe('a name on a network', () => {
+  const internal = (names: string[], port = 80, networks = ['net']) =>
+    route('api', { hosts: [], internal: { port, names, networks, subnets: [] } })
+
+  test('at one port is of one project', () => {
+    expect(refusal(() => refuseTakenRoutes('shop', [internal(['api'])], { blog: [internal(['x', 'API'])] }))).toEqual([
+      'config',
+      'Cannot expose api as http://api:80: the project blog has that name on network net',
+      'Choose another name or `port`, or another network: callers there could not tell the two apart.',
+    ])
+  })
+
+  test('may be of two on two networks, at two ports, or be another one', () => {
+    const others = { blog: [internal(['api'], 80, ['other']), internal(['api'], 81), internal(['web'])] }
+    expect(refusal(() => refuseTakenRoutes('shop', [internal(['api'])], others))).toBeUndefined()
+  })
+
+  test('at one port is of one service of a project', () => {
+    const both: ComposeModel = {
+      name: 'shop',
+      services: { one: { networks: { n: { aliases: ['api'] } } }, two: { networks: { n: { aliases: ['api'] } } } },
+    }
+    const expose = { internal: true, port: 80 }
+    expect(refusal(() => refuseImpossibleRoutes(settings({ one: expose, two: expose }), both))).toEqual([
+      'config',
+      'Cannot expose two as http://api:80: one is exposed there too',
+      'Both have that name and port on one network: take the alias from one of them in the Compose file, or give it another port.',
+    ])
+  })
+})
+
 test('refuseTakenRoutes() leaves each project its own', () => {
   const all = { shop: [route('old')], blog: [route('blog', { path: '/blog' })] }
   expect(refusal(() => refuseTakenRoutes('shop', [route('web')], all))).toBeUndefined()

@@ -308,3 +308,68 @@ lab('replicas with order: stop-first are replaced in turn, never more than there
   expectCode(await run.done, 0)
   expect([Math.min(...counts), Math.max(...counts)]).toEqual([2, 3])
 })
+
+lab(
+  'a proxy that is removed in mid-deploy comes back with all projects; a deploy that fails then leaves what was live',
+  async () => {
+    const answers = async () => [(await ask(name(shop))).body, (await ask(name(blog))).body]
+    writeApp(shop, app(shop, { web: page('kept'), worker: idle }))
+    await deploy(shop, 'v16')
+    writeApp(blog, app(blog, { web: page('blog') }))
+    await deploy(blog, 'v16')
+    for (const [version, web, code, text] of [
+      ['v17', page('never', { command: ['sh', '-c', 'sleep 3; exit 3'] }), 5, 'kept'],
+      ['v18', page('next', { environment: { V: '18' } }), 0, 'next'],
+    ] as const) {
+      const old = new Set((await shop.containers()).map(({ id }) => id))
+      writeApp(shop, app(shop, { web, worker: idle }))
+      const run = shop.startStagecraft(['deploy', '--version', version])
+      await until(`containers of ${version}`, async () => (await shop.containers()).some(({ id }) => !old.has(id)))
+      await h1.docker(['rm', '-f', 'stagecraft-proxy'])
+      expectCode(await run.done, code)
+      expect([await answers(), (await blog.stagecraft(['status'])).code]).toEqual([[text, 'blog'], 0])
+    }
+    await h1.docker(['network', 'disconnect', '-f', `stagecraft-${blog.name}`, 'stagecraft-proxy'])
+    const { code, stdout } = await blog.stagecraft(['status'])
+    expect([code, stdout]).toEqual([5, expect.stringContaining(`it is not on network stagecraft-${blog.name}`)])
+    expectCode(await shop.stagecraft(['proxy', 'restart']), 0)
+    expect(await answers()).toEqual(['next', 'blog'])
+  },
+)
+
+lab(
+  'internal services of two projects on one network and port are told by their names, which nobody takes',
+  async () => {
+    const network = `${shop.name}-shared`
+    await h1.docker(['network', 'create', network])
+    try {
+      const compose = { networks: { shared: { external: true, name: network } } }
+      const one = (project: typeof shop, service: string, expose: object = { expose: { internal: true, port: 80 } }) =>
+        writeApp(project, {
+          services: {
+            [service]: page(`${service} of ${project === shop ? 'shop' : 'blog'}`, { networks: ['shared'] }),
+          },
+          settings: { [service]: expose },
+          compose,
+        })
+      const call = async (service: string) => {
+        const asking = ['timeout', '5', 'wget', '-q', '-O', '-', `http://${service}/`]
+        return (await h1.docker(['run', '--rm', '--network', network, 'busybox:1', ...asking])).stdout.trim()
+      }
+      one(shop, 'api')
+      await deploy(shop, 'v19')
+      one(blog, 'mail')
+      await deploy(blog, 'v19')
+      expect([await call('api'), await call('mail')]).toEqual(['api of shop', 'mail of blog'])
+      for (const expose of [undefined, {}]) {
+        one(blog, 'api', expose)
+        expect((await deploy(blog, 'v20', 3)).stderr).toContain(`the project ${shop.name} `)
+      }
+      expect([await call('api'), await call('mail')]).toEqual(['api of shop', 'mail of blog'])
+    } finally {
+      await Promise.all([shop.cleanUp(), blog.cleanUp()])
+      await h1.docker(['network', 'disconnect', '-f', network, 'stagecraft-proxy'])
+      await h1.docker(['network', 'rm', network])
+    }
+  },
+)
