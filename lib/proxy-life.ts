@@ -118,6 +118,8 @@ export async function remakeProxy(docker: Docker, clock: Clock, image: string): 
     await docker.run('stop the former proxy', ['stop', '--time', '5', PROXY])
     await startProxy(docker, clock, NEXT)
   } catch (error) {
+    const now = await findProxy(docker)
+    if (now?.state === 'running' && now.id !== before.id) return // another run has finished this
     await docker.try(['rm', '--force', NEXT])
     await startProxy(docker, clock, PROXY)
     throw error

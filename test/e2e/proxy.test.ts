@@ -324,7 +324,9 @@ lab(
       const old = new Set((await shop.containers()).map(({ id }) => id))
       writeApp(shop, app(shop, { web, worker: idle }))
       const run = shop.startStagecraft(['deploy', '--version', version])
-      await until(`containers of ${version}`, async () => (await shop.containers()).some(({ id }) => !old.has(id)))
+      await until(`containers of ${version}`, async () => {
+        return (await shop.containers()).some(({ id }) => !old.has(id)) || 'not yet'
+      })
       await h1.docker(['rm', '-f', 'stagecraft-proxy'])
       expectCode(await run.done, code)
       expect([await answers(), (await blog.stagecraft(['status'])).code]).toEqual([[text, 'blog'], 0])
@@ -344,7 +346,11 @@ lab(
     await h1.docker(['network', 'create', network])
     try {
       const compose = { networks: { shared: { external: true, name: network } } }
-      const one = (project: typeof shop, service: string, expose: object = { expose: { internal: true, port: 80 } }) =>
+      const one = (
+        project: typeof shop,
+        service: string,
+        expose: Readonly<Record<string, unknown>> = { expose: { internal: true, port: 80 } },
+      ) =>
         writeApp(project, {
           services: {
             [service]: page(`${service} of ${project === shop ? 'shop' : 'blog'}`, { networks: ['shared'] }),
@@ -361,10 +367,8 @@ lab(
       one(blog, 'mail')
       await deploy(blog, 'v19')
       expect([await call('api'), await call('mail')]).toEqual(['api of shop', 'mail of blog'])
-      for (const expose of [undefined, {}]) {
-        one(blog, 'api', expose)
-        expect((await deploy(blog, 'v20', 3)).stderr).toContain(`the project ${shop.name} `)
-      }
+      one(blog, 'api', {})
+      expect((await deploy(blog, 'v20', 3)).stderr).toContain(`the project ${shop.name} is called api there`)
       expect([await call('api'), await call('mail')]).toEqual(['api of shop', 'mail of blog'])
     } finally {
       await Promise.all([shop.cleanUp(), blog.cleanUp()])
