@@ -5,12 +5,14 @@ import { bundleProblem } from './bundle-check.ts'
 import { type ComposeModel, modelText, unescapeDollars } from './compose.ts'
 import type { ServiceConfig } from './config.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
+import { jsonLine } from './format.ts'
 import type { ReleasedImage } from './images.ts'
 import type { Journal } from './journal.ts'
 import type { Plan } from './plan.ts'
 import { modelProblem, type Problem, textProblem } from './released-model.ts'
 import type { ContentFile } from './render.ts'
 import type { Route, Slots } from './routes.ts'
+import type { SecretPlace } from './secret-places.ts'
 import type { Topology } from './services.ts'
 import type { PhaseName, Release } from './state.ts'
 import { systemError } from './system-error.ts'
@@ -61,6 +63,8 @@ export interface Bundle {
   readonly slots?: Slots
   /** milliseconds that services which were recreated took, from their stop until they were ready */
   readonly gaps?: Readonly<Record<string, number>>
+  /** where in its model secrets stand that the model does not show as such: values of env files in a command (spec/core/secrets.md) */
+  readonly secret_at?: readonly SecretPlace[]
   /** names of the migrations that it ran */
   readonly migrations?: readonly string[]
 }
@@ -189,7 +193,7 @@ export function bundleIds(stateFile: string): string[] {
 
 /** Appends what happened, one JSON object a line, with its time. @throws state (9) */
 export function appendEvent(stateFile: string, id: string, at: number, event: unknown): void {
-  const line = `${JSON.stringify({ at: new Date(at).toISOString(), event })}\n`
+  const line = `${jsonLine({ at: new Date(at).toISOString(), event })}\n`
   const file = join(bundleFolder(stateFile, id), 'events.jsonl')
   written(id, stateFile, () => appendFileSync(file, line, { mode: 0o600 }))
 }

@@ -79,7 +79,7 @@ async function showList(found: Found & { kind: 'list' }, streams: Streams, call:
   const { tableHelp } = await import('./usage.ts')
   const text = await tableHelp(found.name, found.description, found.table)
   call.report = textReporter(streams, false)
-  if (found.asked) call.report.result('help', {}, () => [text])
+  if (found.asked) call.report.result('help', {}, () => text.split('\n'))
   else streams.stderr.write(`${text}\n`)
   return found.asked ? 0 : 2
 }
@@ -88,7 +88,7 @@ async function showHelp(command: Command, streams: Streams, call: Call): Promise
   const { commandHelp } = await import('./usage.ts')
   const text = await commandHelp(command)
   call.report = textReporter(streams, false)
-  call.report.result('help', {}, () => [text])
+  call.report.result('help', {}, () => text.split('\n'))
   return 0
 }
 

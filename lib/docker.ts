@@ -4,6 +4,7 @@ import { engineIsGone, engineTimeout, hungEngine, noEngine, whileEngineAnswers }
 import { StagecraftError } from './errors.ts'
 import type { Exec, ExecOptions, Result } from './exec.ts'
 import type { Held } from './lock.ts'
+import { type Mask, maskOf } from './mask.ts'
 
 /** What `docker inspect` says of a container of a Compose project, as far as a rollout needs it. */
 export interface Container {
@@ -66,7 +67,7 @@ export interface Docker {
   try(args: readonly string[], options?: DockerCommand): Promise<Result>
   run(what: string, args: readonly string[], options?: DockerCommand): Promise<Result>
   /** hides env values in what containers print */
-  readonly mask: (text: string) => string
+  readonly mask: Mask
 }
 
 /** Set for every docker command: builds without attestations are reproducible, and nothing asks or advertises. */
@@ -98,10 +99,11 @@ export interface DockerOptions {
 }
 
 /**
- * @param mask hides env values in what docker prints
+ * @param hide hides env values in what docker prints
  * @throws usage (2) for a STAGECRAFT_ENGINE_TIMEOUT that is none
  */
-export function openDocker(exec: Exec, mask: (text: string) => string, settings: DockerOptions = {}): Docker {
+export function openDocker(exec: Exec, hide: Mask | ((text: string) => string), settings: DockerOptions = {}): Docker {
+  const mask = 'ours' in hide ? hide : maskOf(hide)
   const { signal, lock, timeout = engineTimeout(process.env) } = settings
   const start = async (args: readonly string[], { asks, onLine, ...options }: DockerCommand) => {
     const all = {

@@ -8,7 +8,12 @@ export type Align = 'left' | 'right'
 export function table(rows: readonly (readonly string[])[], align: readonly Align[] = []): string[] {
   // Ten thousand rows are nearly always ASCII: to look at the whole once is faster than to measure every cell.
   const lines = layOut(rows, align, (text) => text.length)
-  return PRINTABLE_ASCII.test(lines.join('')) ? lines : layOut(rows, align, Bun.stringWidth)
+  if (PRINTABLE_ASCII.test(lines.join(''))) return lines
+  return layOut(
+    rows.map((row) => row.map(plainLine)),
+    align,
+    Bun.stringWidth,
+  )
 }
 
 type Width = (text: string) => number
@@ -106,8 +111,15 @@ function escapeControls(text: string): string {
   return text.replace(CONTROLS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-// C0 and C1 controls, and the line and paragraph separators: terminals and log readers act on all of them.
-const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}]/gu
+// C0 and C1 controls, the line and paragraph separators, and what turns the direction of a text: terminals and log readers act
+// on all of them.
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\u206a-\u206f\ufeff]/gu
+
+/** The same as a line of JSON: JSON.stringify leaves C1 controls and what turns a text as they are. */
+export function jsonLine(value: unknown): string {
+  const text = JSON.stringify(value)
+  return PRINTABLE_ASCII.test(text) ? text : escapeControls(text)
+}
 
 /** A text that others wrote, as one line that cannot move the cursor, colour a log or start another line. */
 export function plainLine(text: string): string {
@@ -115,6 +127,13 @@ export function plainLine(text: string): string {
   return Bun.stripANSI(text)
     .replace(/[\r\n\t\u2028\u2029]+/g, ' ')
     .replace(CONTROLS, '')
+}
+
+/** Any line, as it may be printed. One that overwrites itself shows as it ends up. */
+export function shownLine(line: string): string {
+  if (PRINTABLE_ASCII.test(line)) return line
+  const whole = line.replace(/\r+$/, '')
+  return plainLine(whole.slice(whole.lastIndexOf('\r') + 1))
 }
 
 /** The same for a text of several lines: its line breaks stay. A line that overwrites itself shows as it ends up. */

@@ -9,9 +9,11 @@ import { StagecraftError } from './errors.ts'
 import { type Exec, exec as execHere } from './exec.ts'
 import { type Host, localHost } from './host.ts'
 import { type HostName, parseHostName } from './host-name.ts'
+import { namesOfSettings, secretsOfProject, secretsOfSource } from './known-secrets.ts'
+import type { SecretSet } from './mask.ts'
 import { onEach } from './on-each.ts'
 import type { RemotePlace } from './remote-host.ts'
-import { secretValues } from './render.ts'
+import { namesOfModel } from './secrets.ts'
 import { classify, type Topology } from './services.ts'
 import { stateFile, stateFileIn } from './state.ts'
 
@@ -46,6 +48,8 @@ export interface ProjectOptions {
   readonly environment: string | undefined
   readonly stateOverride: string | undefined
   readonly warn: (message: string) => void
+  /** learns what is secret, before anything that was read is said */
+  readonly secrets?: SecretSet | undefined
   /** connects to a host of an environment that is not this machine's */
   readonly openHost?: (place: RemotePlace, timeout: number) => Promise<Host>
   /** the state is all that is asked for: only the first host is connected to */
@@ -63,6 +67,9 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   const { directory, config, environment, stateFile: state } = settings
   const files = config.compose.map((file) => resolve(directory, file))
   const envFiles = environment.env_file.map((file) => resolve(directory, file))
+  const ofFiles = secretsOfSource({ directory, files, envFiles })
+  options.secrets?.add(ofFiles)
+  options.secrets?.addNames(namesOfSettings(settings))
   const { source, model } = await loadNamed(exec, { directory, files, envFiles }, config, environment, options.warn)
   await refuseSharedModel(exec, { directory, files, envFiles }, settings, model)
   refuseUnknownServices(environment, model)
@@ -71,6 +78,9 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
     { path: process.execPath, holds: [process.execPath] },
   ])
   const variables = await resolveVariables(exec, source, environmentFiles(model))
+  const secrets = [...new Set([...ofFiles, ...secretsOfProject(model, variables)])]
+  options.secrets?.add(secrets)
+  options.secrets?.addNames(namesOfModel(model))
   const jobs = Object.keys(environment.services).filter((name) => environment.services[name]?.job)
   return {
     ...settings,
@@ -79,7 +89,7 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
     topology: classify(model, jobs),
     variables,
     data: environment.data.map((path) => resolve(directory, path)),
-    secrets: secretValues(model, variables),
+    secrets,
   }
 }
 

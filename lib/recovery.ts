@@ -11,6 +11,7 @@ import {
   readBundle,
   readModel,
   type ServingRelease,
+  withModel,
   writeBundle,
 } from './bundle.ts'
 import { bundleOn, hasJournal, partIds, partOn, placeOf } from './bundle-parts.ts'
@@ -19,7 +20,8 @@ import { type Container, type Docker, enginePlatform, listContainers } from './d
 import { StagecraftError } from './errors.ts'
 import type { Host } from './host.ts'
 import type { Journal } from './journal.ts'
-import { createMask } from './mask.ts'
+import { learnSecrets, namesOfSettings } from './known-secrets.ts'
+import { createSecrets } from './mask.ts'
 import { onEach } from './on-each.ts'
 import { refuseForeign } from './ownership.ts'
 import type { Settings } from './project.ts'
@@ -28,7 +30,6 @@ import { type Settled, tellUndone, together, WENT_BACK } from './recovery-text.t
 import { releaseId } from './release-id.ts'
 import { statusOf } from './release-status.ts'
 import { removeTree } from './remove-tree.ts'
-import { secretValues } from './render.ts'
 import { retire } from './retire.ts'
 import { openState, PHASES, type PhaseChanges, type PhaseName, type Release, type State } from './state.ts'
 import { type Locked, openLastingDocker } from './world.ts'
@@ -172,9 +173,13 @@ async function hasSwitched(docker: Docker, { rolling = [], before }: Journal, pr
 
 /** The engine as one that hides what the models of both releases hold. No signal ends it: undoing is not left half-done. */
 async function openMending(bundle: Bundle, { serving, host }: Remains, { settings, world }: Scene): Promise<Docker> {
-  const models = [serving?.model, readModel(settings.stateFile, bundle.id)]
-  const mask = createMask(models.flatMap((model) => (model ? secretValues(model, {}) : [])))
-  const docker = openLastingDocker(host, mask, world)
+  const { stateFile } = settings
+  const secrets = world.secrets ?? createSecrets()
+  const before = [bundle.served_before, bundle.journal?.served].flatMap((id) => (id && readBundle(stateFile, id)) || [])
+  const releases = [bundle, ...before].flatMap((each) => withModel(stateFile, each) ?? [])
+  secrets.addNames([...namesOfSettings(settings), bundle.version])
+  await learnSecrets(secrets, host, [serving, ...releases])
+  const docker = openLastingDocker(host, secrets.mask, world)
   await enginePlatform(docker)
   return docker
 }

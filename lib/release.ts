@@ -5,7 +5,8 @@ import type { Emit } from './events.ts'
 import type { Exec } from './exec.ts'
 import { platformOf } from './host.ts'
 import type { BuildTarget } from './images.ts'
-import { maskJson } from './mask.ts'
+import { learnSecrets } from './known-secrets.ts'
+import { createSecrets, maskJson } from './mask.ts'
 import { atLeastOne } from './on-each.ts'
 import { SIX_PHASES } from './phases/index.ts'
 import { runPhases, whatServes } from './phases/loop.ts'
@@ -58,8 +59,13 @@ export async function carryOut(order: Order, world: Locked): Promise<Release> {
   const { project, state, parts } = order
   const failed = new AbortController()
   const signal = parts.length === 1 ? world.signal : AbortSignal.any([world.signal, failed.signal])
+  const secrets = world.secrets ?? createSecrets()
+  for (const part of parts)
+    secrets.addNames([project.environment.name, order.version.version, part.project.host.name ?? ''])
   const open = async (part: Part): Promise<Ground> => {
-    const docker = openReleaseDocker(part.project, world, signal)
+    const read = new Set(part.target ? [] : part.rendering.content.map(({ hash }) => hash))
+    await learnSecrets(secrets, part.project.host, [part.serving, part.target], read)
+    const docker = openReleaseDocker(part.project, { ...world, secrets }, signal)
     return { part, docker, adopting: await isAdopting(part, docker) }
   }
   const grounds = atLeastOne(await Promise.all(parts.map(open)))

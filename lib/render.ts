@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import type { ComposeModel, FileMount, FileResource, Mount, Service } from './compose.ts'
 import { type ContentStore, isInside, storePath, storeText } from './content.ts'
@@ -69,33 +69,6 @@ export function render(model: ComposeModel, options: RenderOptions): Rendering {
     content: [...content.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     data: [...data.values()],
   }
-}
-
-/** @returns every value that must not be shown: of env variables, build arguments, and files of secrets. */
-export function secretValues(model: ComposeModel, variables: Readonly<Record<string, string>>): string[] {
-  const values = Object.values(variables)
-  for (const service of Object.values(model.services)) {
-    for (const value of Object.values(service.environment ?? {})) if (value) values.push(value)
-    for (const value of Object.values(service.build?.args ?? {})) if (value) values.push(value)
-  }
-  for (const secret of Object.values(model.secrets ?? {})) {
-    if (secret.content) values.push(secret.content)
-    if (secret.file && isShortFile(secret.file)) values.push(readFileSync(secret.file, 'utf8').trim())
-  }
-  const names = publicNames(model)
-  return values.filter((value) => !names.has(value))
-}
-
-/** `DB_HOST: database` is no secret, and hiding it would hide the name of the service. */
-function publicNames(model: ComposeModel): Set<string> {
-  const services = Object.entries(model.services)
-  const names = services.flatMap(([name, { image, container_name }]) => [name, image ?? '', container_name ?? ''])
-  return new Set([model.name, ...names])
-}
-
-function isShortFile(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat?.isFile() === true && stat.size <= 64 * 1024
 }
 
 /** @returns the model as it is, without what makes Compose build or act on other services. */

@@ -1,6 +1,7 @@
 import { type ErrorReport, errorReport } from './error-report.ts'
 import type { Event } from './events.ts'
 import { formatBytes, formatDuration, pad, plainLine, plainText } from './format.ts'
+import { createMask, type Mask } from './mask.ts'
 import { PHASES } from './state-format.ts'
 
 /** What a piece of a line says, for a terminal that has colours. */
@@ -9,7 +10,7 @@ export type Tone = 'good' | 'bad' | 'quiet' | 'notable'
 export type Style = (tone: Tone, text: string) => string
 
 export interface LineOptions {
-  readonly mask: (text: string) => string
+  readonly mask: Mask
   /** Of the longest service name, where it is known. */
   readonly nameWidth: number
   /** Of the longest host name, where there are several. */
@@ -32,7 +33,7 @@ export function isProgress(event: Event): boolean {
 /** @returns the lines of an event as text. A phase has one line, when it has ended. */
 export function eventLines(event: Event, options: LineOptions): string[] {
   const style = options.style ?? plain
-  const said = (text: string | undefined) => (text === undefined ? '' : options.mask(plainLine(text)))
+  const said = (text: string | undefined) => (text === undefined ? '' : options.mask.ours(plainLine(text)))
   switch (event.type) {
     case 'release':
       return [plainLine(`release ${event.id}  ${event.version} → ${event.environment}`)]
@@ -95,23 +96,24 @@ function toneOf(word: string): Tone {
 
 /** @returns the lines of anything that was thrown, as they are printed without colours and secrets. */
 export function formatError(error: unknown): string[] {
-  return errorLines(errorReport(error, { verbose: false }), { mask: (text) => text })
+  return errorLines(errorReport(error, { verbose: false }), { mask: createMask([]) })
 }
 
 /** The message, whole what a program said, then what to do: spec/core/cli.md, Errors. */
 export function errorLines(error: ErrorReport, options: Pick<LineOptions, 'mask' | 'style'>): string[] {
   const { mask, style = plain } = options
   return [
-    style('bad', mask(plainLine(error.message))),
+    style('bad', mask.ours(plainLine(error.message))),
     ...(error.detail === undefined ? [] : mask(plainText(error.detail)).split('\n')),
     ...hintLines(error.hint, mask),
     ...(error.stack === undefined ? [] : mask(plainText(error.stack)).split('\n')),
   ]
 }
 
-function hintLines(hint: string | undefined, mask: (text: string) => string): string[] {
+function hintLines(hint: string | undefined, mask: Mask): string[] {
   if (hint === undefined) return []
-  return mask(plainText(hint))
+  return mask
+    .ours(plainText(hint))
     .split('\n')
     .map((line, at) => (at === 0 ? `  hint: ${line}` : `        ${line}`))
 }

@@ -1,4 +1,5 @@
 import { colors } from 'consola/utils'
+import { plainLine } from './format.ts'
 import type { Style } from './report-lines.ts'
 
 /** Colours for a terminal. Loaded only there: it costs 6 ms at the start. consola heeds NO_COLOR and TERM=dumb. */
@@ -25,7 +26,7 @@ export async function ask(question: string, initial: string): Promise<string | u
   const answer = await new Promise<string | undefined>((resolve) => {
     terminal.once('close', () => resolve(undefined))
     terminal.once('SIGINT', () => resolve(undefined))
-    terminal.question(`${question} (${initial}): `, resolve)
+    terminal.question(`${plainLine(`${question} (${initial})`)}: `, resolve)
   })
   terminal.close()
   // What was typed stands on the line: what is printed next begins below it.

@@ -1,8 +1,9 @@
 import type { ErrorReport } from './error-report.ts'
 import type { Emit, Event } from './events.ts'
-import { createMask, maskJson } from './mask.ts'
+import { jsonLine, shownLine } from './format.ts'
+import { createSecrets, type Mask, maskJson, type SecretSet } from './mask.ts'
 import type { Output } from './output.ts'
-import { errorLines, eventLines, isProgress, type Style } from './report-lines.ts'
+import { errorLines, eventLines, isProgress, type Style, type Tone } from './report-lines.ts'
 
 /** Prints everything Stagecraft says (spec/core/cli.md, Output). Results go to stdout; progress and errors to stderr. */
 export interface Reporter {
@@ -13,8 +14,8 @@ export interface Reporter {
    * @param text called only where text is printed.
    */
   result(type: string, value: object, text: () => readonly string[]): void
-  /** From now on every occurrence of these values (8 characters or more) is printed as `•••`. */
-  addSecrets(values: Iterable<string>): void
+  /** What is printed as `•••` from when it is added on (spec/core/secrets.md) */
+  readonly secrets: SecretSet
   /** From now on a path of this machine is called by what it stands for: the copy of a host's folder. */
   callPath(path: string, shown: string): void
 }
@@ -43,10 +44,14 @@ export interface ReporterOptions {
 
 export function createReporter(options: ReporterOptions): ReporterControl {
   const { mode, stdout, stderr } = options
-  const secrets = new Set<string>()
+  const secrets = createSecrets()
   const names = new Map<string, string>()
-  let hide = createMask([])
-  const mask = (text: string) => [...names].reduce((said, [path, shown]) => said.replaceAll(path, shown), hide(text))
+  const named = (text: string) => [...names].reduce((said, [path, shown]) => said.replaceAll(path, shown), text)
+  const mask: Mask = Object.assign((text: string) => named(secrets.mask(text)), {
+    ours: (text: string) => named(secrets.mask.ours(text)),
+    find: secrets.mask.find,
+  })
+  const { style, finished } = lastStep(options.style)
   let [nameWidth, hostWidth] = [0, 0]
   let held = ''
 
@@ -54,11 +59,11 @@ export function createReporter(options: ReporterOptions): ReporterControl {
     if (options.atOnce) held += text
     else stdout.write(text)
   }
-  const printJson = (type: string, value: object) => print(`${JSON.stringify({ v: 1, type, ...value })}\n`)
-  // A secret with a colour in its midst is still one. Where there are none, long lists are spared the walk.
-  const masked = (value: object): object =>
-    secrets.size + names.size === 0 ? value : maskJson(value, (text) => mask(Bun.stripANSI(text)))
-  const lines = (all: readonly string[]) => (all.length === 0 ? '' : `${all.join('\n')}\n`)
+  const printJson = (type: string, value: object) => print(`${jsonLine({ v: 1, type, ...value })}\n`)
+  // Where there are none, long lists are spared the walk.
+  const masked = (value: object): object => (secrets.isEmpty && names.size === 0 ? value : maskJson(value, mask))
+  // The only way to a screen: whoever wrote a line, nothing in it moves the cursor, and nothing but `style` colours it.
+  const lines = (all: readonly string[]) => (all.length === 0 ? '' : `${all.map(finished).join('\n')}\n`)
 
   const isWanted = (event: Event) => {
     if (event.type === 'output') return options.verbose
@@ -78,19 +83,16 @@ export function createReporter(options: ReporterOptions): ReporterControl {
         const { type, ...value } = event
         // Names are what the reader looks up by, and no secrets; a secret can equal one (NODE_ENV=production).
         printJson(type, { ...masked(value), ...namesOf(event) })
-      } else stderr.write(lines(eventLines(event, { mask, nameWidth, hostWidth, style: options.style })))
+      } else stderr.write(lines(eventLines(event, { mask, nameWidth, hostWidth, style })))
     },
     result(type, value, text) {
       if (mode === 'json') printJson(type, masked(value))
-      else print(lines(secrets.size + names.size === 0 ? text() : text().map(mask)))
+      else print(lines(secrets.isEmpty && names.size === 0 ? text() : text().map(type === 'log' ? mask : mask.ours)))
     },
-    addSecrets(values) {
-      for (const value of values) secrets.add(value)
-      hide = createMask(secrets)
-    },
+    secrets,
     callPath: (path, shown) => void names.set(path, shown),
     error(error) {
-      stderr.write(lines(errorLines(error, { mask, style: options.style })))
+      stderr.write(lines(errorLines(error, { mask, style })))
     },
     finish(exit, error) {
       if (mode === 'json')
@@ -99,6 +101,25 @@ export function createReporter(options: ReporterOptions): ReporterControl {
       held = ''
     },
   }
+}
+
+/**
+ * Colours are put on last, once nothing of others can be one: until then they are marks that nobody else knows.
+ * @returns what marks a piece of a line, and what makes the line that is printed of it
+ */
+function lastStep(style: Style | undefined): { style: Style | undefined; finished: (line: string) => string } {
+  if (style === undefined) return { style, finished: shownLine }
+  const mark = `\u0000${crypto.randomUUID()}:`
+  const finished = (line: string) => {
+    const [first = '', ...pieces] = line.split(mark)
+    const styled = pieces.map((piece, at) => {
+      if (at % 2 === 1) return shownLine(piece)
+      const [tone = ''] = piece.split(':', 1)
+      return style(tone as Tone, shownLine(piece.slice(tone.length + 1))) // it is what was marked with
+    })
+    return [shownLine(first), ...styled].join('')
+  }
+  return { style: (tone, text) => `${mark}${tone}:${text}${mark}`, finished }
 }
 
 function namesOf(event: Event): object {

@@ -8,13 +8,13 @@ import { type Docker, type Image, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { Host } from './host.ts'
 import { byPresentNames, type ReleasedImage, remoteName } from './images.ts'
+import { secretsOfRelease } from './known-secrets.ts'
 import { atLeastOne, onEach } from './on-each.ts'
 import { claim } from './ownership.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
 import type { Project, Settings } from './project.ts'
 import { beforeRelease, carryOut, type Order, type Part } from './release.ts'
-import { secretValues } from './render.ts'
 import { chooseTarget, type RollbackRequest } from './rollback-target.ts'
 import { openState, type Release } from './state.ts'
 import { execOn, type Locked, openReleaseDocker, type World } from './world.ts'
@@ -132,7 +132,7 @@ function targetOf({ target }: Part): ServingRelease {
 function projectOf(settings: Settings, target: ServingRelease, serving: ServingRelease | undefined): Project {
   const { model, bundle } = target
   const services = withHolds(bundle.services ?? {}, settings.environment.services)
-  const secrets = [target, serving].flatMap((release) => (release ? secretValues(release.model, {}) : []))
+  const secrets = [target, serving].flatMap((release) => (release ? secretsOfRelease(release) : []))
   return {
     ...settings,
     environment: { ...settings.environment, services },

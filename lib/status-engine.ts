@@ -1,13 +1,13 @@
 import { type Bundle, bundleIds, readBundle, type ServingRelease } from './bundle.ts'
 import { type Container, type Docker, enginePlatform, inspectImages, listContainers, openDocker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
-import { createMask } from './mask.ts'
+import { learnSecrets } from './known-secrets.ts'
+import { createSecrets } from './mask.ts'
 import type { PlanInput } from './plan.ts'
 import { networksOf } from './plan-networks.ts'
 import type { Settings } from './project.ts'
 import { releaseId } from './release-id.ts'
 import { type ReleaseStatus, statusAmong, statusText } from './release-status.ts'
-import { secretValues } from './render.ts'
 import { routeDrift } from './route-drift.ts'
 import type { Release } from './state.ts'
 import type { Drift, StatusWorld } from './status.ts'
@@ -38,10 +38,13 @@ export async function observe(
   const { serving, stateFile } = history
   const project = serving?.bundle.project ?? newestBundle(history)?.project
   if (project === undefined) return { services: [], drift: [] } // nothing was ever rolled out, and its name is not known
-  const docker = openDocker(world.exec, createMask(serving ? secretValues(serving.model, {}) : []))
+  const secrets = createSecrets()
+  const docker = openDocker(world.exec, secrets.mask)
   try {
     await enginePlatform(docker) // says within half a minute that an engine hangs
     const containers = await listContainers(docker, project)
+    // What a healthcheck printed is shown.
+    if (containers.some(({ health }) => health === 'unhealthy')) await learnSecrets(secrets, settings.host, [serving])
     const strays = strayDrift(containers, history)
     if (serving === undefined) return { services: [], drift: strays }
     const input = planInput(settings, serving, containers)

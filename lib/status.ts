@@ -88,7 +88,7 @@ export async function environmentStatus(
     const place = placeOf(one, hosts)
     const own = { ...history, serving: serving && partOn(stateFile, serving, place) }
     const exec = one.name === undefined ? world.exec : one.exec
-    const found = await observe(settings, own, { ...world, exec })
+    const found = await observe({ ...settings, host: one }, own, { ...world, exec })
     return several && !(found instanceof StagecraftError) ? onHost(found, one.name ?? '') : found
   })
   const silent = [

@@ -4,7 +4,9 @@ import type { Exec } from './exec.ts'
 import type { Clock } from './gate.ts'
 import type { Host } from './host.ts'
 import type { Held } from './lock.ts'
-import { createMask } from './mask.ts'
+import { createSecrets, type SecretSet } from './mask.ts'
+import type { Project } from './project.ts'
+import { namesOfModel } from './secrets.ts'
 
 /** The outside world, as a release needs it. */
 export interface World {
@@ -16,6 +18,8 @@ export interface World {
   readonly user: string
   /** asks to stop: its reason is the number of a signal */
   readonly signal: AbortSignal
+  /** what is masked, on the screen too; absent: each docker knows its own */
+  readonly secrets?: SecretSet
 }
 
 /** The same, for who holds the lock of the environment: only then anything is changed. */
@@ -33,12 +37,15 @@ export function execOn(host: Host, world: Pick<World, 'exec'>): Exec {
 
 /** Docker, as the work of a release uses it: a signal ends its commands, and what changes something has the lock too. */
 export function openReleaseDocker(
-  { secrets, host }: { readonly secrets: readonly string[]; readonly host: Host },
+  { secrets, host, model }: Pick<Project, 'secrets' | 'host'> & Partial<Pick<Project, 'model'>>,
   world: World | Locked,
   signal = world.signal,
 ): Docker {
   const lock = 'held' in world ? lockOn(host, world) : undefined
-  return openDocker(execOn(host, world), createMask(secrets), { signal, lock })
+  const known = world.secrets ?? createSecrets()
+  known.add(secrets)
+  if (model) known.addNames(namesOfModel(model))
+  return openDocker(execOn(host, world), known.mask, { signal, lock })
 }
 
 /** The lock, as commands have it that change something. */

@@ -647,7 +647,7 @@ describe('a deploy that fails', () => {
         line 27
         line 28
         line 29
-        cannot connect to •••"
+        cannot connect to postgres://app:•••@db/app"
     `)
     expect(JSON.stringify(outcome.bundle)).not.toContain('correct-horse')
   })
@@ -661,7 +661,7 @@ describe('a deploy that fails', () => {
       engine.intercept = (argv) =>
         argv.includes('up') && ++failures === 1 ? { damage: 'none', result: { stderr } } : undefined
     })
-    expect(outcome.error?.detail).toBe('no route to •••')
+    expect(outcome.error?.detail).toBe('no route to postgres://app:•••@db/app')
   })
 
   test('on a first deploy leaves nothing behind', async () => {

@@ -3,6 +3,7 @@ import { cpSync, existsSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { movedLines } from '../lib/commands/state-move.ts'
+import { createMask } from '../lib/mask.ts'
 import { eventLines, formatError } from '../lib/report-lines.ts'
 import { FakeFleet } from './support/fake-fleet.ts'
 import { FakeProject, type Outcome } from './support/fake-project.ts'
@@ -49,7 +50,7 @@ describe('another checkout of the same project', () => {
     const { error, events } = await both.two.deploy({ version: 'v2' })
     expect(told({ error })).toBe('no error')
     const [warning] = events.filter((event) => event.type === 'warning')
-    const lines = warning ? eventLines(warning, { mask: (text) => text, nameWidth: 0 }) : []
+    const lines = warning ? eventLines(warning, { mask: createMask([]), nameWidth: 0 }) : []
     expectGolden('core/ownership.md', 'taken-over', asInSpec(lines.join('\n'), both))
     expect(told(await both.two.deploy({ version: 'v3' }))).toBe('no error')
   })

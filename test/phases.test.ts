@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { readBundle } from '../lib/bundle.ts'
 import { StagecraftError } from '../lib/errors.ts'
 import type { Event } from '../lib/events.ts'
+import { createMask } from '../lib/mask.ts'
 import { SIX_PHASES } from '../lib/phases/index.ts'
 import { type Phase, runPhases } from '../lib/phases/loop.ts'
 import type { Run } from '../lib/run.ts'
@@ -75,7 +76,7 @@ describe('runPhases()', () => {
       kind: 'deploy',
       clock,
       emit: (event: Event) => events.push(event),
-      sites: [{ docker: { mask: (text: string) => text } }],
+      sites: [{ docker: { mask: createMask([]) } }],
       bundle: { version: 'v1', phases: {} },
       checkLock() {},
       save(changes: object) {

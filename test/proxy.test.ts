@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
 import type { Docker } from '../lib/docker.ts'
+import { createMask } from '../lib/mask.ts'
 import { applyRoutes } from '../lib/proxy.ts'
 import type { ProjectRoutes, Route } from '../lib/routes.ts'
 
@@ -10,7 +11,7 @@ function proxyWith(projects: ProjectRoutes): { docker: Docker; told: () => Proje
     if (args.includes('stagecraft-apply')) input = options?.input ?? ''
     return { argv: args, code: 0, stdout: `7\n${JSON.stringify(projects)}\n`, stderr: '', timedOut: false }
   }
-  const docker: Docker = { try: attempt, run: (_, args, options) => attempt(args, options), mask: (text) => text }
+  const docker: Docker = { try: attempt, run: (_, args, options) => attempt(args, options), mask: createMask([]) }
   return { docker, told: () => JSON.parse(input.split('\n')[0] ?? '') as ProjectRoutes } // written by the code under test
 }
 

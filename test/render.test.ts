@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ComposeModel, Mount, Service } from '../lib/compose.ts'
 import { StagecraftError } from '../lib/errors.ts'
-import { render, secretValues, withoutBuildAndOrder } from '../lib/render.ts'
+import { render, withoutBuildAndOrder } from '../lib/render.ts'
 
 let root = ''
 let app = ''
@@ -259,34 +259,5 @@ describe('render() of configs and secrets', () => {
     expect(refusal(() => rendered({ services: {}, configs: { big: { file } } }))).toStartWith(
       'config: Cannot keep config big: it is larger than 50 MB',
     )
-  })
-})
-
-describe('secretValues()', () => {
-  test('is every value of env variables, build arguments and secrets, but no public name', () => {
-    const model: ComposeModel = {
-      name: 'shop',
-      services: {
-        web: {
-          image: 'nginx:1',
-          environment: { A: 'env value', B: null, C: '', HOST: 'database', IMAGE: 'nginx:1' },
-          build: { context: '.', args: { D: 'argument', E: null } },
-        },
-        database: {},
-      },
-      secrets: {
-        file: { file: write('app/token', 'file value\n') },
-        inline: { content: 'inline value' },
-        missing: { file: '/no/such/file' },
-      },
-      configs: { public: { content: 'config text' } },
-    }
-    expect(secretValues(model, { V: 'variable' }).toSorted()).toEqual([
-      'argument',
-      'env value',
-      'file value',
-      'inline value',
-      'variable',
-    ])
   })
 })

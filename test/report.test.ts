@@ -166,8 +166,8 @@ describe('secrets', () => {
   const say = (options: Partial<ReporterOptions>) => {
     const recording = recorded({ verbose: true, ...options })
     const { report } = recording
-    report.addSecrets(['hunter22', 'production'])
-    report.addSecrets(['s3cr3t-two'])
+    report.secrets.add(['hunter22', 'production'])
+    report.secrets.add(['s3cr3t-two'])
     report.emit({ type: 'release', id: 'i', version: 'v1', environment: 'production', project: 'shop' })
     report.emit({ type: 'service', service: 'web', step: 'ready', note: 'password hunter22' })
     report.emit({ type: 'output', phase: 'rollout', line: 'login hunter22 s3cr3t-\u001b[1mtwo' })
@@ -184,6 +184,44 @@ describe('secrets', () => {
     expect(printed).not.toMatch(/hunter22|s3cr3t/)
     expect(printed).toContain('•••')
     expect(printed).toContain('production')
+  })
+})
+
+describe('text of others', () => {
+  const HOSTILE = '\u001b[2J\u001b]0;owned\u0007\u009b31m\u202e\u2066\u200f\u061c\u2028\u007f\u0000x\r\nFAKE'
+  const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u
+
+  const say = (options: Partial<ReporterOptions>) => {
+    const recording = recorded({ verbose: true, ...options })
+    const { report } = recording
+    report.emit({ type: 'release', id: HOSTILE, version: HOSTILE, environment: HOSTILE, project: HOSTILE })
+    report.emit({ type: 'service', service: HOSTILE, step: 'ready', note: HOSTILE, host: HOSTILE })
+    report.emit({ type: 'output', phase: 'rollout', line: HOSTILE })
+    report.emit({ type: 'warning', message: HOSTILE, hint: HOSTILE, host: HOSTILE })
+    report.emit({ type: 'recovery', release: HOSTILE, version: HOSTILE, outcome: 'undone', message: HOSTILE })
+    report.result('x', { [HOSTILE]: [HOSTILE] }, () => [HOSTILE, `ours ${HOSTILE}`])
+    report.error({ kind: 'failed', message: HOSTILE, hint: HOSTILE, stack: HOSTILE })
+    report.finish(5, { kind: 'failed', message: HOSTILE })
+    return recording.stdout() + recording.stderr()
+  }
+
+  test.each(['plain', 'json'] as const)('moves no cursor, colours nothing and turns nothing, as %s', (mode) => {
+    const printed = say({ mode })
+    expect(printed).toContain('FAKE')
+    expect(printed).not.toMatch(UNPRINTABLE)
+  })
+
+  test('on a terminal only what is ours is coloured', () => {
+    const style = (_: string, text: string) => `\u001b[1m${text}\u001b[0m`
+    const printed = say({ mode: 'terminal', style })
+    expect(printed).toContain('\u001b[1m')
+    expect(printed.replaceAll('\u001b[1m', '').replaceAll('\u001b[0m', '')).not.toMatch(UNPRINTABLE)
+  })
+
+  test('as JSON it is whole', () => {
+    const { report, stdout } = recorded({ mode: 'json' })
+    report.result('x', { [HOSTILE]: HOSTILE }, () => [])
+    expect(JSON.parse(stdout())).toEqual({ v: 1, type: 'x', [HOSTILE]: HOSTILE })
   })
 })
 

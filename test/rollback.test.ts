@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Bundle, bundleFolder, contentFolder, modelFile, readBundle, writeBundle } from '../lib/bundle.ts'
 import type { Service } from '../lib/compose.ts'
 import { exitCodeOf } from '../lib/errors.ts'
+import { createMask } from '../lib/mask.ts'
 import { errorLines } from '../lib/report-lines.ts'
 import type { RollbackRequest } from '../lib/rollback-target.ts'
 import { whyNoTarget } from '../lib/rollback-target.ts'
@@ -372,7 +373,7 @@ describe('images', () => {
     )
     const { error } = await project.rollback(toVersion('A'))
     const text = error
-      ? errorLines({ kind: error.kind, message: error.message, hint: error.hint }, { mask: (s) => s })
+      ? errorLines({ kind: error.kind, message: error.message, hint: error.hint }, { mask: createMask([]) })
       : []
     const shown = text.join('\n').replace(id.slice(0, 19), 'sha256:0123456789ab').replace(a, 'rel-20261122-080225643')
     expectGolden(

@@ -13,7 +13,7 @@ const LAYERS = [
   // Pure: the same result for the same arguments. No files, processes, clock or environment.
   [
     'pure',
-    'lib/{errors,error-report,events,duration,canonical,nearest,mask,json-scan,format,services,report-lines,usage,lock-text,system-error}.ts',
+    'lib/{errors,error-report,events,duration,canonical,nearest,mask,secrets,secret-forms,secret-places,json-scan,format,services,report-lines,usage,lock-text,system-error}.ts',
   ],
   [
     'pure',
@@ -46,7 +46,17 @@ const SOLE_OWNERS = [
 ] as const
 
 const TOP_LEVEL = [
-  ...['LICENSE', 'README.md', 'biome.json', 'build.ts', 'bunfig.toml', 'cli.ts', 'lib', 'package-lock.json'],
+  ...[
+    'LICENSE',
+    'README.md',
+    'SECURITY.md',
+    'biome.json',
+    'build.ts',
+    'bunfig.toml',
+    'cli.ts',
+    'lib',
+    'package-lock.json',
+  ],
   ...['package.json', 'spec', 'test', 'tsconfig.json'],
 ]
 

@@ -8,6 +8,7 @@ import { errnoOf, StagecraftError } from '../errors.ts'
 import { exec } from '../exec.ts'
 import { quote, table } from '../format.ts'
 import { addIgnoreLines, type IgnoreChange } from '../ignore-files.ts'
+import { secretsOfSource } from '../known-secrets.ts'
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
@@ -34,7 +35,9 @@ export default command({
     const directory = realpathSync(context.directory)
     refuseExisting(directory)
     if (args.name !== undefined) requireName(args.name)
-    const warn = (message: string) => context.report.emit({ type: 'warning', message })
+    const { secrets } = context.report
+    secrets.add(secretsOfSource({ directory, files: [], envFiles: [] }))
+    const warn = (message: string) => context.report.emit({ type: 'warning', message: secrets.mask(message) })
     const model = await loadCompose(exec, { directory, files: [], envFiles: [] }, warn)
     const project = args.name ?? (await chooseName(model.name, args.yes ? undefined : context))
     const ignored = ignoreState(directory, model)
@@ -48,7 +51,7 @@ export default command({
 
 async function printSchema(context: Context): Promise<number> {
   const { default: schema } = await import('../../spec/stagecraft.schema.json')
-  context.report.result('schema', { schema }, () => [JSON.stringify(schema, null, 2)])
+  context.report.result('schema', { schema }, () => JSON.stringify(schema, null, 2).split('\n'))
   return 0
 }
 

@@ -89,10 +89,12 @@ export async function openRelease(
     stateOverride: context.stateOverride,
     openHost: async (place, timeout) =>
       hosts.find(({ name }) => name === place.host.written) ?? hostOpener(context)(place, timeout),
-    warn: (message) => context.report.emit({ type: 'warning', message }),
+    secrets: context.report.secrets,
+    // Compose's own words
+    warn: (message) => context.report.emit({ type: 'warning', message: context.report.secrets.mask(message) }),
     ...how,
   })
-  context.report.addSecrets(project.secrets)
+  context.report.secrets.addNames([version.version, version.commit_sha])
   return { project, version }
 }
 
@@ -110,5 +112,6 @@ export function openWorld(context: Context, { host }: Pick<Settings, 'host'>): W
   // Bun's os.userInfo() says `unknown` (1.4)
   const { SUDO_USER, USER, LOGNAME } = context.env
   const user = SUDO_USER || USER || LOGNAME || `uid ${process.getuid?.()}`
-  return { exec: host.exec, clock, emit, tell, user, signal: untilSignal(() => emit(INTERRUPTED)) }
+  const { secrets } = context.report
+  return { exec: host.exec, clock, emit, tell, user, secrets, signal: untilSignal(() => emit(INTERRUPTED)) }
 }

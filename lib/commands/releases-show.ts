@@ -1,6 +1,7 @@
 import { type Bundle, readBundle, servingBundle } from '../bundle.ts'
 import { command } from '../cli.ts'
 import { formatTime, plainLine, table } from '../format.ts'
+import { createMask } from '../mask.ts'
 import { type ReleaseStatus, statusAmong, statusText } from '../release-status.ts'
 import { errorLines, phaseLine } from '../report-lines.ts'
 import { whyNoTarget } from '../rollback-target.ts'
@@ -51,7 +52,7 @@ export default command({
       ...imageLines(bundle),
       ...(bundle?.error === undefined
         ? []
-        : ['', ...errorLines({ kind: 'failed', ...bundle.error }, { mask: (text) => text })]),
+        : ['', ...errorLines({ kind: 'failed', ...bundle.error }, { mask: createMask([]) })]),
     ])
   },
 })

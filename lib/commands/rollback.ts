@@ -3,10 +3,12 @@ import { StagecraftError } from '../errors.ts'
 import { exclusively } from '../exclusive.ts'
 import { isComplete } from '../find-release.ts'
 import { quote } from '../format.ts'
+import { namesOfSettings } from '../known-secrets.ts'
 import { formatPlan } from '../plan-format.ts'
 import type { Settings } from '../project.ts'
 import { planRollback, prepareRollback, type Rollback, rollback } from '../rollback.ts'
 import type { RollbackRequest } from '../rollback-target.ts'
+import { namesOfModel } from '../secrets.ts'
 import type { World } from '../world.ts'
 import { environmentArgument, openSettingsOf, openWorld, parseWait, waitArgument } from './release-arguments.ts'
 
@@ -69,7 +71,9 @@ export default command({
 
 function prepare(settings: Settings, request: RollbackRequest, world: World, { report }: Context): Rollback {
   const prepared = prepareRollback(settings, request, world)
-  report.addSecrets(prepared.order.project.secrets)
+  const { project, version } = prepared.order
+  report.secrets.add(project.secrets)
+  report.secrets.addNames([...namesOfSettings(settings), ...namesOfModel(project.model), version.version])
   return prepared
 }
 

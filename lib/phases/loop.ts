@@ -73,7 +73,11 @@ function fail(
     state.updatePhases(release.id, changes)
     run.save({
       phases: { ...run.bundle.phases, [phase]: record },
-      error: { message: mask(error.message), ...(hint ? { hint } : {}), ...(detail ? { detail: mask(detail) } : {}) },
+      error: {
+        message: mask.ours(error.message),
+        ...(hint ? { hint: mask.ours(hint) } : {}),
+        ...(detail ? { detail: mask(detail) } : {}),
+      },
     })
   } catch (second) {
     if (error.kind === 'state') return error // the same once more

@@ -19,6 +19,7 @@ import { bringUp } from '../rollout-steps.ts'
 import { undoAll } from '../rollout-undo.ts'
 import { switchRoutes } from '../routing.ts'
 import type { Run, Site } from '../run.ts'
+import { secretPlaces } from '../secret-places.ts'
 import { type Served, servedBefore } from '../served-before.ts'
 import { onSites } from '../sites.ts'
 
@@ -119,7 +120,13 @@ async function recordTarget(site: Site, planning: Planning): Promise<Stage> {
     const digest = site.digests[service]
     return [service, digest === undefined ? image : { ...image, digest }] as const
   })
-  site.save({ images: Object.fromEntries(withDigests), topology, content: site.rendering.content, plan: planning.plan })
+  site.save({
+    images: Object.fromEntries(withDigests),
+    topology,
+    content: site.rendering.content,
+    plan: planning.plan,
+    ...secretPlaces(model, site.docker.mask),
+  })
   return { model, modelFile: modelFile(stateFile, site.bundle.id), ...stagePlace(site.project) }
 }
 

@@ -1,6 +1,7 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Docker } from '../../lib/docker.ts'
+import { createMask } from '../../lib/mask.ts'
 import { applyRoutes, readProxy, switchSlots } from '../../lib/proxy.ts'
 import type { Engine } from './engine.ts'
 
@@ -67,7 +68,7 @@ function dockerOf(engine: Engine): Docker {
     const ran = await engine.docker(args, input === undefined ? {} : { stdin: input })
     return { argv: ['docker', ...args], timedOut: false, ...ran }
   }
-  return { try: ask, run: (_, args, options) => ask(args, options), mask: (text) => text }
+  return { try: ask, run: (_, args, options) => ask(args, options), mask: createMask([]) }
 }
 
 // The programs that a run started left their process ids in files. One that is asked to end may have something to undo.
