@@ -42,6 +42,25 @@ test('the binary neither reads the .env nor executes the bunfig.toml of the fold
   expect(existsSync(join(folder, 'executed'))).toBe(false)
 })
 
+test('variables of the runtime change nothing of the binary', () => {
+  write('compose.yaml', 'services: {web: {image: "busybox:1"}}\n')
+  write('loaded.js', `require('node:fs').writeFileSync(${JSON.stringify(join(folder, 'loaded'))}, 'yes')\n`)
+  const said = run('releases', 'list')
+  for (const [name, value] of [
+    ['BUN_OPTIONS', `--preload=${folder}/loaded.js`],
+    ['BUN_BE_BUN', '1'],
+    ['BUN_INSPECT', '127.0.0.1:0'],
+    ['BUN_INSPECT_PRELOAD', `${folder}/loaded.js`],
+    ['BUN_CONFIG_VERBOSE_FETCH', 'curl'],
+    ['NODE_OPTIONS', `--require=${folder}/loaded.js`],
+  ] as const) {
+    const environment = { PATH: process.env['PATH'] ?? '', HOME: folder, [name]: value }
+    const { exitCode, stdout, stderr } = Bun.spawnSync([BINARY, 'releases', 'list'], { cwd: folder, env: environment })
+    expect([name, exitCode, stdout.toString(), stderr.toString()]).toEqual([name, said.code, said.stdout, said.stderr])
+  }
+  expect(existsSync(join(folder, 'loaded'))).toBe(false)
+})
+
 test('the state file that the test above plants does break the binary when it is named', () => {
   expect(run('releases', 'list', '--state', join(folder, 'broken.json'))).toMatchObject({ code: 9 })
 })
