@@ -48,6 +48,8 @@ interface Pattern {
   readonly word: boolean
   /** any piece of it of `PIECE` characters counts, also one that is made of words */
   readonly random: boolean
+  /** pieces of it are found as those of its lines */
+  readonly whole: boolean
 }
 
 interface Compiled {
@@ -108,11 +110,12 @@ function compile(values: ReadonlySet<string>, names: ReadonlySet<string>): Compi
     for (const part of partsOf(value)) {
       if (isName(part, all)) continue
       const random = looksRandom(part) || isScrambled(part)
-      const [word, token] = [isWord(part), !random && (isWordy(part) || part.length < SHORTEST)]
-      patterns.set(part, { text: part, token, word, random })
+      const [word, token] = [isWord(part), !random && (isWord(part) || part.length < SHORTEST)]
+      patterns.set(part, { text: part, token, word, random, whole: part.includes('\n') })
       if (part.length > MOST) continue
       for (const form of formsOf(part))
-        if (!patterns.has(form)) patterns.set(form, { text: form, token: false, word: false, random })
+        if (!patterns.has(form))
+          patterns.set(form, { text: form, token: false, word: false, random, whole: holdsLine(part, form) })
     }
   const list = [...patterns.values()]
   return { patterns: list, names: all, ...indexOf(list) }
@@ -124,6 +127,12 @@ function partsOf(value: string): string[] {
   const parts = lines.length > 1 ? [value, value.trim(), ...lines.filter((line) => !PEM_BORDER.test(line))] : [value]
   const all = parts.flatMap((part) => [part, part.trim(), withoutControls(part)])
   return [...new Set(all)].filter((part) => isLong(part) && !/^(.)\1*$/.test(part))
+}
+
+/** @returns whether a line of a value of several stands in another form of it as it is */
+function holdsLine(value: string, form: string): boolean {
+  const lines = value.includes('\n') ? value.split('\n') : []
+  return lines.some((line) => line.length >= SHORTEST && !PEM_BORDER.test(line) && form.includes(line))
 }
 
 const PEM_BORDER = /^-----(BEGIN|END) [A-Z ]+-----$/
@@ -151,8 +160,8 @@ function isBetweenWords(text: string, from: number, to: number): boolean {
 function indexOf(patterns: readonly Pattern[]): Pick<Compiled, 'grams' | 'known'> {
   const grams = new Map<string, number[]>()
   const known = new Uint8Array(HASHES)
-  for (const [at, { text, token }] of patterns.entries()) {
-    const last = token || text.length > MOST || text.includes('\n') ? 0 : text.length - GRAM
+  for (const [at, { text, token, whole }] of patterns.entries()) {
+    const last = token || whole || text.length > MOST ? 0 : text.length - GRAM
     for (let place = 0; place <= last; place++) {
       const gram = text.slice(place, place + GRAM)
       const places = grams.get(gram)

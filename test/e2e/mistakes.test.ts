@@ -44,7 +44,7 @@ beforeAll(async () => {
     services: {
       web: page(port, {
         build: { context: './web', args: { BUILD_TOKEN: SECRETS.build } },
-        environment: { PLAIN: SECRETS.environment, MIXED: '${INTERPOLATED}' },
+        environment: { PLAIN_PASSWORD: SECRETS.environment, MIXED: '${INTERPOLATED}' },
         secrets: ['token', 'password'],
         'x-of-a-service': { anything: ['goes', { here: true }] },
       }),
@@ -112,7 +112,8 @@ describe('secrets', () => {
   })
 
   test('stand in none of what a container said before it failed', async () => {
-    const script = 'echo "token: $$(cat /run/secrets/token) plain: $$PLAIN" >&2; cat /run/secrets/password; exit 1'
+    const script =
+      'echo "token: $$(cat /run/secrets/token) plain: $$PLAIN_PASSWORD" >&2; cat /run/secrets/password; exit 1'
     writeApp(folder, {
       ...app,
       services: { ...app.services, web: { ...app.services['web'], command: ['sh', '-c', script] } },
