@@ -7,7 +7,6 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readlinkSync,
   realpathSync,
   renameSync,
@@ -16,13 +15,14 @@ import {
 } from 'node:fs'
 import { dirname, join, parse, resolve } from 'node:path'
 import { errnoOf } from './errors.ts'
+import { deadTemporaries, temporaryName } from './temporaries.ts'
 
 export interface AtomicWriteOptions {
   /** Permission bits of the file, whatever the umask and whatever it had before. */
   readonly mode: number
   /** Permission bits of the folders that are created for it, whatever the umask. Folders that exist are left alone. */
   readonly folderMode: number
-  /** What temporary files are called: `.<stem>-<pid>-<n>.tmp`. Default: the file's name without its last extension. */
+  /** What temporary files are called: see lib/temporaries.ts. Default: the file's name without its last extension. */
   readonly stem?: string
 }
 
@@ -95,30 +95,10 @@ function removeDeadTemporaries(folder: string, stem: string): void {
   for (const path of deadTemporaries(folder, stem)) removeQuietly(path)
 }
 
-/** @returns what processes that are dead now left half-written in a folder: of one stem, or of any. */
-export function deadTemporaries(folder: string, stem?: string): string[] {
-  return listQuietly(folder).flatMap((name) => {
-    const [, of, pid] = /^\.(.+)-(\d+)-\d+\.tmp$/.exec(name) ?? []
-    const isWanted = pid !== undefined && (stem === undefined || of === stem)
-    return isWanted && isDead(Number(pid)) ? [join(folder, name)] : []
-  })
-}
-
-/** @returns whether there is no such process on this machine. */
-export function isDead(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return false
-  } catch (error) {
-    // EPERM is a living process of somebody else.
-    return errnoOf(error) === 'ESRCH'
-  }
-}
-
 /** The name may be taken by a process that had our number before us: then the next one. */
 function openTemporary(folder: string, stem: string): { fd: number; name: string } {
   for (;;) {
-    const name = join(folder, `.${stem}-${process.pid}-${++writes}.tmp`)
+    const name = join(folder, temporaryName(stem, ++writes))
     try {
       return { fd: openSync(name, 'wx', 0o600), name }
     } catch (error) {
@@ -154,14 +134,6 @@ export function syncFolder(folder: string): void {
     if (errnoOf(error) !== 'EINVAL') throw error
   } finally {
     closeSync(fd)
-  }
-}
-
-function listQuietly(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
   }
 }
 

@@ -4,6 +4,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { syncFolder } from './atomic-write.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import { removeTree } from './remove-tree.ts'
+import { temporaryName } from './temporaries.ts'
 
 /** Read-only files that belong to a release are kept by hash, so that a rollback finds them as they were (design 5). */
 export interface ContentStore {
@@ -69,7 +70,7 @@ export function storeText(store: ContentStore, text: string, mode: number): { ha
 let counter = 0
 function temporaryPath(store: ContentStore): string {
   fs.mkdirSync(store.folder, { recursive: true, mode: 0o700 })
-  return join(store.folder, `.content-${process.pid}-${counter++}.tmp`)
+  return join(store.folder, temporaryName('content', counter++))
 }
 
 /** Renames the copy to its hash. What is already there under that hash is the same, and stays. */

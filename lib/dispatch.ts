@@ -118,10 +118,16 @@ function openContext(
     report,
     verbose: values['verbose'] === true,
     env,
-    clock: Date.now,
+    clock: steadyClock(),
     onEnd: (act) => call.ends.push(act),
     interactive: report.mode !== 'json' && call.isTerminal(0) && call.isTerminal(2),
   }
+}
+
+/** The clock of this machine as it was when we began: that somebody sets it meanwhile decides no wait of ours. */
+function steadyClock(): () => number {
+  const start = Date.now() - performance.now()
+  return () => Math.floor(start + performance.now())
 }
 
 function currentFolder(): string {

@@ -101,3 +101,9 @@ export function parseImage(json: Json): Image {
     config: json.at('Config').record(),
   }
 }
+
+/** @returns epoch milliseconds; undefined for the year 1, and for no time. An engine's fractions are nanoseconds. */
+export function parseEngineTime(text: string): number | undefined {
+  const time = Date.parse(text.replace(/(\.\d{3})\d+/, '$1'))
+  return Number.isNaN(time) || time <= 0 ? undefined : time
+}

@@ -4,6 +4,7 @@ import { engineIsGone, engineTimeout, hungEngine, noEngine, whileEngineAnswers }
 import { StagecraftError } from './errors.ts'
 import type { Exec, ExecOptions, Result } from './exec.ts'
 import type { Held } from './lock.ts'
+import { whileLocked } from './lock-guard.ts'
 import { type Mask, maskOf } from './mask.ts'
 
 /** What `docker inspect` says of a container of a Compose project, as far as a rollout needs it. */
@@ -92,7 +93,7 @@ export interface DockerCommand extends Omit<ExecOptions, 'signal'> {
 export interface DockerOptions {
   /** ends what runs, and what is started after it */
   readonly signal?: AbortSignal | undefined
-  /** of the environment: commands that change something have it too, and none is begun once it is lost */
+  /** of the environment: it is kept until a command that changes something has ended; once it is lost none goes on */
   readonly lock?: Pick<Held, 'fd' | 'check' | 'persist'> | undefined
   /** milliseconds that the engine may take to answer; default: STAGECRAFT_ENGINE_TIMEOUT */
   readonly timeout?: number
@@ -114,9 +115,10 @@ export function openDocker(exec: Exec, hide: Mask | ((text: string) => string), 
     const limit = options.timeout ?? (asks ? timeout : undefined)
     if (limit === undefined) {
       if (lock?.persist) await lock.persist() // what undoes the change must be known before it is made
-      lock?.check()
-      return whileEngineAnswers({ exec, timeout, signal }, (either) =>
-        exec(['docker', ...args], { keep: lock?.fd, outlive: OUTLIVE, ...all, signal: either }),
+      return whileLocked(lock, signal, (held) =>
+        whileEngineAnswers({ exec, timeout, signal: held }, (either) =>
+          exec(['docker', ...args], { keep: lock?.fd, outlive: OUTLIVE, ...all, signal: either }),
+        ),
       )
     }
     const result = await exec(['docker', ...args], { ...all, signal, timeout: limit })

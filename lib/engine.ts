@@ -1,3 +1,5 @@
+import type { Docker } from './docker.ts'
+import { parseEngineTime } from './docker-json.ts'
 import { parseDuration } from './duration.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, Result } from './exec.ts'
@@ -47,6 +49,19 @@ export async function whileEngineAnswers(
     clearTimeout(timer)
     over.abort()
   }
+}
+
+/**
+ * @returns what time it is by the engine's own clock, epoch milliseconds: what it says of containers and events is compared
+ * with nothing else
+ * @throws failed (5), unreachable (8)
+ */
+export async function engineNow(docker: Docker): Promise<number> {
+  const args = ['info', '--format', '{{.SystemTime}}']
+  const { stdout } = await docker.run('ask the engine for its time', args, { asks: true })
+  const time = parseEngineTime(stdout.trim())
+  if (time !== undefined) return time
+  throw new StagecraftError('failed', 'Cannot ask the engine for its time: docker info says none', { detail: stdout })
 }
 
 /** @returns the error for an engine that has not answered for that many milliseconds. */

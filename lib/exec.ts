@@ -3,6 +3,7 @@ import { delimiter } from 'node:path'
 import { type Readable, Writable } from 'node:stream'
 import { $ as zx } from 'zx/core'
 import { StagecraftError } from './errors.ts'
+import { WATCHER } from './watcher.ts'
 
 /** How a child process ended. A failed and a successful one have the same shape. */
 export interface Result {
@@ -39,7 +40,7 @@ export interface ExecOptions {
   merge?: boolean
   /** bytes kept of each stream: the last ones. Default 16 MiB. */
   limit?: number
-  /** a file descriptor of ours that the child has too, as 3: a lock on it is held until both of us have let go */
+  /** a file descriptor of ours with a lock on it, which is held until the child has ended if we die; needs `outlive` */
   keep?: number | undefined
   /**
    * milliseconds that the child may go on when this process has died, however it died (kill -9 too); then its process
@@ -54,6 +55,8 @@ export interface Feed {
   /** milliseconds */
   readonly every: number
   readonly until: AbortSignal
+  /** what is written before stdin is closed: the child knows then that it was meant */
+  readonly last?: string
 }
 
 /** Runs a program and waits for its end; never throws for a program that fails. */
@@ -126,16 +129,8 @@ function start(argv: readonly string[], options: ExecOptions) {
   })
   if (options.outlive === undefined) return shell`exec ${argv}`
   const [outlive, grace] = [options.outlive, options.grace ?? GRACE].map((ms) => String(Math.ceil(ms / 1000)))
-  return shell`/bin/sh -c ${WATCHER} watcher ${outlive} ${grace} $$ </dev/null >/dev/null 2>&1 3>&- & exec ${argv} 4<&-`
+  return shell`/bin/sh -c ${WATCHER} watcher ${outlive} ${grace} $$ </dev/null >/dev/null 2>&1 & exec ${argv} 3>&- 4<&-`
 }
-
-/**
- * Sits in the child's process group, with the other end of a pipe of ours as descriptor 4: a line means that the child
- * has ended, and the end of file that we have died. `$3` is the child, and no other process while its group has members.
- */
-const WATCHER = `trap "" TERM; read -r line <&4 && exit
-lives() { i=0; while [ $i -lt $1 ]; do kill -0 $2 || return 1; sleep 1; i=$((i + 1)); done; kill -0 $2; }
-lives $1 $3 || exit; kill -TERM 0; lives $2 $3; kill -KILL 0`
 
 function mergeEnv(more: ExecOptions['env'] = {}): NodeJS.ProcessEnv {
   const all = Object.entries({ ...process.env, ...more })
@@ -147,11 +142,11 @@ function hasPipe({ input, inputFrom, feed }: ExecOptions): boolean {
 }
 
 /** @returns what ends it */
-function feedChild(stdin: Writable, { text, every, until }: Feed): () => void {
+function feedChild(stdin: Writable, { text, every, until, last = '' }: Feed): () => void {
   const timer = setInterval(() => stdin.write(text), every)
   const end = () => {
     clearInterval(timer)
-    stdin.end()
+    stdin.end(last)
   }
   until.addEventListener('abort', end)
   stdin.write(text)
@@ -162,10 +157,9 @@ function feedChild(stdin: Writable, { text, every, until }: Feed): () => void {
   }
 }
 
-/** The descriptors from 3 on: what is kept, and the watcher's. */
+/** The descriptors from 3 on, which only the watcher has: what is kept, and its pipe. */
 function moreDescriptors({ keep, outlive }: ExecOptions): ('ignore' | 'pipe' | number)[] {
-  if (outlive !== undefined) return [keep ?? 'ignore', 'pipe']
-  return keep === undefined ? [] : [keep]
+  return outlive === undefined ? [] : [keep ?? 'ignore', 'pipe']
 }
 
 /** Waits for the end. The watcher has to be told of it: with its pipe open the child never counts as closed. */

@@ -29,7 +29,10 @@ export interface Host {
   readonly folder: string | undefined
   /** Does work while nobody else changes the environment. As `withLock` (lib/lock.ts) */
   withLock<T>(request: Omit<LockRequest, 'stateFile'>, world: LockWorld, work: (held: Held) => Promise<T>): Promise<T>
+  /** as it was when the host was connected to */
   readLock(environment: string): LockState
+  /** as it is now. @throws unreachable (8), state (9) */
+  lookAtLock(environment: string): Promise<LockState>
   /** Runs a script in its /bin/sh. @throws unreachable (8) */
   run(script: string, args?: readonly string[]): Promise<Result>
   /** Makes folders for data on the host, where they are not there. @throws state (9), unreachable (8) */
@@ -52,6 +55,7 @@ export function localHost(exec: Exec, stateFile: string): Host {
     folder: undefined,
     withLock: (request, world, work) => withLock({ ...request, stateFile }, world, work),
     readLock: (environment) => readLock(stateFile, environment),
+    lookAtLock: async (environment) => readLock(stateFile, environment),
     run: (script, args = []) => exec(['sh', '-c', script, 'stagecraft', ...args]),
     makeFolders: async () => {}, // they are there: a missing one is refused
     persist: async () => {},

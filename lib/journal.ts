@@ -12,6 +12,8 @@ export interface Journal {
   /** prepare: what served is as it was. switch: services are replaced. retire: the release serves; what is gone goes. */
   readonly step: 'prepare' | 'switch' | 'retire'
   readonly began_at: string
+  /** the same, by the engine's clock; absent where an earlier version wrote it, or nothing was to be done */
+  readonly engine_time?: string
   /** the containers of the Compose project */
   readonly before: readonly Before[]
   /** ids of containers that the release made, as far as it came to know them */

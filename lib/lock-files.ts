@@ -22,6 +22,7 @@ export function lockFiles(stateFile: string, environment: string) {
   const name = encodeURIComponent(environment)
   return {
     lock: join(folder, `${name}.lock`),
+    alive: join(folder, `${name}.alive`),
     holder: join(folder, `${name}.json`),
     hold: join(folder, `${name}.hold.json`),
   }
@@ -50,7 +51,11 @@ export function withContentLock<T>(stateFile: string, act: () => T): T {
 
 /** @returns what the file says; undefined if it is not there, or says nothing of use (it only describes). */
 export function readHolder(file: string): Holder | undefined {
-  const value = readJson(file)
+  return holderOf(readJson(file))
+}
+
+/** @param value JSON that came from anywhere */
+export function holderOf(value: unknown): Holder | undefined {
   if (!isRecord(value) || typeof value['pid'] !== 'number' || !hasTexts(value, ['user', 'machine', 'command', 'since']))
     return undefined
   return value as unknown as Holder // as checked; the optional ones are only shown
@@ -58,7 +63,11 @@ export function readHolder(file: string): Holder | undefined {
 
 /** @returns what the file says. A hold that cannot be understood still holds: somebody put it there. */
 export function readHold(file: string): Hold | undefined {
-  const value = readJson(file)
+  return holdOf(readJson(file), file)
+}
+
+/** @param file where it stands */
+export function holdOf(value: unknown, file: string): Hold | undefined {
   if (value === undefined) return undefined
   const known = isRecord(value) && hasTexts(value, ['user', 'machine', 'since', 'message'])
   return known
@@ -91,11 +100,19 @@ export function asState<T>(of: { readonly stateFile: string; readonly environmen
 /** @returns undefined if there is no such file, null if it is not JSON */
 function readJson(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'))
+    return parseJson(readFileSync(file, 'utf8'))
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined
-    if (error instanceof SyntaxError) return null
     throw error
+  }
+}
+
+/** @returns null for what is not JSON */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
   }
 }
 

@@ -51,7 +51,9 @@ export function whoOf({ user, machine }: Holder | Hold): string {
 /** `since 2026-11-22 03:12:07 (4m05s)`; @param now epoch milliseconds */
 export function sinceOf({ since }: Holder | Hold, now: number): string {
   const begun = Date.parse(since)
-  return Number.isNaN(begun) ? 'since when is unknown' : `since ${formatTime(since)} (${formatDuration(now - begun)})`
+  if (Number.isNaN(begun)) return 'since when is unknown'
+  // Their clock may be ahead of ours.
+  return `since ${formatTime(since)}${begun > now ? '' : ` (${formatDuration(now - begun)})`}`
 }
 
 /** The error of who does not get the lock, or does not want to wait any longer. */
@@ -63,7 +65,12 @@ export function refusal(obstacle: Obstacle, request: LockRequest, now: number): 
 
 /** The error of who is told to stop while waiting. */
 export function waitEnded(obstacle: Obstacle, request: LockRequest, signal: number): StagecraftError {
-  const message = `${attempt(request)}: ended by signal ${signal} while waiting ${forWhom(obstacle)}`
+  return stoppedWaiting(request, forWhom(obstacle), signal)
+}
+
+/** The same, with whom or what was waited for: `for …`. */
+export function stoppedWaiting(request: LockRequest, forWhat: string, signal: number): StagecraftError {
+  const message = `${attempt(request)}: ended by signal ${signal} while waiting ${forWhat}`
   return new StagecraftError('locked', message, { signal, hint: 'Nothing was done.' })
 }
 
@@ -125,7 +132,7 @@ function attempt({ command, environment }: Pick<LockRequest, 'command' | 'enviro
 }
 
 /** As it is typed: `5m`, `90s`. */
-function shortDuration(milliseconds: number): string {
+export function shortDuration(milliseconds: number): string {
   for (const [unit, name] of [
     [3_600_000, 'h'],
     [60_000, 'm'],

@@ -6,7 +6,6 @@ import { type FileLock, isLocked, tryLock } from './flock.ts'
 import type { Clock } from './gate.ts'
 import { asState, lockFiles, readHold, readHolder, removeDescription, writeDescription } from './lock-files.ts'
 import { type Obstacle, refusal, waitEnded, waitingText } from './lock-text.ts'
-import { hasDied, startOf } from './process-start.ts'
 import { protectFromGit } from './state-file.ts'
 
 /** What the run that holds an environment's lock says of itself. */
@@ -20,8 +19,8 @@ export interface Holder {
   readonly version?: string
   /** ISO 8601 */
   readonly since: string
-  /** when the process began, as its system counts: another process may have its number by now */
-  readonly started?: string
+  /** random, of the process: two on one machine may have the same pid, in pid namespaces of their own */
+  readonly run?: string
 }
 
 /** What somebody said who froze an environment. */
@@ -107,10 +106,13 @@ export async function withLock<T>(
   const asked = world.clock.now()
   const lock = await acquire(request, world)
   const waited = world.clock.now() - asked > POLL
-  const { holder: file } = lockFiles(request.stateFile, request.environment)
+  const { holder: file, alive } = lockFiles(request.stateFile, request.environment)
   let holder = describeSelf(request, world)
   const describe = () => asState(request, () => writeDescription(file, holder))
+  let life: FileLock | undefined
   try {
+    life = asState(request, () => tryLock(alive))
+    if (!life) holder = { ...holder, run: '' } // whose lock was removed: nobody is told by it that we have died
     describe()
     return await work({
       fd: lock.fd,
@@ -122,7 +124,7 @@ export async function withLock<T>(
       check: () => requireWhole(lock, request),
     })
   } finally {
-    letGo(lock, file)
+    letGo(lock, file, life)
   }
 }
 
@@ -133,7 +135,7 @@ export function readLock(stateFile: string, environment: string): LockState {
     const locked = isLocked(files.lock)
     const holder = locked ? readHolder(files.holder) : undefined
     const hold = readHold(files.hold)
-    const dead = holder && hasDied(holder) && { holderDied: true as const }
+    const dead = holder && hasSurelyDied(holder, files) && { holderDied: true as const }
     return { locked, ...(holder && { holder, ...dead }), ...(hold && { hold }) }
   })
 }
@@ -162,6 +164,23 @@ async function acquire(request: LockRequest, { clock, emit, signal }: LockWorld)
   }
 }
 
+/**
+ * A run has a lock of its own as long as it lives, which none of its children has. Its pid says nothing in another pid
+ * namespace or on another machine. Between taking one lock and the other passes an instant.
+ */
+function hasDied({ run }: Holder, { alive }: ReturnType<typeof lockFiles>): boolean {
+  return run !== undefined && run !== '' && !isLocked(alive)
+}
+
+/** The same, for who looks once. */
+function hasSurelyDied(holder: Holder, files: ReturnType<typeof lockFiles>): boolean {
+  for (let look = 0; look < LOOKS; look++) {
+    if (!hasDied(holder, files) || !isLocked(files.lock)) return false
+    Bun.sleepSync(2)
+  }
+  return true
+}
+
 /** Tells one obstacle from the next. What a run says of its work may change meanwhile. */
 function nameOf(obstacle: Obstacle): string {
   if (obstacle.kind === 'hold') return `hold ${obstacle.hold.user} ${obstacle.hold.since}`
@@ -175,7 +194,7 @@ function take({ stateFile, environment }: LockRequest): FileLock | Obstacle {
   const lock = tryLock(files.lock)
   if (!lock) {
     const holder = readHolder(files.holder)
-    if (holder && hasDied(holder)) return { kind: 'dead', holder, lockFile: files.lock }
+    if (holder && hasDied(holder, files)) return { kind: 'dead', holder, lockFile: files.lock }
     return { kind: 'run', holder }
   }
   try {
@@ -193,11 +212,13 @@ function take({ stateFile, environment }: LockRequest): FileLock | Obstacle {
   }
 }
 
-function describeSelf({ command }: LockRequest, { user, clock }: LockWorld): Holder {
-  const started = startOf(process.pid)
+/** What this process says of itself. */
+export function describeSelf({ command }: LockRequest, { user, clock }: LockWorld): Holder {
   const since = new Date(clock.now()).toISOString()
-  return { user, machine: hostname(), pid: process.pid, command, since, ...(started !== undefined && { started }) }
+  return { user, machine: hostname(), pid: process.pid, command, since, run: RUN }
 }
+
+const RUN = crypto.randomUUID()
 
 function requireWhole(lock: FileLock, request: LockRequest): void {
   if (asState(request, () => lock.isWhole())) return
@@ -211,12 +232,13 @@ function requireWhole(lock: FileLock, request: LockRequest): void {
 }
 
 /** The description goes first: what stands there later is the next one's. Of a lock that was lost it may be that now. */
-function letGo(lock: FileLock, holderFile: string): void {
+function letGo(lock: FileLock, holderFile: string, life: FileLock | undefined): void {
   try {
     if (lock.isWhole()) removeDescription(holderFile)
   } catch {
     // It only describes, and the next run replaces it.
   } finally {
+    life?.release() // nobody is described by now: it is not a death
     lock.release()
   }
 }

@@ -1,6 +1,5 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { deadTemporaries } from './atomic-write.ts'
 import { type Bundle, bundleFolder, bundleIds, contentFolder, readBundle } from './bundle.ts'
 import { bundleOn, contentOf, type Place } from './bundle-parts.ts'
 import type { Docker } from './docker.ts'
@@ -11,6 +10,7 @@ import { withContentLock } from './lock-files.ts'
 import { readOwners } from './owner.ts'
 import { removeTree } from './remove-tree.ts'
 import type { Release, State } from './state.ts'
+import { deadTemporaries } from './temporaries.ts'
 
 /** What can go, and what must stay (spec/core/bundle.md). Nothing here is decided by age or by what seems unused. */
 export interface PrunePlan {

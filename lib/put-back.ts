@@ -2,6 +2,7 @@ import { isSameModel } from './bundle.ts'
 import { actOptions, type Stage, toWaves, upArgs } from './compose-up.ts'
 import type { ServiceConfig } from './config.ts'
 import { type Container, listContainers, removeContainers } from './docker.ts'
+import { engineNow } from './engine.ts'
 import { errorText, StagecraftError } from './errors.ts'
 import { table } from './format.ts'
 import { gate } from './gate.ts'
@@ -149,11 +150,12 @@ function isBack(undo: Undo, service: string, now: readonly Container[]): boolean
  * The engine goes on stopping a container when the client that asked for it is gone: for up to its grace period it looks
  * as if it ran, and then it is dead (tried). Waits for those that are on their way, so that they can be started again.
  */
-async function finishStops({ docker, clock, journal, name }: Undo): Promise<void> {
+async function finishStops({ docker, journal, name }: Undo): Promise<void> {
   const own = journal.before.filter(({ service, state }) => journal.touched.includes(service) && state === 'running')
   if (own.length === 0) return
   const seconds = (ms: number) => (ms / 1000).toFixed(3)
-  const span = ['--since', seconds(Date.parse(journal.began_at) - CLOCK_SKEW), '--until', seconds(clock.now())]
+  const since = Date.parse(journal.engine_time ?? '') || 0
+  const span = ['--since', seconds(since), '--until', seconds(await engineNow(docker))]
   const filters = ['--filter', 'type=container', '--filter', 'event=kill', '--format', '{{.ID}}']
   const events = await docker.try(['events', ...span, ...filters], { timeout: 30_000 })
   const asked = new Set(events.stdout.split('\n'))
@@ -163,9 +165,6 @@ async function finishStops({ docker, clock, journal, name }: Undo): Promise<void
   const ours = stopping.filter((id) => now.some((container) => container.id === id))
   if (ours.length > 0) await docker.try(['stop', ...ours])
 }
-
-/** Milliseconds that the engine's clock may be behind ours. */
-const CLOCK_SKEW = 60_000
 
 /** @returns the services that lose what they use of others (a network, volumes) when those are made anew or stop. */
 function followersOf(services: readonly string[], { order, needs, jobs }: Topology): string[] {

@@ -1,5 +1,4 @@
 import { dirname, join } from 'node:path'
-import { deadTemporaries } from './atomic-write.ts'
 import {
   appendEvent,
   type Bundle,
@@ -32,6 +31,7 @@ import { statusOf } from './release-status.ts'
 import { removeTree } from './remove-tree.ts'
 import { retire } from './retire.ts'
 import { openState, PHASES, type PhaseChanges, type PhaseName, type Release, type State } from './state.ts'
+import { deadTemporaries } from './temporaries.ts'
 import { type Locked, openLastingDocker } from './world.ts'
 
 /** A release that nobody works on any more, and that is not ended, or has something left to undo or to finish. */

@@ -82,7 +82,7 @@ export function cannotMake(
 export function lockTaken({ environment, host }: StatePlace): StagecraftError {
   return new StagecraftError(
     'state',
-    `Cannot go on with ${environment} on ${host}: its lock was lost, and another run has it`,
+    `Cannot go on with ${environment} on ${host}: its lock was lost, and another run may have it`,
     {
       hint: 'Nothing more was changed. Look with "stagecraft status".',
     },

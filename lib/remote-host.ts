@@ -10,7 +10,7 @@ import { lockFiles, readHold, readHolder } from './lock-files.ts'
 import { openMirror } from './mirror.ts'
 import { readOwners } from './owner.ts'
 import { askState, fetch, fill, type Looked, makeFolders, persist, type Remote } from './remote.ts'
-import { withRemoteLock } from './remote-lock.ts'
+import { lookAtLock, withRemoteLock } from './remote-lock.ts'
 import { makeScratch } from './scratch.ts'
 import { type Connection, type ConnectOptions, connect } from './ssh.ts'
 import { unusableHost } from './ssh-errors.ts'
@@ -52,7 +52,7 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
       onTakenOver: () => {},
       keeping: Promise.resolve(),
     }
-    const engine = quietly(askEngine(options.exec, connection, looked.socket ?? ''))
+    const engine = quietly(askEngine(options.exec, connection, looked))
     await fill(remote, said)
     return hostOf(remote, { exec: options.exec, engine, copy })
   } catch (error) {
@@ -67,8 +67,12 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
  * is a round trip less for each command.
  * @throws unreachable (8) where nothing comes through, neither through a forwarded socket nor through the docker there
  */
-async function askEngine(exec: Exec, connection: Connection, there: string): Promise<EngineFacts> {
-  const forwarded = await ask(exec, await connection.forward(there))
+async function askEngine(
+  exec: Exec,
+  connection: Connection,
+  { socket: there = '', hasSession }: Looked,
+): Promise<EngineFacts> {
+  const forwarded = hasSession ? await ask(exec, await connection.forward(there)) : NOT_ASKED
   if ('version' in forwarded) return forwarded
   if (!NOTHING_CAME.test(forwarded.said)) throw noEngine(forwarded.said)
   const bridged = await ask(exec, await connection.bridge(there))
@@ -83,6 +87,9 @@ async function askEngine(exec: Exec, connection: Connection, there: string): Pro
     },
   )
 }
+
+/** Without a process of sshd that is ours alone, nothing there could end what comes through a forwarded socket. */
+const NOT_ASKED = { said: 'EOF' }
 
 /** What docker says of a connection that is closed at once. */
 const NOTHING_CAME = /connection reset|EOF|broken pipe/
@@ -158,6 +165,7 @@ function hostOf(remote: Remote, { exec, engine, copy }: Here): Host {
       const hold = readHold(files.hold)
       return { locked: remote.locked, ...(holder && { holder }), ...(hold && { hold }) }
     },
+    lookAtLock: () => lookAtLock(remote),
     run: (script, args) => connection.run(script, args),
     makeFolders: (paths) => makeFolders(remote, paths),
     persist: () => persist(remote),
@@ -185,6 +193,7 @@ function readLook(host: HostName, { stdout, stderr }: Result): Looked {
     mayUse: said('may').length > 0,
     user: said('user')[0] ?? '',
     lacks: said('lacks'),
+    hasSession: said('session').length > 0,
   }
   const obstacle = unusableHost(host, looked)
   if (obstacle) throw obstacle

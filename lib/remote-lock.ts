@@ -1,12 +1,15 @@
-import { hostname } from 'node:os'
 import { errorText, StagecraftError } from './errors.ts'
-import type { Held, Holder, LockRequest, LockWorld } from './lock.ts'
-import { lockFiles, readHold, readHolder, writeDescription } from './lock-files.ts'
-import { type Obstacle, refusal, waitEnded, waitingText } from './lock-text.ts'
+import type { Result } from './exec.ts'
+import { plainLine } from './format.ts'
+import { describeSelf, type Held, type Holder, type LockRequest, type LockState, type LockWorld } from './lock.ts'
+import { holderOf, holdOf, lockFiles, parseJson, readHold, readHolder, writeDescription } from './lock-files.ts'
+import { BUSY, FROZEN, LOCK, OVER, WHO } from './lock-scripts.ts'
+import { type Obstacle, refusal, stoppedWaiting, waitEnded, waitingText } from './lock-text.ts'
 import { fetch, persist, placeOf, type Remote } from './remote.ts'
 import { lockTaken, takenOver } from './remote-errors.ts'
+import { SHORT_LIMIT, STUCK } from './short-lock.ts'
 import { lostConnection } from './ssh-errors.ts'
-import { LOCK } from './state-scripts.ts'
+import { answersOf } from './state-scripts.ts'
 
 /** Milliseconds between two tries, each of them a command on the host. */
 const POLL = 1_000
@@ -14,8 +17,11 @@ const POLL = 1_000
 /** Milliseconds between two signs of life; without one for 15 s the host lets go of the lock. */
 const HEARTBEAT = 3_000
 
-/** Exit codes of LOCK. */
-const [BUSY, FROZEN] = [75, 76]
+/** Milliseconds that a host may take to say who has the lock. */
+const PATIENCE = 60_000
+
+/** Milliseconds that a host has to answer when a signal asks to stop: whatever it waits for, we do not. */
+const LAST_CHANCE = 500
 
 /** As `withLock` (lib/lock.ts), for an environment whose folder is on a host: there, and for as long as we are connected. */
 export async function withRemoteLock<T>(
@@ -52,33 +58,19 @@ async function take(
   world: LockWorld,
   waited: boolean,
 ): Promise<Taken | Obstacle> {
-  const { connection, looked } = remote
+  const { connection } = remote
   const { environment, stateFile } = request
   const files = lockFiles(stateFile, environment)
-  const [over, here] = [new AbortController(), Promise.withResolvers<string>()]
-  const token = crypto.randomUUID()
-  let holder: Holder = {
-    user: world.user,
-    machine: hostname(),
-    pid: process.pid,
-    command: request.command,
-    since: new Date(world.clock.now()).toISOString(),
-  }
-  const args = [looked.folder, environment, token, JSON.stringify(holder), looked.socket ?? '']
-  const ended = connection.run(LOCK, args, {
-    feed: { text: '.', every: HEARTBEAT, until: over.signal },
-    onLine: (line) => line.startsWith('locked') && here.resolve(line.slice('locked '.length)),
-    outlive: 0,
-    signal: undefined, // a signal ends the work first
-  })
-  const first = await Promise.race([here.promise, ended])
+  let holder = describeSelf(request, world)
+  const { ended, first, token, over } = await ask(remote, holder, { request, world })
   if (typeof first !== 'string') {
+    if (first.code === STUCK) throw stuckWriter(remote, answersOf(first.stdout)('stuck')[0])
     if (first.code !== BUSY && first.code !== FROZEN) throw cannotLock(remote, first.stderr)
     await fetch(remote)
     const hold = readHold(files.hold)
     const found = readHolder(files.holder)
-    if (found?.pid === holder.pid && found.machine === holder.machine) throw sameHost(remote)
-    return hold ? { kind: 'hold', hold } : { kind: 'run', holder: found }
+    if (found?.run === holder.run) throw sameHost(remote)
+    return first.code === FROZEN && hold ? { kind: 'hold', hold } : { kind: 'run', holder: found }
   }
   let lost = false
   void ended
@@ -108,10 +100,75 @@ async function take(
       persist: () => persist(remote),
     },
     async release() {
-      over.abort()
+      over() // with a word: the connection stays
       await ended.catch(() => {})
     },
   }
+}
+
+/** @returns who is at work there now, and who holds it; asks the host. @throws unreachable (8), state (9) */
+export async function lookAtLock({ connection, looked, environment }: Remote): Promise<LockState> {
+  const { code, stdout, stderr } = await connection.run(WHO, [looked.folder, environment], { timeout: PATIENCE })
+  const [holders, holds] = ['holder', 'hold'].map(answersOf(stdout)).map((lines) => lines.map(parseJson))
+  if (code !== 0) throw cannotLook(connection.host.written, looked.folder, stderr)
+  const locked = answersOf(stdout)('locked').length > 0
+  const holder = locked ? holderOf(holders?.[0]) : undefined
+  const hold = holdOf(holds?.[0], `${looked.folder}/locks/${environment}.hold.json`)
+  return { locked, ...(holder && { holder }), ...(hold && { hold }) }
+}
+
+function cannotLook(host: string, folder: string, said: string): StagecraftError {
+  return new StagecraftError('state', `Cannot read the lock in ${folder} on ${host}`, { detail: said.trim() })
+}
+
+interface Asked {
+  readonly ended: Promise<Result>
+  /** what the state is called there now, once we have the lock; otherwise how LOCK ended */
+  readonly first: string | Result
+  readonly token: string
+  /** lets go */
+  over(): void
+}
+
+/** Asks the host for the lock. @throws locked (7), with the signal that came while another one's writing was waited for */
+async function ask(
+  { connection, looked, environment }: Remote,
+  holder: Holder,
+  { request, world }: { readonly request: LockRequest; readonly world: LockWorld },
+): Promise<Asked> {
+  const [over, gone, here] = [new AbortController(), new AbortController(), Promise.withResolvers<string>()]
+  const token = crypto.randomUUID()
+  let message = `for ${connection.host.written} to answer`
+  const onLine = (line: string) => {
+    if (line.startsWith('locked')) return here.resolve(line.slice('locked '.length))
+    const by = /^waits ?(.*)/.exec(line)?.[1]
+    const text =
+      by === undefined ? message : `for ${writerOf(by)} on ${connection.host.written} to finish writing to its state`
+    if (text !== message) world.emit({ type: 'waiting', environment, message: `${text}, for at most ${SHORT_LIMIT}s` })
+    message = text
+  }
+  const args = [looked.folder, environment, token, JSON.stringify(holder), looked.socket ?? '', connection.id]
+  const ended = connection.run(LOCK, args, {
+    feed: { text: '.', every: HEARTBEAT, until: over.signal, last: OVER },
+    onLine,
+    outlive: 0,
+    signal: gone.signal, // a signal ends the work first
+  })
+  const answer = Promise.race([here.promise, ended])
+  answer.catch(() => {})
+  const first = await Promise.race([answer, askedToStop(world.signal).then(() => undefined)])
+  if (first !== undefined) return { ended, first, token, over: () => over.abort() }
+  gone.abort()
+  throw stoppedWaiting(request, message, Number(world.signal.reason))
+}
+
+/** @returns some time after the signal: what is about to be answered is. Never where none comes */
+function askedToStop(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const later = () => setTimeout(resolve, LAST_CHANCE).unref()
+    if (signal.aborted) later()
+    else signal.addEventListener('abort', later, { once: true })
+  })
 }
 
 /** Whatever the work wrote last is taken to the host before the lock is let go. */
@@ -160,4 +217,22 @@ function cannotLock({ connection, looked }: Remote, said: string): StagecraftErr
     detail: said.trim(),
     hint: `Let ${looked.user} write it there: as root, make ${looked.folder} with the group of the Docker socket and mode 2770.`,
   })
+}
+
+/** @param by what a host says of the processes */
+function writerOf(by: string): string {
+  return by === '' ? 'a process' : plainLine(by)
+}
+
+/** @returns the error (9) for a host where the short lock is not to be had. @param by the processes that have it */
+export function stuckWriter({ connection, looked }: Remote, by = ''): StagecraftError {
+  const file = `${looked.folder}/locks/state`
+  const who = by === '' ? '' : `: ${plainLine(by)}`
+  return new StagecraftError(
+    'state',
+    `Cannot lock ${file} on ${connection.host.written}: another process has held it for ${SHORT_LIMIT} s${who}`,
+    {
+      hint: `Look there which one that is and what it is doing (fuser -v ${file}): a disk that does not answer, or a stopped process. End it, then run the command again.`,
+    },
+  )
 }

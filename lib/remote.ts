@@ -20,6 +20,8 @@ import { answersOf } from './state-scripts.ts'
 export interface Looked extends Usability {
   /** the environment's folder there, absolute */
   readonly folder: string
+  /** a process of its sshd carries our connection alone: with its end, all that goes through ends */
+  readonly hasSession: boolean
 }
 
 /** An environment's folder on a host, and the copy of it here. */

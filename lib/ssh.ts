@@ -10,6 +10,8 @@ import { resolveTailscale } from './tailscale.ts'
 /** One OpenSSH connection to a host, for the length of a command (design 7). */
 export interface Connection {
   readonly host: HostName
+  /** random */
+  readonly id: string
   /** aborted once the connection is no more */
   readonly lost: AbortSignal
   /**
@@ -52,6 +54,7 @@ export async function connect(host: HostName, { exec, timeout, signal }: Connect
   const found = host.tailscale ? await resolveTailscale(exec, host) : []
   const folder = makeScratch('ssh')
   const control = join(folder, 'ssh')
+  const id = crypto.randomUUID()
   const [lost, closing] = [new AbortController(), new AbortController()]
   const limit = ['-o', `ConnectTimeout=${Math.ceil(timeout / 1000)}`, '-o', 'ClearAllForwardings=yes']
   const argv = ['ssh', '-M', '-N', '-S', control, ...SETTINGS, ...limit, ...found, ...sshArguments(host)]
@@ -85,7 +88,7 @@ export async function connect(host: HostName, { exec, timeout, signal }: Connect
     return result
   }
   return {
-    ...{ host, lost: lost.signal, close, run },
+    ...{ host, id, lost: lost.signal, close, run },
     async forward(socket) {
       const far = join(folder, 'far')
       const result = await exec([...through, '-O', 'forward', '-L', `${far}:${socket}`, ...sshArguments(host)])
@@ -98,14 +101,15 @@ export async function connect(host: HostName, { exec, timeout, signal }: Connect
     async bridge(socket) {
       const here = join(folder, 'bridged')
       const carry: Carry = (each) =>
-        run(DIAL, [socket], { inputFrom: each, outputTo: each, limit: 4096, signal: undefined, outlive: 0 })
+        run(DIAL, [socket, id], { inputFrom: each, outputTo: each, limit: 4096, signal: undefined, outlive: 0 })
       ends.push(await openBridge(here, carry))
       return here
     },
   }
 }
 
-const DIAL = 'DOCKER_HOST=unix://$1 exec docker system dial-stdio'
+/** It has the connection's id in its environment: who loses a lock there loses the bridges too (lib/lock-scripts.ts). */
+const DIAL = 'STAGECRAFT_CONNECTION=$2 DOCKER_HOST=unix://$1 exec docker system dial-stdio'
 
 /** ssh's own exit code, for everything. */
 const SSH_FAILED = 255

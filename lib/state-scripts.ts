@@ -3,6 +3,8 @@
  * util-linux or busybox, has (flock, timeout, tar, gzip, base64, sha256sum). `$1` is always the environment's folder there.
  */
 
+import { SESSION } from './ssh-session.ts'
+
 /** @returns what a script of ours said after a word: it says one `word value` a line */
 export function answersOf(stdout: string): (word: string) => string[] {
   const lines = stdout.split('\n')
@@ -22,6 +24,8 @@ export const MAKE = `make() {
  * asked for or nothing, `$2` project/environment, `$3` environment). Leaves the arguments of READ (lib/state-objects.ts), which may follow.
  */
 export const LOOK = `
+${SESSION}
+[ "$(session)" ] && echo 'session yes'
 root=$1
 [ "$root" ] || { [ -d /var/lib/stagecraft ] && [ -w /var/lib/stagecraft ] && root=/var/lib/stagecraft; }
 [ "$root" ] || root=$HOME/.stagecraft
@@ -35,27 +39,6 @@ for one in /var/run/docker.sock "$rootless"; do [ "$socket" ] || { [ -S "$one" ]
 echo "user $(id -un)"
 for tool in flock timeout tar gzip base64 sha256sum; do command -v $tool >/dev/null 2>&1 || echo "lacks $tool"; done
 set -- "$root/$2" "$3"
-`
-
-/**
- * Holds the lock of an environment for as long as it is fed a byte every now and then: a process that just waited would
- * hold it for hours after a cable was cut. `$2` environment, `$3` token, `$4` who holds it (JSON), `$5` the socket
- * whose group shares the folder. Exits 75 where another run has it, 76 where somebody holds it.
- */
-export const LOCK = `
-umask 007
-socket=$5
-${MAKE}
-make "$1/locks" && cd "$1" || exit 74
-exec 9>>"locks/$2.lock" || exit 74
-flock -n 9 || exit 75
-exec 8>>locks/state && flock 8 || exit 74
-[ -e "locks/$2.hold.json" ] && exit 76
-printf %s "$3" >.token-$$ && mv .token-$$ locks/token
-printf '%s\\n' "$4" >.holder-$$ && mv .holder-$$ "locks/$2.json" || exit 74
-exec 8>&-
-echo "locked $(cat head 2>/dev/null)"
-while [ "$(timeout ${15} dd bs=1 count=1 2>/dev/null 9>&-)" ]; do :; done
 `
 
 /** What is copied of an environment's folder when its history moves; what readers go by is last. */

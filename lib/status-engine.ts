@@ -1,5 +1,6 @@
 import { type Bundle, bundleIds, readBundle, type ServingRelease } from './bundle.ts'
 import { type Container, type Docker, enginePlatform, inspectImages, listContainers, openDocker } from './docker.ts'
+import { engineNow } from './engine.ts'
 import { StagecraftError } from './errors.ts'
 import { learnSecrets } from './known-secrets.ts'
 import { createSecrets } from './mask.ts'
@@ -29,6 +30,15 @@ export interface Seen {
   readonly drift: readonly Drift[]
 }
 
+/** Milliseconds by which two clocks may differ and be called the same: asking takes time as well. */
+const SAME_CLOCK = 2_000
+
+/** @returns milliseconds that the engine's clock is ahead of ours */
+async function clockAhead(docker: Docker, { clock }: StatusWorld): Promise<number> {
+  const ahead = (await engineNow(docker)) - clock()
+  return Math.abs(ahead) < SAME_CLOCK ? 0 : ahead
+}
+
 /** @returns what the engine says, or why it says nothing. */
 export async function observe(
   settings: Settings,
@@ -42,7 +52,7 @@ export async function observe(
   const docker = openDocker(world.exec, secrets.mask)
   try {
     await enginePlatform(docker) // says within half a minute that an engine hangs
-    const containers = await listContainers(docker, project)
+    const [containers, ahead] = await Promise.all([listContainers(docker, project), clockAhead(docker, world)])
     // What a healthcheck printed is shown.
     if (containers.some(({ health }) => health === 'unhealthy')) await learnSecrets(secrets, settings.host, [serving])
     const strays = strayDrift(containers, history)
@@ -50,7 +60,7 @@ export async function observe(
     const input = planInput(settings, serving, containers)
     const image = await imageNames(docker, containers, { ...history, serving, stateFile })
     const madeBy = (container: Container) => madeByAnother(container, history)
-    const services = serviceStatuses(input, { now: world.clock(), image, madeBy, mask: docker.mask })
+    const services = serviceStatuses(input, { now: world.clock(), ahead, image, madeBy, mask: docker.mask })
     const drift = [
       ...services.flatMap(serviceDrift),
       ...(await networkDrift(docker, serving)),

@@ -1,4 +1,5 @@
 import type { Container } from './docker.ts'
+import { parseEngineTime } from './docker-json.ts'
 import { plainLine } from './format.ts'
 import type { PlanInput } from './plan.ts'
 import { planService } from './plan-service.ts'
@@ -15,7 +16,7 @@ export interface ContainerStatus {
   readonly exit_code: number
   readonly health: Container['health']
   readonly restarts: number
-  /** ISO 8601; absent: it never started */
+  /** ISO 8601, by our clock; absent: it never started */
   readonly started_at?: string
 }
 
@@ -37,8 +38,10 @@ export interface ServiceStatus {
 
 /** What is known besides the plan's input, to say it of a container. */
 export interface Knowledge {
-  /** milliseconds since the epoch */
+  /** milliseconds since the epoch, by our clock */
   readonly now: number
+  /** milliseconds that the engine's clock is ahead of ours */
+  readonly ahead: number
   readonly image: (service: string, id: string) => { readonly name: string; readonly version: string | null }
   /** which release made a container, as ` it is of v3 (rel-…), which …`; undefined: the serving one, or none */
   readonly madeBy: (container: Container) => string | undefined
@@ -73,7 +76,7 @@ function serviceStatus(service: string, input: PlanInput, known: Knowledge): Ser
 function containerStatus(container: Container, known: Knowledge): ContainerStatus {
   const { name, id, state, exitCode, health, restarts, startedAt } = container
   const { version, ...image } = known.image(container.service, container.image)
-  const started = startOf(startedAt)
+  const started = startOf(startedAt, known)
   return {
     ...{ name, id, image: { id: container.image, ...image }, version },
     ...{ state, exit_code: exitCode, health, restarts },
@@ -129,7 +132,7 @@ function plannedReason(service: string, containers: readonly Container[], input:
 
 function lifeDrift({ state, health, healthOutput, restarts, startedAt }: Container, known: Knowledge): string[] {
   if (state !== 'running') return []
-  const age = known.now - (startOf(startedAt) ?? known.now)
+  const age = known.now - (startOf(startedAt, known) ?? known.now)
   if (restarts > 0 && age < RESTART_PERIOD)
     return [`it keeps ending: restarted ${times(restarts)}, last ${formatAge(age)} ago`]
   if (health === 'starting') return ['its healthcheck has not passed yet']
@@ -167,8 +170,8 @@ function times(count: number): string {
   return count === 1 ? 'once' : `${count} times`
 }
 
-/** Of a container that never started the engine says the year 1. Fractions are nanoseconds there. */
-function startOf(startedAt: string): number | undefined {
-  const time = Date.parse(startedAt.replace(/(\.\d{3})\d+/, '$1'))
-  return Number.isNaN(time) || time <= 0 ? undefined : time
+/** @returns epoch milliseconds by our clock */
+function startOf(startedAt: string, { ahead }: Knowledge): number | undefined {
+  const time = parseEngineTime(startedAt)
+  return time === undefined ? undefined : time - ahead
 }

@@ -1,7 +1,6 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import {
   chmodSync,
-  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -11,12 +10,14 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../lib/atomic-write.ts'
 import { errnoOf } from '../lib/errors.ts'
+import { pidSpace } from '../lib/pid-space.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'stagecraft-atomic-'))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -125,9 +126,14 @@ describe('temporary files', () => {
       `.file-x${dead}-1.tmp`,
       `file-${dead}-1.tmp`,
       '.file-99999999999999999999-1.tmp',
+      // Of another pid namespace: that nobody has its pid here says nothing.
+      `.file-0123abcd-${dead}-1.tmp`,
     ]
-    const gone = [`.file-${dead}-1.tmp`, `.file-${dead}-27.tmp`]
+    const stale = `.file-0123abcd-${dead}-2.tmp`
+    const gone = [`.file-${dead}-1.tmp`, `.file-${dead}-27.tmp`, `.file-${pidSpace()}-${dead}-3.tmp`, stale]
     for (const name of [...kept, ...gone]) writeFileSync(join(folder, name), name)
+    const twoDaysAgo = Date.now() / 1000 - 2 * 24 * 3600
+    utimesSync(join(folder, stale), twoDaysAgo, twoDaysAgo)
     writeFileAtomic(join(folder, 'file.json'), 'new', MODES)
     expect(readdirSync(folder).toSorted()).toEqual([...kept, 'file.json'].toSorted())
   })
@@ -144,14 +150,15 @@ describe('temporary files', () => {
     const folder = newFolder()
     const program = `
       import { writeFileAtomic } from ${JSON.stringify(join(import.meta.dir, '../lib/atomic-write.ts'))}
+      import { temporaryName } from ${JSON.stringify(join(import.meta.dir, '../lib/temporaries.ts'))}
       import { writeFileSync } from 'node:fs'
-      for (const n of [1, 2]) writeFileSync('.file-' + process.pid + '-' + n + '.tmp', 'of an earlier process')
+      for (const n of [1, 2]) writeFileSync(temporaryName('file', n), 'of an earlier process')
       writeFileAtomic('file.json', 'new', { mode: 0o600, folderMode: 0o750 })
       console.log(process.pid)`
     const { stdout, exitCode } = Bun.spawnSync([process.execPath, '-e', program], { cwd: folder })
     const pid = stdout.toString().trim()
     expect([exitCode, readFileSync(join(folder, 'file.json'), 'utf8')]).toEqual([0, 'new'])
-    expect(readdirSync(folder).toSorted()).toEqual([`.file-${pid}-1.tmp`, `.file-${pid}-2.tmp`, 'file.json'].toSorted())
-    expect(existsSync(join(folder, `.file-${pid}-3.tmp`))).toBe(false)
+    const name = (n: number) => `.file-${pidSpace()}-${pid}-${n}.tmp`
+    expect(readdirSync(folder).toSorted()).toEqual([name(1), name(2), 'file.json'].toSorted())
   })
 })

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exec } from '../lib/exec.ts'
@@ -97,29 +97,51 @@ describe('a child that may outlive us', () => {
   })
 })
 
-describe('a lock that a child was handed', () => {
-  test('is descriptor 3 there', async () => {
-    const file = fresh()
-    const keep = openSync(file, 'w')
-    await exec(['sh', '-c', 'echo one >&3'], { keep })
-    await exec(['sh', '-c', 'echo two >&3'], { keep, outlive: 0 })
-    expect(readFileSync(file, 'utf8')).toBe('one\ntwo\n')
+describe('a lock that is kept for a child', () => {
+  test('is not a descriptor of the child, nor of what it starts', async () => {
+    const keep = openSync(fresh(), 'w')
+    const script = 'if { true >&3; } 2>/dev/null; then echo open; fi; sh -c "true >&3" 2>/dev/null && echo open; true'
+    expect(await exec(['sh', '-c', script], { keep, outlive: 0 })).toMatchObject({ code: 0, stdout: '' })
   })
 
-  test.each([{}, { outlive: 20_000 }])('is held until the child has ended, with %j', async (options) => {
+  test('is held until the child has ended', async () => {
     const [file, go] = [fresh(), fresh()]
-    const group = await killed(`until [ -e "${go}" ]; do sleep 0.1; done`, options, { file })
+    const group = await killed(`until [ -e "${go}" ]; do sleep 0.1; done`, { outlive: 20_000 }, { file })
     expect(isLocked(file)).toBe(true)
     await Bun.write(go, '')
     await until(() => !isLocked(file))
     await until(() => membersOf(group).length === 0)
   })
 
-  test('is not held by what watches the child', async () => {
-    const file = fresh()
-    const group = await killed('trap "" TERM; exec 3>&-; while :; do sleep 0.1; done', { outlive: 20_000 }, { file })
+  test('is not held by what the child leaves behind, in a session of its own or not, and that goes on', async () => {
+    const [file, session] = [fresh(), fresh()]
+    const script = `setsid sh -c 'echo $$ >"${session}"; exec sleep 60' & sleep 60 & sleep 2`
+    const group = await killed(script, { outlive: 20_000 }, { file })
+    expect(isLocked(file)).toBe(true)
     await until(() => !isLocked(file))
-    expect(membersOf(group).join()).toContain('watcher')
-    process.kill(-group, 'SIGKILL')
+    expect(membersOf(group)).toEqual(['sleep 60'])
+    const other = Number(readFileSync(session, 'utf8'))
+    expect(membersOf(other)).toEqual(['sleep 60'])
+    for (const left of [group, other]) process.kill(-left, 'SIGKILL')
+  })
+
+  test('is held by a plugin of docker that the death of docker has orphaned, until that has ended', async () => {
+    const [file, plugin, go] = [fresh(), join(folder, 'docker-compose'), fresh()]
+    writeFileSync(plugin, `#!/bin/sh\nuntil [ -e "${go}" ]; do sleep 0.1; done\n`, { mode: 0o755 })
+    const group = await killed(`"${plugin}" & wait`, { outlive: 20_000 }, { file })
+    process.kill(group, 'SIGKILL')
+    await until(() => membersOf(group).every((row) => !row.startsWith('sh -c echo up')))
+    await Bun.sleep(1500) // a look or two of the watcher
+    expect(isLocked(file)).toBe(true)
+    await Bun.write(go, '')
+    await until(() => !isLocked(file))
+  })
+
+  test('is free once the time of the child is up, with all that is in its group', async () => {
+    const file = fresh()
+    const script = 'trap "" TERM; while :; do sleep 0.1; done'
+    const group = await killed(script, { outlive: 1000, grace: 1000 }, { file })
+    await until(() => !isLocked(file))
+    await until(() => membersOf(group).length === 0)
   })
 })

@@ -64,6 +64,16 @@ const RELEASE = { release: 'rel-20261122-115731002', version: 'v2' }
 
 /** Takes the lock as another run would, which says this of itself. @returns a way to let go */
 function heldBy(holder: Partial<Holder> | undefined, file = stateFile): () => void {
+  const life = tryLock(lockFiles(file, 'prod').alive)
+  const letGo = keptBy(holder, file)
+  return () => {
+    letGo()
+    life?.release()
+  }
+}
+
+/** The same, of a run that has died: a command of it keeps the lock. */
+function keptBy(holder: Partial<Holder> | undefined, file = stateFile): () => void {
   const files = lockFiles(file, 'prod')
   const lock = tryLock(files.lock)
   if (!lock) throw new Error('it is busy')
@@ -78,14 +88,14 @@ function describeAs(holder: Partial<Holder>, file = stateFile): void {
   writeFileSync(lockFiles(file, 'prod').holder, JSON.stringify({ ...ANA, ...holder }))
 }
 
-/** A run of this machine whose process has ended. */
-const dead = () => ({ ...RELEASE, machine: hostname(), pid: Bun.spawnSync(['true']).pid })
+/** A run on another machine, of which only the lock knows that it has ended. */
+const dead = () => ({ ...RELEASE, run: 'f3e1', pid: process.pid })
 
 /** As it is printed, with the machine, the process and the folder as the spec has them. */
 function printed(error: unknown): string {
   const pid = /pid \d+/g
   const text = formatError(error).join('\n')
-  return text.replaceAll(hostname(), 'web-1').replaceAll(root, '/srv/shop').replace(pid, 'pid 4242')
+  return text.replaceAll(root, '/srv/shop').replaceAll(hostname(), 'web-1').replace(pid, 'pid 4242')
 }
 
 describe('withLock()', () => {
@@ -113,7 +123,7 @@ describe('withLock()', () => {
       refusals.push(await attempt())
       letGo()
     }
-    const letGo = heldBy(dead())
+    const letGo = keptBy(dead())
     refusals.push(await attempt())
     letGo()
     const earlier = { ...clock, now: () => NOON - 60_000 }
@@ -193,13 +203,13 @@ describe('withLock()', () => {
   })
 
   test('a dead run is waited for without being asked, for 150 s', async () => {
-    const letGo = heldBy(dead())
+    const letGo = keptBy(dead())
     const refused = await attempt()
     letGo()
     expect(refused).toMatchObject({ kind: 'locked' })
     expect(passed).toBe(150_000)
     expect(told.map(([, message]) => message.replace(/.*( for at most)/, '$1'))).toEqual([' for at most 150s'])
-    const letGoSooner = heldBy(dead())
+    const letGoSooner = keptBy(dead())
     meanwhile = () => {
       if (passed >= 200_000) letGoSooner()
     }
@@ -207,9 +217,10 @@ describe('withLock()', () => {
   })
 
   test('the 150 s count from when the death is seen', async () => {
-    const letGo = heldBy({})
+    const life = tryLock(lockFiles(stateFile, 'prod').alive)
+    const letGo = keptBy(dead())
     meanwhile = () => {
-      if (passed >= 60_000 && passed < 60_200) describeAs(dead())
+      if (passed >= 60_000 && passed < 60_200) life?.release()
     }
     const refused = await attempt(61_000)
     letGo()
@@ -269,6 +280,18 @@ describe('withLock()', () => {
     expect(JSON.parse(readFileSync(files.holder, 'utf8'))).toMatchObject({ user: 'cleo' })
   })
 
+  test.each([
+    ['nobody has its pid here', { run: 'f3e1', machine: hostname(), pid: 2 ** 22 }],
+    ['somebody else has its pid', { run: 'f3e1', machine: hostname(), pid: process.pid }],
+    ['it is of a release that has no lock of its own', { machine: hostname(), pid: 2 ** 22 }],
+  ])('a run that lives is not taken for dead: %s', async (_, holder) => {
+    const letGo = heldBy(holder)
+    expect(readLock(stateFile, 'prod')).not.toHaveProperty('holderDied')
+    expect(String(await attempt())).toContain('another run is under way: deploy by ana')
+    letGo()
+    expect(passed).toBeLessThan(1000)
+  })
+
   test('a process that is killed lets go', async () => {
     const { child, said } = await startHolder('hold', lockFiles(stateFile, 'prod').lock)
     describeAs({ machine: hostname(), pid: child.pid })
@@ -282,7 +305,7 @@ describe('withLock()', () => {
   test('a command of a killed run keeps it until it ends: its death is seen', async () => {
     const { child, said } = await startHolder('lend', lockFiles(stateFile, 'prod').lock)
     const command = Number(said.split(' ')[1])
-    describeAs({ machine: hostname(), pid: child.pid })
+    describeAs({ machine: hostname(), pid: child.pid, run: 'f3e1' })
     child.kill('SIGKILL')
     await child.exited
     expect(readLock(stateFile, 'prod')).toMatchObject({ locked: true, holderDied: true })

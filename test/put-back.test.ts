@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import type { Service } from '../lib/compose.ts'
-import { composeModel } from './support/fake-engine.ts'
+import { composeModel, ENGINE_AHEAD } from './support/fake-engine.ts'
 import { FakeProject, story } from './support/fake-project.ts'
 
 const projects: FakeProject[] = []
@@ -46,6 +46,19 @@ const ids = (project: FakeProject) => ['web', 'db'].map((service) => project.eng
 const now = (project: FakeProject, services: Record<string, Service>) => {
   project.engine.model = composeModel('shop', { services })
 }
+
+test('what the engine was asked to stop meanwhile is asked for in its own time', async () => {
+  const project = await running({ web: { image: 'web:one' } })
+  project.engine.addImage('web:one', 'bad')
+  const before = project.engine.state.now
+  await project.deploy()
+  const argv = project.engine.calls.find(([, first]) => first === 'events') ?? []
+  const [since, until] = ['--since', '--until'].map(
+    (flag) => Number(argv[argv.indexOf(flag) + 1]) * 1000 - ENGINE_AHEAD,
+  )
+  expect(since).toBeWithin(before, project.engine.state.now + 1)
+  expect(until).toBeWithin(since ?? 0, project.engine.state.now + 1)
+})
 
 describe('an application that ran before Stagecraft', () => {
   test('is adopted as it runs: nothing is touched', async () => {

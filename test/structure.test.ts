@@ -21,7 +21,7 @@ const LAYERS = [
   ],
   [
     'pure',
-    'lib/{host-name,manifest,placement,plan-bootstrap,recovery-text,remote-errors,state-objects,state-on-host,state-scripts,ssh-errors,caddy-config,docker-json,proxy-scripts,routes,release-id,release-status,status-services,status-format,find-release,state-format,state-print,state-text,route-conflicts,internal-subnets}.ts',
+    'lib/{host-name,manifest,placement,plan-bootstrap,recovery-text,remote-errors,state-objects,state-on-host,state-scripts,lock-scripts,short-lock,ssh-session,watcher,ssh-errors,caddy-config,docker-json,proxy-scripts,routes,release-id,release-status,status-services,status-format,find-release,state-format,state-print,state-text,route-conflicts,internal-subnets}.ts',
   ],
   ['use cases', 'lib/{deploy,doctor,maintenance,project,proxy-status,release,rollback,site,status,status-engine}.ts'],
   ['use cases', 'lib/phases/**/*.ts'],

@@ -1,8 +1,8 @@
 import { usage } from '../arguments.ts'
 import { command } from '../cli.ts'
-import { holdLock } from '../hold.ts'
+import { holdAlone } from '../hold.ts'
 import { lockLines } from '../lock-text.ts'
-import { environmentArgument, openSettingsOf, openWorld } from './release-arguments.ts'
+import { environmentArgument, openSettingsOf, openWorld, parseWait, waitArgument } from './release-arguments.ts'
 
 export default command({
   name: 'lock hold',
@@ -16,11 +16,18 @@ export default command({
       required: true,
       description: 'why: everyone who is refused is shown it',
     },
+    wait: {
+      ...waitArgument,
+      description: 'wait that long for a run that is under way to end (30s, 10m; default: not at all)',
+    },
   },
-  examples: [['stagecraft lock hold --env prod --message "moving the database"', 'nobody deploys meanwhile']],
+  examples: [
+    ['stagecraft lock hold --env prod --message "moving the database"', 'nobody deploys meanwhile'],
+    ['stagecraft lock hold --env prod --message "moving the database" --wait 10m', 'and nobody is at it any more'],
+  ],
   exits: [
     [4, 'no such environment'],
-    [7, 'somebody else holds it'],
+    [7, 'somebody else holds it; it is held, but a run that is under way has not ended'],
     [9, 'the hold cannot be written'],
   ],
   async run(args, context) {
@@ -29,13 +36,11 @@ export default command({
     const settings = await openSettingsOf(args, context, { firstOnly: true })
     const { environment, host } = settings
     const { name } = environment
-    holdLock({ stateFile: host.stateFile, environment: name, message }, openWorld(context, settings))
-    await host.persist()
-    // Only now: a run that has not seen the hold has the lock already.
-    const lock = host.readLock(name)
+    const world = openWorld(context, settings)
+    const wait = parseWait(args.wait)
+    const lock = await holdAlone(host, { environment: name, message, wait }, world)
     context.report.result('lock', { environment: name, ...lock }, () => [
       ...lockLines(name, lock, context.clock()),
-      ...(lock.locked ? ['That run goes on; the next one is refused.'] : []),
       `To end the hold: stagecraft lock release --env ${name}`,
     ])
     return 0

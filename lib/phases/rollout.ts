@@ -1,6 +1,7 @@
 import { logKeeper, modelFile, writeModel } from '../bundle.ts'
 import { type Stage, stagePlace } from '../compose-up.ts'
 import type { Container } from '../docker.ts'
+import { engineNow } from '../engine.ts'
 import { StagecraftError } from '../errors.ts'
 import { keepImages } from '../images.ts'
 import { asBefore, type Journal, openRecorder, type Recorder } from '../journal.ts'
@@ -74,11 +75,19 @@ async function begin(site: Site): Promise<Change> {
   site.emit({ type: 'plan', plan })
   for (const { service, action, why } of plan.services)
     if (action === 'hold') site.emit({ type: 'service', service, step: 'hold', note: why })
-  const stage = await recordTarget(site, planning)
+  const [stage, engineTime] = await Promise.all([
+    recordTarget(site, planning),
+    isNothingToDo(plan) ? undefined : engineNow(site.docker),
+  ])
   const served = isNothingToDo(plan) ? undefined : await servedBefore(site, planning)
-  const recorder = openRecorder(beginJournal(site, planning, served), (journal) => site.save({ journal }))
+  const begun = { ...beginJournal(site, planning, served), ...at(engineTime) }
+  const recorder = openRecorder(begun, (journal) => site.save({ journal }))
   if (isNothingToDo(plan)) site.seen = planning.containers
   return openChange(site, { stage, served, planning, recorder })
+}
+
+function at(engineTime: number | undefined): Pick<Journal, 'engine_time'> {
+  return engineTime === undefined ? {} : { engine_time: new Date(engineTime).toISOString() }
 }
 
 async function finish({ site, routing }: Change): Promise<void> {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
-import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { lockFiles } from '../../lib/lock-files.ts'
@@ -78,7 +78,7 @@ describe('stagecraft lock status', () => {
 
   test('of a run that died says that its last command works: --json too, and lock release', async () => {
     await startRun()
-    const died = { pid: Bun.spawnSync(['true']).pid, since: '2026-11-22T11:57:30.000Z' }
+    const died = { pid: process.pid, run: 'f3e1', since: '2026-11-22T11:57:30.000Z' }
     const holder = { user: 'ben', machine: hostname(), command: 'deploy', ...died }
     writeFileSync(files.holder, JSON.stringify(holder))
     const status = await lock('status')
@@ -111,11 +111,26 @@ describe('stagecraft lock hold', () => {
     expect(shown(await lock('status'))).toContain('"still moving it"')
   })
 
-  test('names the run that is under way', async () => {
+  test('names the run that is under way: exit 7, and it is held', async () => {
     await startRun()
     const held = await hold('ana')
-    expect(held.exit).toBe(0)
+    expect(held.exit).toBe(7)
     expectGolden('commands/lock.md', 'hold-running', shown(held))
+    expect(JSON.parse(readFileSync(files.hold, 'utf8'))).toMatchObject({ user: 'ana' })
+  })
+
+  test('waits for it, as long as it is told to', async () => {
+    const run = await startRun()
+    const message = ['--message', 'moving the database']
+    const late = await lock('hold', ...message, '--wait', '1s')
+    expect(late.exit).toBe(7)
+    expectGolden('commands/lock.md', 'hold-late', shown(late))
+    const holding = lock('hold', ...message, '--wait', '30s')
+    await Bun.sleep(300) // it has to find the run
+    run.kill('SIGKILL')
+    const held = await holding
+    expect(held).toMatchObject({ exit: 0, stderr: expect.stringContaining('waiting: for ben on ') })
+    expect(shown({ ...held, stderr: '' })).toStartWith('prod is held by ana on web-1 since')
   })
 
   test('wants a message', async () => {
@@ -161,10 +176,11 @@ test('each ends with what is wrong with the call, the configuration or the folde
     const ended = await Promise.all(all.map(([action = '', ...args]) => lock(action, ...args, ...more)))
     return ended.map(({ exit }) => exit)
   }
-  expect([await exits('--env', 'live'), await exits('--wait', '1s')]).toEqual([
+  expect([await exits('--env', 'live'), await exits('--since', '1s')]).toEqual([
     [4, 4, 4],
     [2, 2, 2],
   ])
+  expect((await lock('hold', '--message', 'x', '--wait', 'long')).exit).toBe(2)
   writeFileSync(join(folder.path, '.stagecraft'), '')
   expect((await lock('hold', '--message', 'x')).exit).toBe(9)
   rmSync(join(folder.path, '.stagecraft'))

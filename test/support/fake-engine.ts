@@ -6,6 +6,9 @@ import type { Clock } from '../../lib/gate.ts'
 import { answerNetwork, type FakeNetwork, type Plugged } from './fake-networks.ts'
 import { addressOf, FakeProxy, type ProxyHost } from './fake-proxy.ts'
 
+/** Milliseconds that the engine's clock is ahead of ours: nothing may hang on it. */
+export const ENGINE_AHEAD = 2 * 3_600_000
+
 /** What a container does once it is started. Times are milliseconds. */
 export interface Behaviour {
   /** ends by itself with this code, `after` so long */
@@ -169,6 +172,7 @@ export class FakeEngine {
     if (first === 'tag') return this.#tag(second, rest[0] ?? '')
     if (first === 'pull') return half ? {} : this.#pull(args.at(-1) ?? '')
     if (first === 'push') return this.#push(second)
+    if (first === 'info') return { stdout: `${new Date(this.state.now + ENGINE_AHEAD).toISOString()}\n` }
     if (first === 'events') return {} // nothing here is on its way
     if (first === 'logs') return this.#logs(args.filter((word) => word !== '--follow'))
     if (first === 'volume') return this.#volume(second, rest)
@@ -478,7 +482,7 @@ export class FakeEngine {
         ExitCode: code,
         OOMKilled: behaviour.oom === true && code !== 0,
         Error: behaviour.refuses ?? '',
-        StartedAt: new Date(container.startedAt).toISOString(),
+        StartedAt: new Date(container.startedAt + ENGINE_AHEAD).toISOString(),
         ...(health ? { Health: { Status: health, Log: [{ Output: `the probe says ${health}\n` }] } } : {}),
       },
     }
@@ -633,7 +637,7 @@ export class FakeEngine {
 /** @returns whether a command changes nothing on the engine. */
 export function isQuestion(argv: readonly string[]): boolean {
   const asking =
-    /^docker (version|ps|container inspect|image (inspect|ls)|logs|volume (inspect|ls)|network (inspect|ls)|compose.* config|run --rm) /
+    /^docker (version|info|ps|container inspect|image (inspect|ls)|logs|volume (inspect|ls)|network (inspect|ls)|compose.* config|run --rm) /
   return (
     asking.test(`${argv.join(' ')} `) ||
     argv.some((word) => /^stagecraft-(read|in-flight|drained|probe|ask)$/.test(word))
