@@ -239,13 +239,10 @@ function saysMissing(said: string, name: string): boolean {
 export async function lastLogLines(docker: Docker, id: string, lines = 20, follow = false): Promise<string> {
   const flags = [...(follow ? ['--follow'] : []), '--tail', String(lines)]
   // With a limit of its own it has no lock: it would keep that of a run that was killed until the container stops.
-  const wait = follow ? { timeout: FOLLOW } : { asks: true }
+  const wait = follow ? { timeout: 600_000 } : { asks: true }
   const result = await docker.try(['logs', ...flags, id], { limit: 64 * 1024, ...wait }).catch(() => undefined)
   return result ? docker.mask(result.stdout + result.stderr).trimEnd() : ''
 }
-
-/** Milliseconds that a log is followed at the most. */
-const FOLLOW = 600_000
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0

@@ -1,7 +1,8 @@
 import { dirname } from 'node:path'
 import { StagecraftError } from './errors.ts'
 import type { Event } from './events.ts'
-import { LOCK_WAIT } from './state-objects.ts'
+import { plainLine } from './format.ts'
+import { SHORT_LIMIT } from './short-lock.ts'
 import type { Unusable } from './state-on-host.ts'
 
 /** Where the state of an environment is on a host, as errors name it. */
@@ -37,27 +38,26 @@ export function silentHost(host: string, silence: number): StagecraftError {
   })
 }
 
-/**
- * @param why `busy`: somebody else has had the lock for one write all the time; `hangs`: the host has not said that it is done
- * @returns the error (9) for a write that failed
- */
-export function cannotWrite(
-  { host, folder, user }: StatePlace,
-  stderr: string,
-  why: 'failed' | 'busy' | 'hangs',
-): StagecraftError {
-  const busy = `another process there has held locks/state for ${LOCK_WAIT} s`
-  const hints = {
-    failed: `Make room there (df -h ${dirname(folder)}), or let ${user} write it, then try again.`,
-    busy: `Look which one that is (fuser -v ${folder}/locks/state, as root there) and what it waits for, then try again.`,
-    hangs:
-      'Look at its disk and at its load there (dmesg, uptime), then look with "stagecraft status" what has been written.',
-  }
-  const reason = { failed: reasonOf(stderr), busy, hangs: 'it hangs' }[why]
-  return new StagecraftError('state', `Cannot write ${folder} on ${host}: ${reason}`, {
-    detail: stderr.trim(),
-    hint: hints[why],
-  })
+/** @param hangs the host has not said that it is done @returns the error (9) for a write that failed */
+export function cannotWrite({ host, folder, user }: StatePlace, stderr: string, hangs: boolean): StagecraftError {
+  const hint = hangs
+    ? 'Look at its disk and at its load there (dmesg, uptime), then look with "stagecraft status" what has been written.'
+    : `Make room there (df -h ${dirname(folder)}), or let ${user} write it, then try again.`
+  const reason = hangs ? 'it hangs' : reasonOf(stderr)
+  return new StagecraftError('state', `Cannot write ${folder} on ${host}: ${reason}`, { detail: stderr.trim(), hint })
+}
+
+/** @returns the error (9) for a host where the short lock is not to be had. @param by the processes that have it, as the host says */
+export function stuckWriter({ host, folder }: StatePlace, by = ''): StagecraftError {
+  const file = `${folder}/locks/state`
+  const who = by === '' ? '' : `: ${plainLine(by)}`
+  return new StagecraftError(
+    'state',
+    `Cannot lock ${file} on ${host}: another process has held it for ${SHORT_LIMIT} s${who}`,
+    {
+      hint: `Look there which one that is and what it is doing (fuser -v ${file}): a disk that does not answer, or a stopped process. End it, then run the command again.`,
+    },
+  )
 }
 
 /** @returns the error (9) for a state that is another one than was read */

@@ -6,7 +6,7 @@ import { holderOf, holdOf, lockFiles, parseJson, readHold, readHolder, writeDesc
 import { BUSY, FROZEN, LOCK, OVER, WHO } from './lock-scripts.ts'
 import { type Obstacle, refusal, stoppedWaiting, waitEnded, waitingText } from './lock-text.ts'
 import { fetch, persist, placeOf, type Remote } from './remote.ts'
-import { lockTaken, takenOver } from './remote-errors.ts'
+import { lockTaken, stuckWriter, takenOver } from './remote-errors.ts'
 import { SHORT_LIMIT, STUCK } from './short-lock.ts'
 import { lostConnection } from './ssh-errors.ts'
 import { answersOf } from './state-scripts.ts'
@@ -64,7 +64,7 @@ async function take(
   let holder = describeSelf(request, world)
   const { ended, first, token, over } = await ask(remote, holder, { request, world })
   if (typeof first !== 'string') {
-    if (first.code === STUCK) throw stuckWriter(remote, answersOf(first.stdout)('stuck')[0])
+    if (first.code === STUCK) throw stuckWriter(placeOf(remote), answersOf(first.stdout)('stuck')[0])
     if (first.code !== BUSY && first.code !== FROZEN) throw cannotLock(remote, first.stderr)
     await fetch(remote)
     const hold = readHold(files.hold)
@@ -222,17 +222,4 @@ function cannotLock({ connection, looked }: Remote, said: string): StagecraftErr
 /** @param by what a host says of the processes */
 function writerOf(by: string): string {
   return by === '' ? 'a process' : plainLine(by)
-}
-
-/** @returns the error (9) for a host where the short lock is not to be had. @param by the processes that have it */
-export function stuckWriter({ connection, looked }: Remote, by = ''): StagecraftError {
-  const file = `${looked.folder}/locks/state`
-  const who = by === '' ? '' : `: ${plainLine(by)}`
-  return new StagecraftError(
-    'state',
-    `Cannot lock ${file} on ${connection.host.written}: another process has held it for ${SHORT_LIMIT} s${who}`,
-    {
-      hint: `Look there which one that is and what it is doing (fuser -v ${file}): a disk that does not answer, or a stopped process. End it, then run the command again.`,
-    },
-  )
 }

@@ -8,8 +8,10 @@ import {
   lockTaken,
   type StatePlace,
   silentHost,
+  stuckWriter,
   unusableState,
 } from './remote-errors.ts'
+import { STUCK } from './short-lock.ts'
 import type { Connection } from './ssh.ts'
 import type { Usability } from './ssh-errors.ts'
 import { EXITS, READ, WRITE } from './state-objects.ts'
@@ -126,7 +128,8 @@ async function keep(remote: Remote): Promise<void> {
     return keep(remote)
   }
   if (code === EXITS.changed) throw changedMeanwhile(placeOf(remote))
-  throw cannotWrite(placeOf(remote), stderr, timedOut ? 'hangs' : code === EXITS.busy ? 'busy' : 'failed')
+  if (code === STUCK) throw stuckWriter(placeOf(remote), answersOf(stdout)('stuck')[0])
+  throw cannotWrite(placeOf(remote), stderr, timedOut)
 }
 
 function kept(remote: Remote, changes: Changes): void {

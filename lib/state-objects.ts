@@ -1,3 +1,4 @@
+import { SHORT_LIMIT, shortLock } from './short-lock.ts'
 import { MAKE } from './state-scripts.ts'
 
 /**
@@ -5,10 +6,8 @@ import { MAKE } from './state-scripts.ts'
  * the host keeps"). `$1` is always the environment's folder there.
  */
 
-/** Exit codes of WRITE. */
+/** Exit codes of WRITE, besides STUCK (lib/short-lock.ts). */
 export const EXITS = {
-  /** somebody else has had `locks/state` for LOCK_WAIT seconds */
-  busy: 73,
   /** a command there failed: what it said is on stderr */
   failed: 74,
   /** the lock of the environment is another run's by now */
@@ -16,17 +15,6 @@ export const EXITS = {
   /** somebody else has written since it was read */
   changed: 76,
 } as const
-
-/** Seconds that a host waits for `locks/state`, which is held for one write. */
-export const LOCK_WAIT = 20
-
-/** Waits for the lock that descriptor 8 is open for. busybox's flock has no -w. */
-const WAIT = `waited=0
-until flock -n 8; do
-  [ $waited -lt ${LOCK_WAIT * 5} ] || exit ${EXITS.busy}
-  sleep 0.2 2>/dev/null || { sleep 1; waited=$((waited + 4)); }
-  waited=$((waited + 1))
-done`
 
 /** Files that belong to a state, by their readable names. */
 const READABLE = String.raw`-type f \( -name '[!.]*.json' -o -name '[!.]*.jsonl' \)`
@@ -96,11 +84,12 @@ export const WRITE = `
 umask 007
 socket=$3
 ${MAKE}
+${shortLock(SHORT_LIMIT)}
 fail() { echo "$1" >&2; rm -rf "$in"; exit ${EXITS.failed}; }
 flush() { sync "$@" 2>/dev/null || sync; }
 is() { sum=$(sha256sum <"$1") && [ "\${sum%% *}" = "$2" ]; }
-make "$1" && cd "$1" && make locks && exec 8>>locks/state || exit ${EXITS.failed}
-${WAIT}
+make "$1" && cd "$1" && make locks || exit ${EXITS.failed}
+short
 [ -z "$2" ] || [ "$2" = "$(cat locks/token)" ] || exit ${EXITS.lost}
 old=
 [ ! -e head ] || old=$(cat head) || exit ${EXITS.failed}
