@@ -49,9 +49,45 @@ export function storePath(store: ContentStore, source: string): Stored {
   }
 }
 
-/** Stores a text as a file: an inline config or secret. @param mode permission bits, octal as in 0o444 */
-export function storeText(store: ContentStore, text: string, mode: number): { hash: string; path: string } {
-  const hash = digest(`file\0${mode.toString(8)}\0`, Buffer.from(text))
+/** Stores an empty folder, for what is not there to be kept. */
+export function storeEmptyFolder(store: ContentStore): { hash: string; path: string } {
+  const path = join(store.at ?? store.folder, EMPTY_FOLDER)
+  if (!store.write) return { hash: EMPTY_FOLDER, path }
+  const copy = temporaryPath(store)
+  try {
+    fs.mkdirSync(copy, { mode: 0o700 })
+    fs.chmodSync(copy, 0o755)
+    keep(store, EMPTY_FOLDER, copy)
+    return { hash: EMPTY_FOLDER, path }
+  } catch (error) {
+    throw unreadable('an empty folder', error)
+  } finally {
+    removeTree(copy)
+  }
+}
+
+/** Whose a file made from text is to be. */
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+  /** permission bits */
+  readonly mode: number
+  /** false: only the mode was asked for */
+  readonly isAsked: boolean
+}
+
+/**
+ * Stores a text as a file: an inline config or secret. Who is not root may not give it away: the engine does (owned-files.ts).
+ * @param mode permission bits, octal as in 0o444
+ */
+export function storeText(
+  store: ContentStore,
+  text: string,
+  mode: number,
+  owner?: Owner,
+): { hash: string; path: string } {
+  const whose = owner?.isAsked ? `${owner.uid}:${owner.gid}\0` : ''
+  const hash = digest(`file\0${mode.toString(8)}\0${whose}`, Buffer.from(text))
   const path = join(store.at ?? store.folder, hash)
   if (!store.write) return { hash, path }
   const copy = temporaryPath(store)
@@ -84,7 +120,7 @@ function keep(store: ContentStore, hash: string, copy: string | undefined): void
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error
   }
-  fs.chmodSync(path, mode) // also where one died before it came to this
+  if ((fs.statSync(path).mode & 0o7777) !== mode) fs.chmodSync(path, mode) // also where one died before it came to this
   syncFolder(store.folder)
 }
 
@@ -164,6 +200,9 @@ function digest(head: string, bytes: Buffer): string {
   return createHash('sha256').update(head).update(bytes).digest('hex').slice(0, 32)
 }
 
+/** As an empty folder of mode 0755 comes to. */
+export const EMPTY_FOLDER = digest(`folder\0${'755'}\0`, Buffer.from(''))
+
 function unreadable(source: string, error: unknown): unknown {
   const code = errnoOf(error)
   if (error instanceof StagecraftError || code === undefined) return error
@@ -173,5 +212,9 @@ function unreadable(source: string, error: unknown): unknown {
       hint: 'Make room (or the file system writable) and try again. Nothing has been changed.',
     })
   const why = code === 'ENOENT' ? 'it does not exist' : `it cannot be read (${code})`
-  return new StagecraftError('config', `Cannot read ${source}: ${why}`, { cause: error })
+  const hint =
+    code === 'EACCES'
+      ? 'Let the user who deploys read it, or list the mounted path under `data:` in stagecraft.yml: it then stays where it is.'
+      : undefined
+  return new StagecraftError('config', `Cannot read ${source}: ${why}`, { cause: error, hint })
 }

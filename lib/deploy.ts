@@ -1,10 +1,9 @@
-import { join } from 'node:path'
 import { findServing } from './bundle.ts'
 import { partOn, placeOf } from './bundle-parts.ts'
 import { refuseLostData, sayWhatBeginsEmpty } from './data-guard.ts'
 import { inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
-import { contentStore, platformOf } from './host.ts'
+import { platformOf } from './host.ts'
 import { buildTargets, imageNames } from './images.ts'
 import { atLeastOne, onEach } from './on-each.ts'
 import { claim } from './ownership.ts'
@@ -12,9 +11,10 @@ import { placeOnHosts } from './placement.ts'
 import type { Plan, PlanInput } from './plan.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
 import { planRollout } from './planning.ts'
-import type { Project } from './project.ts'
+import { Problems } from './problems.ts'
+import { type Project, renderOptions } from './project.ts'
 import { beforeRelease, carryOut, type Order, type Part } from './release.ts'
-import { type Rendering, render } from './render.ts'
+import { render, renderAll } from './render.ts'
 import { openState, type Release } from './state.ts'
 import type { Version } from './version.ts'
 import { execOn, type Locked, openReleaseDocker, type World } from './world.ts'
@@ -66,19 +66,36 @@ function forgotten({ serving, project }: Order): string[] {
 function orderDeploy(project: Project, version: Version, world: World): Order {
   const state = openState(project.stateFile, { clock: () => world.clock.now() })
   const serving = findServing(project.stateFile, state.listReleases({ environment: project.environment.name }))
+  const problems = new Problems()
   const parts = placeOnHosts(project).map((placed): Part => {
     const { host } = placed.project
     const part = {
       ...placed,
       serving: serving && partOn(project.stateFile, serving, placeOf(host, project.hosts)),
-      rendering: renderProject(placed.project, false),
-      keepContent: () => renderProject(placed.project, true),
+      rendering: renderAll(placed.project.model, renderOptions(placed.project, false), problems),
+      keepContent: () => render(placed.project.model, renderOptions(placed.project, true)),
     }
-    refuseImpossible({ target: part.rendering, serving: part.serving, environment: placed.project.environment })
+    problems.try(() =>
+      refuseImpossible({ target: part.rendering, serving: part.serving, environment: placed.project.environment }),
+    )
     return part
   })
+  problems.refuse()
+  const warnings = parts.flatMap((part) => [...(part.rendering.warnings ?? []), ...vanished(part)])
+  for (const message of new Set(warnings)) world.emit({ type: 'warning', message })
   const targets = buildTargets(project.model, version.version)
   return { project, version, state, serving, targets, parts: atLeastOne(parts) }
+}
+
+/** A folder that the live release mounts and that is gone would come back empty: that is said, whoever made it so. */
+function vanished({ rendering, serving }: Part): string[] {
+  const mounted = new Set(
+    Object.values(serving?.model.services ?? {}).flatMap(({ volumes = [] }) => volumes.map(({ source }) => source)),
+  )
+  const gone = rendering.data.filter(({ creates, source }) => creates === true && mounted.has(source))
+  return gone.map(
+    ({ path }) => `${path} is gone, which ${serving?.bundle.version} mounts: what is recreated finds it empty`,
+  )
 }
 
 /** What no build can mend is refused before there is a release. @throws config (3) */
@@ -96,16 +113,5 @@ function refuseOtherProject({ target, serving }: Pick<PlanInput, 'target' | 'ser
     hint:
       `Set \`compose_project: ${was}\` for the environment in stagecraft.yml to go on with what runs. ` +
       `To start anew as ${is}, take ${was} down first (docker compose -p ${was} down) and use another environment.`,
-  })
-}
-
-/** @param write keep the content files */
-function renderProject(project: Project, write: boolean): Rendering {
-  return render(project.model, {
-    directory: project.directory,
-    store: contentStore(project.host, write),
-    dataAt: project.host.folder && join(project.host.folder, 'data'),
-    data: project.data,
-    variables: project.variables,
   })
 }

@@ -1,5 +1,5 @@
 import { canonical, sameContent } from './canonical.ts'
-import type { Service } from './compose.ts'
+import type { Mount, Service } from './compose.ts'
 import type { PlanInput } from './plan.ts'
 
 /** What two releases are compared by. */
@@ -23,6 +23,7 @@ function comparable(service: Service): Record<string, unknown> {
   const files = (list: Service['configs']) => list?.map((file) => ({ ...file, mode: octal(file.mode) }))
   const all = {
     ...rest,
+    volumes: rest.volumes?.map(withoutMaker),
     deploy: deployment,
     configs: files(rest.configs),
     secrets: files(rest.secrets),
@@ -34,6 +35,13 @@ function comparable(service: Service): Record<string, unknown> {
   }
   const value = canonical(all)
   return typeof value === 'object' && value !== null ? { ...value } : {}
+}
+
+/** Whether the engine makes a folder that is missing says nothing of one that is there: earlier versions said never. */
+function withoutMaker(mount: Mount): Mount {
+  if (!mount.bind) return mount
+  const { create_host_path: _, ...bind } = mount.bind
+  return { ...mount, bind }
 }
 
 function mapNull(variables: Service['environment']): Record<string, string | false> {

@@ -1,6 +1,7 @@
 import type { Bundle } from './bundle.ts'
 import type { ComposeModel } from './compose.ts'
 import type { Environment } from './config.ts'
+import { contentNotes, dataNotes } from './content-text.ts'
 import type { Container, ProxyContainer } from './docker.ts'
 import type { ReleasedImage } from './images.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
@@ -206,11 +207,9 @@ function notesOf(input: PlanInput): string[] {
     ...(input.serving?.bundle.retiring ?? []),
   ])
   const strangers = input.containers.filter(({ service }) => !known.has(service))
-  const data = input.target.data.map(
-    ({ path, why }) => `${path} is mounted from where it is, and is not part of the release: ${why}`,
-  )
   return [
-    ...data,
+    ...dataNotes(input.target.data),
+    ...contentNotes(input.target.content),
     ...strangers.map(
       ({ name }) => `container ${name} is of this Compose project but not of this release: it is left alone`,
     ),

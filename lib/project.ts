@@ -1,18 +1,22 @@
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { refuseLeakyContexts } from './build-context.ts'
+import { hasMissingOutside } from './bind-mounts.ts'
+import { type Forbidden, refuseLeakyContexts } from './build-context.ts'
 import { bundleFolder, contentFolder } from './bundle.ts'
 import { type ComposeModel, type ComposeSource, loadCompose, resolveVariables } from './compose.ts'
 import { type Config, type Environment, loadConfig, selectEnvironment, sharedInFile } from './config.ts'
 import { earlierOnEngine, projectNameOf } from './config-projects.ts'
+import { isEngineElsewhere } from './engine-place.ts'
 import { StagecraftError } from './errors.ts'
 import { type Exec, exec as execHere } from './exec.ts'
-import { type Host, localHost } from './host.ts'
+import { contentStore, type Host, localHost } from './host.ts'
 import { type HostName, parseHostName } from './host-name.ts'
 import { namesOfSettings, secretsOfProject, secretsOfSource } from './known-secrets.ts'
 import type { SecretSet } from './mask.ts'
 import { onEach } from './on-each.ts'
+import { Problems } from './problems.ts'
 import type { RemotePlace } from './remote-host.ts'
+import { type RenderOptions, renderAll } from './render.ts'
 import { namesOfModel } from './secrets.ts'
 import { classify, type Topology } from './services.ts'
 import { stateFile, stateFileIn } from './state.ts'
@@ -41,6 +45,8 @@ export interface Project extends Settings {
   readonly data: readonly string[]
   /** everything that must not be shown */
   readonly secrets: readonly string[]
+  /** the engine is on another machine than this, though no host is named (DOCKER_HOST, a context) */
+  readonly elsewhere?: boolean
 }
 
 export interface ProjectOptions {
@@ -72,17 +78,16 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   options.secrets?.addNames(namesOfSettings(settings))
   const { source, model } = await loadNamed(exec, { directory, files, envFiles }, config, environment, options.warn)
   await refuseSharedModel(exec, { directory, files, envFiles }, settings, model)
-  refuseUnknownServices(environment, model)
-  refuseLeakyContexts(model, [
-    { path: dirname(state), holds: [state, bundleFolder(state, 'id'), contentFolder(state)] },
-    { path: process.execPath, holds: [process.execPath] },
-  ])
+  const problems = new Problems()
+  problems.try(() => refuseUnknownServices(environment, model))
+  problems.try(() => refuseLeakyContexts(model, forbiddenIn(state)))
   const variables = await resolveVariables(exec, source, environmentFiles(model))
   const secrets = [...new Set([...ofFiles, ...secretsOfProject(model, variables)])]
   options.secrets?.add(secrets)
   options.secrets?.addNames(namesOfModel(model))
   const jobs = Object.keys(environment.services).filter((name) => environment.services[name]?.job)
-  return {
+  const isAsked = settings.host.name === undefined && hasMissingOutside(model, directory)
+  const project = {
     ...settings,
     source,
     model,
@@ -90,7 +95,27 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
     variables,
     data: environment.data.map((path) => resolve(directory, path)),
     secrets,
+    elsewhere: isAsked && (await isEngineElsewhere(exec)),
   }
+  // What a release would refuse besides is said with it: nobody corrects a file twice.
+  if (problems.found.length > 0) renderAll(model, renderOptions(project, false), problems)
+  problems.refuse()
+  return project
+}
+
+/** What belongs into no image: the state with its secrets, and the program. */
+function forbiddenIn(state: string): Forbidden[] {
+  return [
+    { path: dirname(state), holds: [state, bundleFolder(state, 'id'), contentFolder(state)] },
+    { path: process.execPath, holds: [process.execPath] },
+  ]
+}
+
+/** @param write keep the content files */
+export function renderOptions(project: Project, write: boolean): RenderOptions {
+  const { directory, host, data, variables, elsewhere } = project
+  const dataAt = host.folder && join(host.folder, 'data')
+  return { directory, store: contentStore(host, write), dataAt, data, variables, elsewhere }
 }
 
 /** Reads stagecraft.yml of a project folder. @throws config (3), not-found (4) for the environment */

@@ -144,9 +144,7 @@ describe('render()', () => {
       data: (options.data ?? []).map((path) => join(app, path)),
     })
     expect(content).toEqual([])
-    expect(model.services['web']?.volumes).toEqual(
-      volumes.map((mount) => ({ ...mount, bind: { create_host_path: false } })),
-    )
+    expect(model.services['web']?.volumes).toEqual(volumes)
     expect(new Set(data.map((entry) => entry.why))).toEqual(new Set([why]))
   })
 
@@ -156,13 +154,6 @@ describe('render()', () => {
       { type: 'tmpfs', target: '/tmp' },
     ]
     expect(rendered(withBinds(...volumes)).model.services['web']?.volumes).toEqual(volumes)
-  })
-
-  test('refuses a source that does not exist: Compose would mount an empty folder', () => {
-    expect(refusal(() => rendered(withBinds(bind(join(app, 'nothing')))))).toBe(
-      'config: Cannot mount ./nothing into web: it does not exist\n' +
-        'Create it first (a folder: mkdir -p ./nothing). Compose would mount an empty folder there.',
-    )
   })
 
   test('refuses a link out of the project folder', () => {
@@ -238,6 +229,35 @@ describe('render() of configs and secrets', () => {
     ])
   })
 
+  test('are another file for each owner and mode that a service asks for', () => {
+    const text = (mode: number, more: object = {}) => ({ source: 'text', target: '/t', mode, ...more })
+    const services = {
+      a: { configs: [text(0o400, { uid: '1000', gid: '1001' })] },
+      b: { configs: [text(0o400)] },
+      c: { configs: [{ source: 'text', target: '/t' }] },
+      d: { configs: [text(0o400, { uid: '1000', gid: '1001' })] },
+    }
+    const { model, content, owned = [] } = rendered({ services, configs: { text: { content: 'words' } } })
+    const sources = Object.values(model.services).map((service) => service.configs?.[0]?.source ?? '')
+    expect(new Set(sources).size).toBe(3)
+    expect(sources[0]).toBe(sources[3] ?? '')
+    expect(Object.keys(model.configs ?? {}).toSorted()).toEqual([...new Set(sources)].toSorted())
+    expect(owned.map(({ uid, gid, mode, text }) => [uid, gid, mode, text])).toEqual([
+      [1000, 1001, 0o400, 'words'],
+      [0, 0, 0o400, 'words'],
+    ])
+    expect(content.map(({ name }) => name)).toEqual(['config text', 'config text (2)', 'config text (3)'])
+    const modes = Object.values(model.configs ?? {}).map(({ file = '' }) => fs.statSync(file).mode & 0o777)
+    expect(modes.toSorted()).toEqual([0o400, 0o400, 0o444].toSorted())
+  })
+
+  test('refuses an owner that is a name, as the engine knows none', () => {
+    const services = { web: { configs: [{ source: 'text', uid: 'www-data' }] } }
+    expect(refusal(() => rendered({ services, configs: { text: { content: 'words' } } }))).toStartWith(
+      'config: Cannot give config text the uid "www-data": it is not a number',
+    )
+  })
+
   test('leaves external ones alone', () => {
     const parts = {
       services: { web: { configs: [{ source: 'shared' }] } },
@@ -247,10 +267,11 @@ describe('render() of configs and secrets', () => {
   })
 
   test('refuses a file that does not exist', () => {
-    const parts = { services: {}, secrets: { token: { file: join(app, 'token') } } }
-    expect(refusal(() => rendered(parts))).toStartWith(
+    const secrets = { token: { file: join(app, 'token') } }
+    expect(refusal(() => rendered({ services: { web: { secrets: [{ source: 'token' }] } }, secrets }))).toStartWith(
       'config: Cannot read secret token: its file /app/token does not exist',
     )
+    expect(rendered({ services: {}, secrets }).model.secrets).toEqual({}) // nobody mounts it: Compose does not look either
   })
 
   test('refuses what is too large to be kept', () => {

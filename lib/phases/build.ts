@@ -1,5 +1,6 @@
 import { buildImages } from '../builds.ts'
 import { buildMark, markBuilt } from '../built-here.ts'
+import { keptText } from '../content-text.ts'
 import { type Image, inspectImages } from '../docker.ts'
 import { imageNames } from '../images.ts'
 import { withContentLock } from '../lock-files.ts'
@@ -19,10 +20,13 @@ export async function build(run: Run): Promise<string> {
   await onSites(run, async (site) => {
     site.images = await findImages(site, run)
   })
-  if (targets.length === 0) return 'no service has a build section'
-  if (project.host.name !== undefined) await markBuilt(run.builder, buildMark(project), targets, sites)
-  for (const site of sites) site.save({ tags: builtTags(site) })
-  return `built ${targets.map(({ service }) => service).join(', ')}`
+  if (targets.length > 0 && project.host.name !== undefined)
+    await markBuilt(run.builder, buildMark(project), targets, sites)
+  for (const site of sites) if (targets.length > 0) site.save({ tags: builtTags(site) })
+  const names = targets.map(({ service }) => service).join(', ')
+  const built = targets.length === 0 ? 'no service has a build section' : `built ${names}`
+  const kept = keptText(sites.flatMap(({ rendering }) => rendering.content))
+  return kept === undefined ? built : `${built}; ${kept}`
 }
 
 /** What is built is looked for where it was built, and noted where a host has it. */

@@ -2,7 +2,9 @@ import { pullImages, pushImages, registryTag } from '../builds.ts'
 import { type Image, inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { formatBytes } from '../format.ts'
+import { contentStore } from '../host.ts'
 import { imageNames, imagesToPull, tagImage } from '../images.ts'
+import { giveToOwners } from '../owned-files.ts'
 import type { Run, Site } from '../run.ts'
 import { onSites } from '../sites.ts'
 import { openTransfer, type Transfer } from '../transfer.ts'
@@ -51,6 +53,14 @@ async function provide(site: Site, transfer: Transfer, registry: string | undefi
             ? 'It was there, and somebody has removed it (docker image prune -a?): stop that for a while, then deploy again.'
             : 'Its pull_policy is `never`: build or load the image first.',
       })
+  const [image] = site.images.values()
+  if (image && site.rendering.owned)
+    await giveToOwners(site.rendering.owned, {
+      docker: site.docker,
+      store: contentStore(project.host, true),
+      project: project.model.name,
+      image: image.id,
+    })
   return notes
 }
 
