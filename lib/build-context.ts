@@ -39,7 +39,7 @@ export function refuseLeakyContexts(model: ComposeModel, forbidden: readonly For
 }
 
 /** BuildKit prefers `<Dockerfile>.dockerignore` to the context's own. */
-function ignoreFileOf(context: string, dockerfile: string): string | undefined {
+export function ignoreFileOf(context: string, dockerfile: string): string | undefined {
   return [`${resolve(context, dockerfile)}.dockerignore`, join(context, '.dockerignore')].find((path) =>
     existsSync(path),
   )

@@ -1,13 +1,14 @@
-import { closeSync, existsSync, fsyncSync, lstatSync, openSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { isAbsolute, join, relative } from 'node:path'
+import { closeSync, fsyncSync, lstatSync, openSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Context, command } from '../cli.ts'
-import { type ComposeModel, loadCompose } from '../compose.ts'
+import { loadCompose } from '../compose.ts'
 import { CONFIG_FILE, OTHER_NAMES } from '../config.ts'
 import { configTemplate } from '../config-template.ts'
 import { errnoOf, StagecraftError } from '../errors.ts'
 import { exec } from '../exec.ts'
 import { quote, table } from '../format.ts'
-import { addIgnoreLines, type IgnoreChange } from '../ignore-files.ts'
+import { evidenceIn } from '../init-evidence.ts'
+import { type ContextAbove, contextsAbove, type IgnoredFile, ignoreInContext, ignoreState } from '../init-ignores.ts'
 import { secretsOfSource } from '../known-secrets.ts'
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
@@ -40,9 +41,11 @@ export default command({
     const warn = (message: string) => context.report.emit({ type: 'warning', message: secrets.mask(message) })
     const model = await loadCompose(exec, { directory, files: [], envFiles: [] }, warn)
     const project = args.name ?? (await chooseName(model.name, args.yes ? undefined : context))
+    const above = contextsAbove(directory, model)
+    const chosen = await chooseContexts(above, args.yes ? undefined : context, warn)
     const ignored = ignoreState(directory, model)
-    writeNew(join(directory, CONFIG_FILE), configTemplate({ project, ...exampleServices(model) }))
-    for (const message of contextsAbove(directory, model)) warn(message)
+    writeNew(join(directory, CONFIG_FILE), configTemplate({ project, ...evidenceIn(model, directory) }))
+    ignored.push(...chosen.flatMap((one) => ignoreOutside(directory, one, warn)))
     const services = Object.keys(model.services).toSorted()
     context.report.result('init', { file: CONFIG_FILE, project, services, ignored }, () => summary(project, ignored))
     return 0
@@ -76,68 +79,51 @@ async function chooseName(offered: string, asked: Context | undefined): Promise<
   if (asked?.interactive !== true) return offered
   const { ask } = await import('../report-terminal.ts')
   const name = await ask('Project name', offered)
-  if (name === undefined)
-    throw new StagecraftError('usage', 'Cannot go on: no name was given', { hint: 'Or: stagecraft init --yes' })
+  if (name === undefined) throw gaveUp('no name was given')
   requireName(name)
   return name
 }
 
-interface IgnoredFile extends IgnoreChange {
-  readonly file: string
+/**
+ * A context above the project folder has its ignore file outside of it: it is written where that is said on a terminal, or nobody is
+ * asked at all.
+ * @returns those that may be written
+ */
+async function chooseContexts(
+  above: readonly ContextAbove[],
+  asked: Context | undefined,
+  warn: (message: string) => void,
+): Promise<ContextAbove[]> {
+  if (asked?.interactive !== true) return [...above]
+  const { ask } = await import('../report-terminal.ts')
+  const chosen: ContextAbove[] = []
+  for (const one of above) {
+    const answer = await ask(`Add ${one.lines.join(' and ')} to ${one.ignoreFile}`, 'yes')
+    if (answer === undefined) throw gaveUp('no answer was given')
+    if (/^y(es)?$/i.test(answer)) chosen.push(one)
+    else warn(contextText(one))
+  }
+  return chosen
 }
 
-/** State, secrets and the program itself belong neither into git nor into an image. */
-function ignoreState(directory: string, model: ComposeModel): IgnoredFile[] {
-  const program = relative(directory, realpathSync(process.execPath))
-  const programs = isBelow(program) ? [program] : []
-  const add = (file: string, lines: readonly string[]) => ({ file, ...addIgnoreLines(join(directory, file), lines) })
-  return [
-    add('.gitignore', ['.stagecraft/', ...programs.map((path) => `/${path}`)]),
-    ...['.dockerignore', ...dockerfileIgnores(directory, model)].map((file) =>
-      add(file, ['.stagecraft/', ...programs]),
-    ),
-  ]
+function contextText({ services, context, lines, ignoreFile }: ContextAbove): string {
+  const are = services.length === 1 ? 'is' : 'are'
+  return `${services.join(', ')} ${are} built from ${context}, which holds this folder: add ${lines.join(' and ')} to ${ignoreFile}`
 }
 
-/** `<Dockerfile>.dockerignore`, which takes the place of `.dockerignore`, of builds from the project folder. */
-function dockerfileIgnores(directory: string, model: ComposeModel): string[] {
-  const files = Object.values(model.services).flatMap(({ build }) =>
-    build && sameFolder(build.context, directory) ? [`${build.dockerfile ?? 'Dockerfile'}.dockerignore`] : [],
-  )
-  return [...new Set(files)]
-    .filter((file) => !isAbsolute(file) && isBelow(file) && existsSync(join(directory, file)))
-    .toSorted()
+/** What is outside of the project may belong to somebody else: then the line to add is said. */
+function ignoreOutside(directory: string, one: ContextAbove, warn: (message: string) => void): IgnoredFile[] {
+  try {
+    return [ignoreInContext(directory, one)]
+  } catch (error) {
+    if (!(error instanceof StagecraftError)) throw error
+    warn(`${error.message}. ${contextText(one)}`)
+    return []
+  }
 }
 
-function contextsAbove(directory: string, model: ComposeModel): string[] {
-  return Object.entries(model.services).flatMap(([service, { build }]) => {
-    if (!build || !existsSync(build.context)) return []
-    const context = realpathSync(build.context)
-    const inside = relative(context, directory)
-    if (!isBelow(inside)) return []
-    return [
-      `${service} is built from ${context}, which holds this folder: add ${inside}/.stagecraft/ to its .dockerignore`,
-    ]
-  })
-}
-
-function sameFolder(a: string, b: string): boolean {
-  return existsSync(a) && realpathSync(a) === realpathSync(b)
-}
-
-function isBelow(path: string): boolean {
-  return path !== '' && path !== '..' && !path.startsWith('../') && !isAbsolute(path)
-}
-
-/** For the examples in the file: what is built, or else the first; and what keeps data without being built. */
-function exampleServices({ services }: ComposeModel): { service: string; database?: string } {
-  const names = Object.keys(services).toSorted()
-  const database = names.find(
-    (name) => services[name]?.build === undefined && (services[name]?.volumes ?? []).length > 0,
-  )
-  const rest = names.filter((name) => name !== database)
-  const service = rest.find((name) => services[name]?.build !== undefined) ?? rest[0] ?? names[0] ?? 'web'
-  return database === undefined || database === service ? { service } : { service, database }
+function gaveUp(why: string): StagecraftError {
+  return new StagecraftError('usage', `Cannot go on: ${why}`, { hint: 'Or: stagecraft init --yes' })
 }
 
 /** Never overwrites, also not what appeared a moment ago, nor through a symlink. */

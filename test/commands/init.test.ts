@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { refuseLeakyContexts } from '../../lib/build-context.ts'
 import { parseConfig } from '../../lib/config.ts'
 import { configTemplate } from '../../lib/config-template.ts'
 import { addIgnoreLines, withLines } from '../../lib/ignore-files.ts'
@@ -28,7 +29,11 @@ function docker(script: string): void {
 }
 
 const SERVICES = {
-  web: { build: { context: '@', dockerfile: 'Dockerfile' } },
+  web: {
+    build: { context: '@', dockerfile: 'Dockerfile' },
+    ports: [{ target: 3000, published: '80' }],
+    volumes: [{ type: 'bind', source: '@/certs', target: '/certs', read_only: true }],
+  },
   db: { image: 'postgres:17', volumes: [{ type: 'volume', source: 'data', target: '/var/lib/postgresql/data' }] },
 }
 
@@ -140,12 +145,11 @@ describe('stagecraft init', () => {
     expect(stderr).toContain('services.web: bad thing')
   })
 
-  test('knows the ignore files of single Dockerfiles, and names contexts above the project', async () => {
+  test('knows the ignore files of single Dockerfiles, and leaves contexts below the project alone', async () => {
     project(
       {
         web: { build: { context: '@', dockerfile: 'web.Dockerfile' } },
         api: { build: { context: '@/api', dockerfile: 'Dockerfile' } },
-        up: { build: { context: '@/..', dockerfile: 'Dockerfile' } },
         far: { build: { context: 'https://example.com/repo.git', dockerfile: 'Dockerfile' } },
       },
       { 'web.Dockerfile.dockerignore': '*\n', 'api/Dockerfile': '' },
@@ -156,9 +160,36 @@ describe('stagecraft init', () => {
       '*\n.stagecraft/\n',
       false,
     ])
-    expect(stderr).toMatch(
-      /^warning: up is built from .*: add stagecraft-test-\w+\/\.stagecraft\/ to its \.dockerignore\n$/,
-    )
+    expect(stderr).toBe('')
+  })
+
+  test('writes the line into the ignore file of a context above the project, which keeps the state out of it then', async () => {
+    project({ up: { build: { context: '@', dockerfile: 'Dockerfile' } } })
+    const inner = join(folder.path, 'a [b]')
+    mkdirSync(inner)
+    writeFileSync(join(inner, 'compose.yaml'), '')
+    writeFileSync(join(folder.path, '.dockerignore'), 'node_modules')
+    const run = () =>
+      stagecraft(['init', '--yes'], { cwd: inner, env: { PATH: `${folder.path}/.bin:${process.env['PATH']}` } })
+    const { exit, stdout, stderr } = await run()
+    expect([exit, stderr]).toEqual([0, ''])
+    expect(stdout).toContain('changed  ../.dockerignore  a \\[b\\]/.stagecraft/\n')
+    expect(read('.dockerignore')).toBe('node_modules\na \\[b\\]/.stagecraft/\n')
+    const build = { context: folder.path, dockerfile: 'Dockerfile' }
+    const holds = [join(inner, '.stagecraft/releases.json'), join(inner, '.stagecraft/content')]
+    refuseLeakyContexts({ name: 'a', services: { up: { build } } }, [{ path: join(inner, '.stagecraft'), holds }])
+    rmSync(join(inner, 'stagecraft.yml'))
+    expect((await run()).stdout).not.toContain('../.dockerignore') // it has the line
+  })
+
+  test('says the line where the ignore file of a context above cannot be written', async () => {
+    project({ up: { build: { context: '@', dockerfile: 'Dockerfile' } } })
+    mkdirSync(join(folder.path, 'inner'))
+    symlinkSync('/no/such/folder/ignore', join(folder.path, '.dockerignore'))
+    const env = { PATH: `${folder.path}/.bin:${process.env['PATH']}` }
+    const { exit, stderr } = await stagecraft(['init'], { cwd: join(folder.path, 'inner'), env })
+    expect(exit).toBe(0)
+    expect(stderr).toContain(`add inner/.stagecraft/ to ${join(folder.path, '.dockerignore')}`)
   })
 
   test('an ignore file that cannot be written is exit 9, and says what to add', async () => {
@@ -187,7 +218,8 @@ describe('configTemplate()', () => {
       .join('\n')
 
   test('its examples validate when they are uncommented', () => {
-    const text = configTemplate({ project: 'shop', service: 'web', database: 'db' })
+    const expose = { service: 'web', port: 3000 }
+    const text = configTemplate({ project: 'shop', expose, databases: ['db'], renewed: ['./certs', './a b'] })
     expect(parseConfig(uncommented(text))).toEqual({
       project: { name: 'shop', registry: 'ghcr.io/acme' },
       compose: ['compose.yaml'],
@@ -195,7 +227,7 @@ describe('configTemplate()', () => {
         local: { env_file: [], data: [], keep: 5, services: {} },
         prod: {
           env_file: ['.env.prod'],
-          data: ['./uploads'],
+          data: ['./certs', './a b'],
           keep: 5,
           services: {
             db: { rollout: { strategy: 'hold' } },
@@ -209,8 +241,16 @@ describe('configTemplate()', () => {
     })
   })
 
+  test('says nothing of services where the Compose file says nothing', () => {
+    const text = configTemplate({ project: 'shop', databases: [], renewed: [] })
+    expect([text.includes('services:'), text.includes('data:')]).toEqual([false, false])
+    expect(parseConfig(uncommented(text)).environments['prod']?.services).toEqual({})
+  })
+
   test.each(['true', 'null', '1e3', '0x1', '-', 'a.b', 'On'])('quotes the name %p where YAML would not', (service) => {
-    const parsed = parseConfig(uncommented(configTemplate({ project: '007', service })))
+    const parsed = parseConfig(
+      uncommented(configTemplate({ project: '007', expose: { service, port: 80 }, databases: [], renewed: [] })),
+    )
     expect(parsed.project.name).toBe('007')
     expect(Object.keys(parsed.environments['prod']?.services ?? {})).toEqual([service])
   })

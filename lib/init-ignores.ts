@@ -1,0 +1,98 @@
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { isAbsolute, join, relative } from 'node:path'
+import dockerignore from '@balena/dockerignore'
+import { ignoreFileOf } from './build-context.ts'
+import type { ComposeModel } from './compose.ts'
+import { addIgnoreLines, type IgnoreChange } from './ignore-files.ts'
+
+export interface IgnoredFile extends IgnoreChange {
+  /** relative to the project folder */
+  readonly file: string
+}
+
+/** A build context that holds the project folder, and whose ignore file does not keep the state out yet. */
+export interface ContextAbove {
+  readonly services: readonly string[]
+  readonly context: string
+  /** absolute */
+  readonly ignoreFile: string
+  readonly lines: readonly string[]
+}
+
+/** State, secrets and the program itself belong neither into git nor into an image. @throws state (9) */
+export function ignoreState(directory: string, model: ComposeModel): IgnoredFile[] {
+  const program = relative(directory, programPath())
+  const programs = isBelow(program) ? [program] : []
+  const add = (file: string, lines: readonly string[]) => ({ file, ...addIgnoreLines(join(directory, file), lines) })
+  return [
+    add('.gitignore', ['.stagecraft/', ...programs.map((path) => `/${path}`)]),
+    ...['.dockerignore', ...dockerfileIgnores(directory, model)].map((file) =>
+      add(file, ['.stagecraft/', ...programs]),
+    ),
+  ]
+}
+
+/** The same outside of the project folder, for one build context. @throws state (9) */
+export function ignoreInContext(directory: string, { ignoreFile, lines }: ContextAbove): IgnoredFile {
+  return { file: relative(directory, ignoreFile), ...addIgnoreLines(ignoreFile, lines) }
+}
+
+/** @returns the build contexts above the project folder that would take the state with them, one for each ignore file */
+export function contextsAbove(directory: string, model: ComposeModel): ContextAbove[] {
+  const found = new Map<string, ContextAbove>()
+  for (const { service, context, dockerfile } of contextsOf(model)) {
+    const inside = relative(context, directory)
+    if (!isBelow(inside)) continue
+    const ignoreFile = ignoreFileOf(context, dockerfile) ?? join(context, '.dockerignore')
+    const lines = missingLines(context, inside, ignoreFile)
+    const services = [...(found.get(ignoreFile)?.services ?? []), service]
+    if (lines.length > 0) found.set(ignoreFile, { services: [...new Set(services)], context, ignoreFile, lines })
+  }
+  return [...found.values()]
+}
+
+/** A service's own context, and those that its Dockerfile calls by name. */
+function contextsOf({ services }: ComposeModel) {
+  return Object.entries(services).flatMap(([service, { build }]) => {
+    if (!build) return []
+    const named: unknown = build['additional_contexts']
+    const others = typeof named === 'object' && named !== null ? Object.values(named).map(String) : []
+    return [build.context, ...others]
+      .filter((path) => isAbsolute(path) && existsSync(path))
+      .map((path) => ({ service, context: realpathSync(path), dockerfile: build.dockerfile ?? 'Dockerfile' }))
+  })
+}
+
+function missingLines(context: string, inside: string, ignoreFile: string): string[] {
+  const matcher = dockerignore().add(existsSync(ignoreFile) ? readFileSync(ignoreFile, 'utf8') : '')
+  const state = matcher.ignores(join(inside, '.stagecraft/content')) ? [] : [`${escaped(inside)}/.stagecraft/`]
+  const program = relative(context, programPath())
+  return isBelow(program) && !matcher.ignores(program) ? [...state, escaped(program)] : state
+}
+
+/** A folder's name may hold what a pattern means something by. */
+function escaped(path: string): string {
+  return path.replaceAll(/[\\*?[\]]/g, '\\$&').replace(/^[#!]/, '/$&')
+}
+
+/** `<Dockerfile>.dockerignore`, which takes the place of `.dockerignore`, of builds from the project folder. */
+function dockerfileIgnores(directory: string, model: ComposeModel): string[] {
+  const files = Object.values(model.services).flatMap(({ build }) =>
+    build && sameFolder(build.context, directory) ? [`${build.dockerfile ?? 'Dockerfile'}.dockerignore`] : [],
+  )
+  return [...new Set(files)]
+    .filter((file) => !isAbsolute(file) && isBelow(file) && existsSync(join(directory, file)))
+    .toSorted()
+}
+
+function programPath(): string {
+  return realpathSync(process.execPath)
+}
+
+function sameFolder(a: string, b: string): boolean {
+  return existsSync(a) && realpathSync(a) === realpathSync(b)
+}
+
+function isBelow(path: string): boolean {
+  return path !== '' && path !== '..' && !path.startsWith('../') && !isAbsolute(path)
+}
