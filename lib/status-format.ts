@@ -1,3 +1,5 @@
+import { listPaths } from './content-text.ts'
+import type { Copy } from './copies.ts'
 import { formatTime, plainLine, table } from './format.ts'
 import { lockLines } from './lock-text.ts'
 import { statusText } from './release-status.ts'
@@ -29,9 +31,25 @@ export function formatStatus(status: EnvironmentStatus, releaseLines: readonly s
     ...(reasons.length === 0 || status.serving === undefined
       ? []
       : [`What a deploy would do about it: stagecraft plan --env ${plainLine(status.environment)}`]),
+    ...copyLines(status),
     ...(releases.length === 0 ? [] : ['', ...releaseLines]),
     '',
     ...lockLines(plainLine(status.environment), lock, now).map((line) => `lock: ${line}`),
+  ]
+}
+
+/** Containers have the copies of the release, whatever became of the files since: that is no fault, but good to know. */
+function copyLines({ copies }: EnvironmentStatus): string[] {
+  if (copies.length === 0) return []
+  const named = (here: Copy['here']) => copies.filter((copy) => copy.here === here).map(({ path }) => plainLine(path))
+  const [changed, gone] = [named('differs'), named('gone')]
+  return [
+    '',
+    `kept with the release: ${listPaths(copies.map(({ path }) => plainLine(path)))}`,
+    ...(changed.length > 0
+      ? [`changed here since: ${listPaths(changed)}; containers have what was released until the next deploy`]
+      : []),
+    ...(gone.length > 0 ? [`not here any more: ${listPaths(gone)}; containers have what was released`] : []),
   ]
 }
 

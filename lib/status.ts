@@ -1,5 +1,6 @@
 import { type Bundle, bundleIds, findServing, readBundle } from './bundle.ts'
 import { hasJournal, partOn, placeOf } from './bundle-parts.ts'
+import { type Copy, compareCopies } from './copies.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec } from './exec.ts'
 import type { LockState } from './lock.ts'
@@ -52,6 +53,8 @@ export interface EnvironmentStatus {
   /** why nothing is known of what runs, or not of what runs on these hosts */
   readonly engineError: StagecraftError | undefined
   readonly silent: readonly string[]
+  /** what the serving release has copies of */
+  readonly copies: readonly Copy[]
 }
 
 /** A host that cannot be used now. */
@@ -111,6 +114,7 @@ export async function environmentStatus(
     drift: known.flatMap(({ drift }) => drift),
     engineError: silent[0]?.error,
     silent: silent.map((each) => each.host),
+    copies: serving ? compareCopies(stateFile, serving.bundle, settings.directory) : [],
   }
 }
 

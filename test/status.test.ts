@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readBundle, writeBundle } from '../lib/bundle.ts'
 import { releaseLines } from '../lib/commands/release-history.ts'
@@ -411,4 +411,31 @@ test('formatAge() is short at every size', () => {
   for (const [milliseconds, text] of Object.entries(cases)) expect(formatAge(Number(milliseconds))).toBe(text)
   expect(formatAge(47 * HOUR)).toBe('47 h')
   expect(formatAge(48 * HOUR)).toBe('2 d')
+})
+
+describe('what the live release has copies of', () => {
+  test('is named, and what is not the same any more in the folder; the exit code is as before', async () => {
+    const mount = (path: string) => ({ type: 'bind', source: path, target: path, read_only: true })
+    const project = shop()
+    const { folder } = project
+    for (const path of ['certs/a.pem', 'pages/index.html', 'conf/app.toml']) project.write(path, 'one')
+    const volumes = [mount(`${folder}/certs`), mount(`${folder}/pages`), mount(`${folder}/absent`)]
+    const services = { db: { image: 'postgres:16' }, cache: { image: 'redis:7', volumes, configs: [{ source: 'app' }, { source: 'text' }] } }
+    const configs = { app: { file: `${folder}/conf/app.toml` }, text: { content: 'words' } }
+    project.engine.model = composeModel('shop', { services, configs })
+    const { error } = await project.deploy()
+    if (error) throw error
+    const here = async () => (await look(project)).copies.map(({ path, here }) => `${path} ${here}`)
+    expect(await here()).toEqual(['./absent same', './certs same', './conf/app.toml same', './pages same'])
+    project.write('certs/a.pem', 'two')
+    rmSync(join(folder, 'pages'), { recursive: true })
+    const status = await look(project)
+    expect([isAsReleased(status), status.drift]).toEqual([true, []])
+    const lines = printed(project, status).replace('./absent, ', '').split('\n')
+    expectGolden(
+      'commands/status.md',
+      'copies',
+      lines.filter((line) => /^(kept|changed|not here)/.test(line)).join('\n'),
+    )
+  })
 })

@@ -62,7 +62,7 @@ export default command({
 })
 
 function statusJson(status: EnvironmentStatus, marks: Marks): object {
-  const { environment, serving, drift, interrupted, underWay, lock, silent, services } = status
+  const { environment, serving, drift, interrupted, underWay, lock, silent, services, copies } = status
   return {
     environment,
     as_released: isAsReleased(status),
@@ -71,6 +71,7 @@ function statusJson(status: EnvironmentStatus, marks: Marks): object {
     ...(silent.some((host) => host !== '') ? { unreachable: silent } : {}),
     services: services ?? [],
     drift,
+    copies,
     interrupted,
     ...(underWay ? { under_way: underWay.release.id } : {}),
     lock,
