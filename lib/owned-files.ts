@@ -70,7 +70,7 @@ function header({ hash, uid, gid, mode }: OwnedFile, size: number): Buffer {
   octal(uid, 108, 8)
   octal(gid, 116, 8)
   octal(size, 124, 12)
-  octal(0, 136, 12)
+  octal(Math.floor(Date.now() / 1000), 136, 12)
   block.write('        ', 148, 8, 'ascii')
   block.write('0', 156, 1, 'ascii')
   block.write('ustar\u000000', 257, 8, 'ascii')
