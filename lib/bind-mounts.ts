@@ -121,7 +121,7 @@ function isOfEngine({ dataAt, elsewhere }: RenderOptions): boolean {
 
 /** @returns where the engine finds data. @throws config (3) for what a host cannot have */
 function asData(data: Data, source: string, { directory, dataAt }: RenderOptions): Fate {
-  if (dataAt === undefined || !isInside(directory, source)) return { data, path: source }
+  if (dataAt === undefined || !isInside(directory, source)) return { data, path: leadsTo(source, directory) }
   const path = displayPath(directory, source)
   if (source === directory)
     throw new StagecraftError('config', 'Cannot mount the project folder: the host does not have it', {
@@ -133,6 +133,13 @@ function asData(data: Data, source: string, { directory, dataAt }: RenderOptions
     })
   const at = join(dataAt, relative(directory, source))
   return { data: { path, why: data.why, at }, path: at }
+}
+
+/** A link of a checkout to data that all checkouts share (Capistrano's `linked_dirs`) is mounted as what it leads to: that stays the same. */
+function leadsTo(source: string, directory: string): string {
+  if (!isInside(directory, source) || !existsSync(source)) return source
+  const real = realpathSync(source)
+  return isInside(realpathSync(directory), real) ? source : real
 }
 
 /** @returns why a bind mount's source stays where it is, or undefined where it may be content. */

@@ -6,7 +6,7 @@ import { StagecraftError } from './errors.ts'
 import { platformOf } from './host.ts'
 import { buildTargets, imageNames } from './images.ts'
 import { atLeastOne, onEach } from './on-each.ts'
-import { claim } from './ownership.ts'
+import { claim, refuseOthers } from './ownership.ts'
 import { placeOnHosts } from './placement.ts'
 import type { Plan, PlanInput } from './plan.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
@@ -24,7 +24,7 @@ export async function planDeploy(project: Project, version: Version, world: Worl
   const order = orderDeploy(project, version, world)
   await refuseLostData(order, world)
   const { parts } = order
-  return onEach(parts, async (part) => {
+  const plans = await onEach(parts, async (part) => {
     const docker = openReleaseDocker(part.project, world)
     await platformOf(part.project.host, docker)
     const targets = buildTargets(part.project.model, version.version)
@@ -34,6 +34,8 @@ export async function planDeploy(project: Project, version: Version, world: Worl
     const exec = execOn(part.project.host, world)
     return (await planRollout({ ...part, targets, images, docker, exec, version: version.version })).plan
   })
+  await refuseOthers(project, project.model.name, world)
+  return plans
 }
 
 /**
@@ -81,7 +83,7 @@ function orderDeploy(project: Project, version: Version, world: World): Order {
     return part
   })
   problems.refuse()
-  const warnings = parts.flatMap((part) => [...(part.rendering.warnings ?? []), ...vanished(part)])
+  const warnings = parts.flatMap((part) => [...(part.rendering.warnings ?? []), ...vanished(part), ...moved(part)])
   for (const message of new Set(warnings)) world.emit({ type: 'warning', message })
   const targets = buildTargets(project.model, version.version)
   return { project, version, state, serving, targets, parts: atLeastOne(parts) }
@@ -95,6 +97,20 @@ function vanished({ rendering, serving }: Part): string[] {
   const gone = rendering.data.filter(({ creates, source }) => creates === true && mounted.has(source))
   return gone.map(
     ({ path }) => `${path} is gone, which ${serving?.bundle.version} mounts: what is recreated finds it empty`,
+  )
+}
+
+/** Of another checkout, or of a project folder that was moved: what is in the folder that the live release mounts is not in this one. */
+function moved({ rendering, serving, project }: Part): string[] {
+  if (project.host.name !== undefined) return []
+  return Object.entries(rendering.model.services).flatMap(([service, { volumes = [] }]) =>
+    volumes.flatMap(({ type, source, target, read_only }) => {
+      const before = serving?.model.services[service]?.volumes?.find((mount) => mount.target === target)
+      if (type !== 'bind' || before?.type !== 'bind' || read_only === true || before.source === source) return []
+      return [
+        `${service} wrote to ${before.source} until now, and will write to ${source}: what is in the first stays there`,
+      ]
+    }),
   )
 }
 

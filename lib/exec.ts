@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { delimiter } from 'node:path'
+import { delimiter, resolve } from 'node:path'
 import { type Readable, Writable } from 'node:stream'
 import { $ as zx } from 'zx/core'
 import { StagecraftError } from './errors.ts'
@@ -125,7 +125,8 @@ function start(argv: readonly string[], options: ExecOptions) {
     stdio: [hasPipe(options) ? 'pipe' : 'ignore', 'pipe', 'pipe', ...moreDescriptors(options)],
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    env: mergeEnv(options.env),
+    // A shell keeps the name of a link in PWD, and Compose would name the project by it.
+    env: mergeEnv({ ...(options.cwd === undefined ? {} : { PWD: resolve(options.cwd) }), ...options.env }),
   })
   if (options.outlive === undefined) return shell`exec ${argv}`
   const [outlive, grace] = [options.outlive, options.grace ?? GRACE].map((ms) => String(Math.ceil(ms / 1000)))

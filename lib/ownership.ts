@@ -10,7 +10,7 @@ import { type Owner, type Runs, readOwners, record, runningRelease } from './own
 import type { Settings } from './project.ts'
 import { openState, stateFileIn } from './state.ts'
 import { EXISTS, WHERE_RELEASED } from './state-scripts.ts'
-import { type Locked, openReleaseDocker } from './world.ts'
+import { type Locked, openReleaseDocker, type World } from './world.ts'
 
 type Own = Pick<Settings, 'host' | 'stateFile' | 'environment'>
 
@@ -39,6 +39,20 @@ export async function otherOwner(settings: Settings, project: string, world: Loc
   return { owner, on: same.map(({ host, mark }) => ({ host, isMarked: mark !== undefined })) }
 }
 
+/**
+ * For who only looks: what `claim` would say.
+ * @throws what that throws where another folder or environment has the Compose project
+ */
+export async function refuseOthers(settings: Settings, project: string, world: World): Promise<void> {
+  await refuseAmong(await eachOwner(settings, project, world), settings, project)
+}
+
+async function refuseAmong(all: readonly Found[], settings: Settings, project: string): Promise<void> {
+  for (const { owner } of all)
+    if (owner !== undefined && !isSame(owner, settings, project) && (await isThere(owner, settings)) !== false)
+      throw notOurs(settings, project, owner)
+}
+
 /** Of one host: whose a Compose project is. */
 interface Found {
   readonly host: Host
@@ -48,7 +62,7 @@ interface Found {
   readonly mark: Owner | undefined
 }
 
-function eachOwner(settings: Settings, project: string, world: Locked): Promise<Found[]> {
+function eachOwner(settings: Settings, project: string, world: World): Promise<Found[]> {
   return onEach(settings.hosts, async (host) => {
     const docker = openReleaseDocker({ secrets: [], host }, world)
     const mark = (await (host.owners?.() ?? readOwners(docker))).get(project)
@@ -120,9 +134,7 @@ export async function refuseForeign(settings: Settings, project: string, world: 
 export async function claim(settings: Settings, project: string, world: Locked): Promise<void> {
   const own = ownerHere(settings)
   const all = await eachOwner(settings, project, world)
-  for (const { owner } of all)
-    if (owner !== undefined && !isSame(owner, settings, project) && (await isThere(owner, settings)) !== false)
-      throw notOurs(settings, project, owner)
+  await refuseAmong(all, settings, project)
   for (const { host, docker, owner, mark } of all) {
     if (mark !== undefined && isWhole(mark) && isSame(mark, settings, project)) continue
     await record(docker, project, own, mark !== undefined)
@@ -165,8 +177,11 @@ function place({ host, root }: Owner): string {
   return `${root} on ${host}`
 }
 
+const CHECKOUTS =
+  'Where each release has a checkout of its own, name a folder that all of them share: `root:` in stagecraft.yml.'
+
 export function notOurs(settings: Settings, project: string, owner: Owner): StagecraftError {
-  const { environment } = settings
+  const { environment, host } = settings
   const other = environmentOf(owner, settings, project)
   if (other !== undefined && other !== environment.name)
     return sharedProject(environment.name, project, { ...owner, environment: other })
@@ -177,7 +192,9 @@ export function notOurs(settings: Settings, project: string, owner: Owner): Stag
         `stagecraft state move --env ${environment.name} --lost`,
     })
   return new StagecraftError('state', `Cannot go on with ${project}: its releases are kept in ${place(owner)}`, {
-    hint: `Deploy from there. Or bring them here: stagecraft state move --env ${environment.name}`,
+    hint:
+      `Deploy from there. Or bring them here: stagecraft state move --env ${environment.name}` +
+      (host.name === undefined ? `\n${CHECKOUTS}` : ''),
   })
 }
 

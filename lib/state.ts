@@ -4,6 +4,7 @@ import { findRelease, isComplete, LIST_HINT } from './find-release.ts'
 import { nextReleaseId } from './release-id.ts'
 import { StateFile } from './state-file.ts'
 import { PHASES, type PhaseName, type PhaseStatus, type Release } from './state-format.ts'
+import { stateHome } from './state-home.ts'
 import type { PhaseChanges } from './state-print.ts'
 
 export { PHASES, type PhaseName, type PhaseStatus, type Release } from './state-format.ts'
@@ -45,12 +46,14 @@ export interface State {
 
 /** @returns the state file: `override` (`--state` or STAGECRAFT_STATE_FILE) unless empty, else the project's own. */
 export function stateFile(projectDir: string, override?: string): string {
-  return override ? resolve(override) : resolve(projectDir, '.stagecraft', 'releases.json')
+  return override ? resolve(override) : join(stateHome(resolve(projectDir), FILE), FILE)
 }
+
+const FILE = 'releases.json'
 
 /** @returns the state file of an environment that has a folder of its own */
 export function stateFileIn(folder: string): string {
-  return join(folder, 'releases.json')
+  return join(folder, FILE)
 }
 
 /** Opens the state kept in `file`. Reads nothing yet. @param options.clock gives epoch milliseconds. */
