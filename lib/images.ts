@@ -17,6 +17,8 @@ export interface ReleasedImage {
   readonly built: boolean
   /** containers of it hold data: the image declares a volume */
   readonly volumes: boolean
+  /** where it declares them; absent: nowhere, or in a release of an earlier version */
+  readonly volume_paths?: readonly string[]
   /** `<registry>/<name>@sha256:…` once it has been pushed */
   readonly digest?: string
 }
@@ -89,6 +91,7 @@ export function releasedImage(
   facts: { name: string; project: string; service: string; built: boolean },
 ): ReleasedImage {
   const repository = facts.name.split('@')[0]?.replace(/:[^/]*$/, '') ?? ''
+  const paths = Object.keys(image.config['Volumes'] ?? {}).toSorted()
   const digest = facts.built ? undefined : image.digests.find((entry) => entry.startsWith(`${repository}@`))
   return {
     name: facts.name,
@@ -96,7 +99,8 @@ export function releasedImage(
     id: image.id,
     fingerprint: fingerprint(image),
     built: facts.built,
-    volumes: Object.keys(image.config['Volumes'] ?? {}).length > 0,
+    volumes: paths.length > 0,
+    ...(paths.length > 0 ? { volume_paths: paths } : {}),
   }
 }
 

@@ -9,6 +9,7 @@ import { type Handover, planHandovers } from './plan-ports.ts'
 import { rollIfPossible } from './plan-rolling.ts'
 import { callerNotes, planProxy, planRoutes } from './plan-routes.ts'
 import { HELD, planService } from './plan-service.ts'
+import { inheritedVolumes } from './plan-volumes.ts'
 import { releaseId } from './release-id.ts'
 import type { Rendering } from './render.ts'
 import type { Routed } from './routes.ts'
@@ -140,7 +141,7 @@ export function makePlan(input: PlanInput): Plan {
     handovers: planHandovers(input, services),
     routes,
     proxy: planProxy(input, routes),
-    notes: [...notesOf(input), ...callerNotes(input, services)],
+    notes: [...notesOf(input), ...inheritedVolumes(input, services), ...callerNotes(input, services)],
   }
 }
 

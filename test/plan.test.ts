@@ -445,6 +445,33 @@ describe('makePlan() about what somebody did by hand', () => {
     expect(isNothingToDo(plan)).toBe(true)
   })
 
+  test('says what a recreated container keeps of the old image, where an anonymous volume hides the new one', () => {
+    const image = (name: string, paths: readonly string[]) => ({
+      ...imageOf('web', name),
+      volumes: true,
+      volume_paths: paths,
+    })
+    const notes = (more: Service, now: string | undefined, paths = ['/data']) => {
+      const input = inputOf({ before: web(more), now: web(more), images: { web: 'old' } })
+      const { serving } = input
+      if (serving === undefined) throw new Error('nothing serves')
+      const bundle = { ...serving.bundle, images: { web: image('old', paths) } }
+      const images = now === undefined ? {} : { web: image(now, paths) }
+      return makePlan({ ...input, images, serving: { ...serving, bundle } }).notes
+    }
+    const said = [
+      'web keeps what it has in /data, also the files of its old image: an anonymous volume goes on to the container that is recreated. ' +
+        'For the new image’s files: take VOLUME out of the image, or, if nothing in it is to be kept, docker rm -fv shop-web-1 first',
+    ].map((text) => text.replace('’', "'"))
+    expect(notes({}, 'new')).toEqual(said)
+    expect(notes({}, undefined)).toEqual(said) // it is not known before it is built
+    expect(notes({}, 'old')).toEqual([])
+    const mounted = { volumes: [{ type: 'volume', source: 'data', target: '/data' }] }
+    expect(notes(mounted, 'new')).toEqual([])
+    const own = { volumes: [{ type: 'volume', target: '/own' }] }
+    expect(notes(own, 'new', [])[0]).toStartWith('web keeps what it has in /own,')
+  })
+
   test('says which paths are not part of the release', () => {
     const data = [{ path: './uploads', why: 'a service writes to it' }]
     expect(makePlan(inputOf({ now: web(), data })).notes).toEqual([

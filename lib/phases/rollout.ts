@@ -11,6 +11,7 @@ import { summarizePlans } from '../plan-format.ts'
 import { plannedImages, plannedModel } from '../plan-model.ts'
 import { orderPlan, removedServices, unpluggedServices } from '../plan-order.ts'
 import { routedBefore } from '../plan-routes.ts'
+import { inheritedVolumes } from '../plan-volumes.ts'
 import { type Planning, planRollout } from '../planning.ts'
 import { proveReachable } from '../plug.ts'
 import { releaseId } from '../release-id.ts'
@@ -73,6 +74,7 @@ async function begin(site: Site): Promise<Change> {
   const planning = await planRollout({ ...site, version: site.bundle.version })
   const { plan } = planning
   site.emit({ type: 'plan', plan })
+  for (const message of inheritedVolumes(planning.input, plan.services)) site.emit({ type: 'warning', message })
   for (const { service, action, why } of plan.services)
     if (action === 'hold') site.emit({ type: 'service', service, step: 'hold', note: why })
   const [stage, engineTime] = await Promise.all([
