@@ -61,7 +61,7 @@ function fateOf(bind: Bind, writable: readonly string[], options: RenderOptions,
   const path = displayPath(options.directory, source)
   const known = whyDataByName(source, writable, options)
   const isElsewhere = !isInside(options.directory, source) && isOfEngine(options)
-  if (isElsewhere) return { data: { path, why: known ?? '' }, path: source }
+  if (isElsewhere) return { data: { path, why: known ?? 'outside the project folder' }, path: source }
   if (look(source, path) === 'missing') return fateOfMissing(bind, known, options, warn)
   const why = known ?? whyData(source, options)
   const stored: Stored = why === undefined ? storePath(options.store, source) : { unfit: why }

@@ -39,10 +39,22 @@ export function contentNotes(content: readonly ContentFile[]): string[] {
 
 /** @returns what a plan says of the paths that are mounted from where they are. */
 export function dataNotes(data: readonly Data[]): string[] {
-  const known = data.filter(({ why }) => why !== '')
-  return known.map(({ path, why, creates }) =>
-    creates
-      ? `creates ${path}: it is not there, and the engine makes an empty folder (root's, mode 0755), which is not part of the release: ${why}`
-      : `${path} is mounted from where it is, and is not part of the release: ${why}`,
-  )
+  const made = data.filter(({ creates }) => creates)
+  const reasons = [...new Set(made.map(({ why }) => why))]
+  return [
+    ...reasons.map((why) =>
+      createsNote(
+        made.flatMap((one) => (one.why === why ? [one.path] : [])),
+        why,
+      ),
+    ),
+    ...data.flatMap(({ path, why, creates }) =>
+      creates ? [] : [`${path} is mounted from where it is, and is not part of the release: ${why}`],
+    ),
+  ]
+}
+
+function createsNote(paths: readonly string[], why: string): string {
+  const [are, folders] = paths.length === 1 ? ['it is', 'an empty folder'] : ['they are', 'empty folders']
+  return `creates ${listPaths(paths)}: ${are} not there, and the engine makes ${folders} (root's, mode 0755), no part of the release: ${why}`
 }

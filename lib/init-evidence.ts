@@ -47,7 +47,7 @@ function findingOf(service: string, model: ComposeModel): Finding | undefined {
   if (published !== undefined) return { service, port: published, rank: 1 }
   const exposed = preferred(exposedPorts(definition))
   if (exposed !== undefined) return { service, port: exposed, rank: 2 }
-  const known = WEB_PORTS.get(image)
+  const known = knownPort(definition)
   return known === undefined ? undefined : { service, port: known, rank: isBehindEdge(service, model) ? 2 : 3 }
 }
 
@@ -57,7 +57,9 @@ function bestOf(findings: readonly Finding[], { services }: ComposeModel): Expos
   const best = findings.filter((finding) => finding.rank === rank)
   const needed = (name: string) => best.some(({ service }) => name in (services[service]?.depends_on ?? {}))
   const first = best.filter(({ service }) => !needed(service))
-  const [found] = [...(first.length > 0 ? first : best)].toSorted((a, b) => builtFirst(a) - builtFirst(b))
+  const [found] = [...(first.length > 0 ? first : best)].toSorted(
+    (a, b) => builtFirst(a) - builtFirst(b) || usual(a.port) - usual(b.port),
+  )
   if (found === undefined) return undefined
   const { rank: _, ...exposure } = found
   return exposure
@@ -65,6 +67,11 @@ function bestOf(findings: readonly Finding[], { services }: ComposeModel): Expos
   function builtFirst({ service }: Finding): number {
     return services[service]?.build ? 0 : 1
   }
+}
+
+function usual(port: number): number {
+  const at = USUAL.indexOf(port)
+  return at < 0 ? USUAL.length : at
 }
 
 /** Labels of Traefik and of Caddy (lucaslorentz/caddy-docker-proxy). */
@@ -84,10 +91,10 @@ function byLabels(service: Service): { port: number; host?: string } | undefined
   return { port: Number(/(\d+)/.exec(upstream)?.[1] ?? 80), ...hostIn(caddy) }
 }
 
-/** Variables of nginx-proxy. */
+/** Variables of nginx-proxy; its samples have the name empty, to be filled in. */
 function byVariables({ environment, ...rest }: Service): { port: number; host?: string } | undefined {
-  const host = environment?.['VIRTUAL_HOST']
-  if (!host) return undefined
+  if (!environment || !('VIRTUAL_HOST' in environment)) return undefined
+  const host = environment['VIRTUAL_HOST'] ?? ''
   return { port: Number(environment?.['VIRTUAL_PORT']) || (onlyPort(rest) ?? 80), ...hostIn(host.split(',')[0]) }
 }
 
@@ -99,7 +106,12 @@ function hostIn(text: string | undefined): { host?: string } {
 
 function onlyPort(service: Service): number | undefined {
   const ports = [...new Set([...exposedPorts(service), ...publishedPorts(service)])]
-  return ports.length === 1 ? ports[0] : WEB_PORTS.get(imageName(service.image))
+  return ports.length === 1 ? ports[0] : knownPort(service)
+}
+
+/** Images for PHP-FPM speak FastCGI to a web server beside them. */
+function knownPort({ image = '' }: Service): number | undefined {
+  return /:[^/]*fpm/.test(image) ? undefined : WEB_PORTS.get(imageName(image))
 }
 
 /** A proxy of its own, which keeps certificates and wants ports 80 and 443 itself. */

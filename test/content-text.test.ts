@@ -10,7 +10,8 @@ describe('what a plan says of files', () => {
     const data = [
       { path: './data', why: 'a service writes to it', creates: true },
       { path: './uploads', why: 'a service writes to it' },
-      { path: '/etc/localtime', why: '' },
+      { path: './dumps', why: 'a service writes to it', creates: true },
+      { path: '/srv/files', why: 'outside the project folder', creates: true },
     ]
     const notes = [...dataNotes(data), ...contentNotes(content)].map((note) => `note: ${note}`)
     expectGolden('commands/plan.md', 'files', notes.join('\n'))

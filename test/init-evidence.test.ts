@@ -41,6 +41,8 @@ describe('evidenceIn() suggests to expose', () => {
       port: 8000,
       host: 'c.example.com',
     })
+    const filled = { web: { image: 'web', environment: { VIRTUAL_HOST: '' } }, blog: { image: 'ghost' } }
+    expect(expose(filled)).toEqual({ service: 'web', port: 80 })
     const local = { VIRTUAL_HOST: 'app.localhost' }
     expect(expose({ app: { image: 'app', environment: local } })).toEqual({ service: 'app', port: 80 })
   })
@@ -53,6 +55,8 @@ describe('evidenceIn() suggests to expose', () => {
     const api = { image: 'api', ports: [port(8000)] }
     expect(expose({ api, front: { image: 'front', ports: [port(3000)], ...needs('api') } })?.service).toBe('front')
     expect(expose({ api, tool: { build: { context: '.' }, ports: [port(9000)] } })?.service).toBe('tool')
+    const pair = { a: { image: 'app', ports: [port(4000)] }, b: { image: 'app', ports: [port(3000)] } }
+    expect(expose(pair)?.service).toBe('b')
     expect(expose({ app: { image: 'app', ports: [port(9443, '9443'), port(9000)] } })?.port).toBe(9000)
   })
 
@@ -63,7 +67,7 @@ describe('evidenceIn() suggests to expose', () => {
     })
     expect(expose({ blog: { image: 'ghost:5' } })).toEqual({ service: 'blog', port: 2368 })
     const edge = { image: 'nginx', ports: [port(80), port(443)], ...needs('cloud') }
-    expect(expose({ edge, cloud: { image: 'nextcloud:fpm' }, blog: { image: 'ghost' } })?.service).toBe('cloud')
+    expect(expose({ edge, cloud: { image: 'nextcloud:31' }, blog: { image: 'ghost' } })?.service).toBe('cloud')
   })
 
   test.each<[string, Service]>([
@@ -78,6 +82,7 @@ describe('evidenceIn() suggests to expose', () => {
     ['a game by udp', { image: 'game', ports: [port(7777, '7777', 'udp')] }],
     ['a proxy of its own', { image: 'caddy:2', ports: [port(80), port(443)] }],
     ['traefik', { image: 'traefik:v3', ports: [port(80), port(8080)] }],
+    ['what speaks FastCGI', { image: 'nextcloud:fpm-alpine' }],
     ['a tool', { image: 'adminer', ports: [port(8080)] }],
     ['what says nothing', { build: { context: '.' } }],
   ])('never %s', (_, service) => {
