@@ -420,7 +420,10 @@ describe('what the live release has copies of', () => {
     const { folder } = project
     for (const path of ['certs/a.pem', 'pages/index.html', 'conf/app.toml']) project.write(path, 'one')
     const volumes = [mount(`${folder}/certs`), mount(`${folder}/pages`), mount(`${folder}/absent`)]
-    const services = { db: { image: 'postgres:16' }, cache: { image: 'redis:7', volumes, configs: [{ source: 'app' }, { source: 'text' }] } }
+    const services = {
+      db: { image: 'postgres:16' },
+      cache: { image: 'redis:7', volumes, configs: [{ source: 'app' }, { source: 'text' }] },
+    }
     const configs = { app: { file: `${folder}/conf/app.toml` }, text: { content: 'words' } }
     project.engine.model = composeModel('shop', { services, configs })
     const { error } = await project.deploy()
