@@ -4,6 +4,7 @@ import { refuseLostData, sayWhatBeginsEmpty } from './data-guard.ts'
 import { inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import { platformOf } from './host.ts'
+import { refuseMissingOnHosts } from './host-mounts.ts'
 import { buildTargets, imageNames } from './images.ts'
 import { atLeastOne, onEach } from './on-each.ts'
 import { claim, refuseOthers } from './ownership.ts'
@@ -22,8 +23,9 @@ import { execOn, type Locked, openReleaseDocker, type World } from './world.ts'
 /** What a deploy would do now, on each host. Reads; writes nothing, anywhere. */
 export async function planDeploy(project: Project, version: Version, world: World): Promise<Plan[]> {
   const order = orderDeploy(project, version, world)
-  await refuseLostData(order, world)
   const { parts } = order
+  await refuseMissingOnHosts(parts)
+  await refuseLostData(order, world)
   const plans = await onEach(parts, async (part) => {
     const docker = openReleaseDocker(part.project, world)
     await platformOf(part.project.host, docker)
@@ -48,6 +50,7 @@ export async function deploy(project: Project, version: Version, world: Locked):
     world,
   )
   const order = orderDeploy(project, version, world)
+  await beforeRelease(refuseMissingOnHosts(order.parts), world)
   await beforeRelease(claim(project, project.model.name, world), world)
   await beforeRelease(refuseLostData(order, world), world)
   await beforeRelease(sayWhatBeginsEmpty(order, world), world)

@@ -7,6 +7,9 @@ import type { ComposeModel, Mount } from '../lib/compose.ts'
 import { EMPTY_FOLDER } from '../lib/content.ts'
 import { isEngineElsewhere } from '../lib/engine-place.ts'
 import { StagecraftError } from '../lib/errors.ts'
+import { exec } from '../lib/exec.ts'
+import { type Host, localHost } from '../lib/host.ts'
+import { refuseMissingOnHosts } from '../lib/host-mounts.ts'
 import { isRenewed, looksLike } from '../lib/path-names.ts'
 import { type RenderOptions, render } from '../lib/render.ts'
 import { expectGolden } from './support/golden.ts'
@@ -146,6 +149,38 @@ describe('what is missing and is no folder', () => {
       expect(volumesOf({ data, ...rest }).map(({ bind }) => bind?.['create_host_path'])).toEqual([false, false, true])
     }
     expect(refused(['./app.yml:/app.yml:ro'], { elsewhere: true })).toContain('./app.yml into web: it does not exist')
+  })
+})
+
+describe('refuseMissingOnHosts()', () => {
+  /** A host whose shell is this machine's. */
+  const host = (name: string | undefined) => {
+    const local = localHost(exec, '/none')
+    return { ...local, name, folder: name && '/host/folder' } as Host // a host has more that nobody asks here
+  }
+
+  async function said(name: string | undefined, ...mounts: string[]): Promise<string> {
+    const rendering = rendered(mounts, { dataAt: '/host/folder/data' })
+    const error = await refuseMissingOnHosts([{ project: { host: host(name) }, rendering }]).catch((e: unknown) => e)
+    if (error !== undefined && !(error instanceof StagecraftError)) throw error
+    return error === undefined ? 'fine' : `${error.message}\n${error.detail ?? ''}`.replaceAll(root, '')
+  }
+
+  test('looks there for what is no folder, and names all that is missing', async () => {
+    fs.writeFileSync(join(root, 'there.sock'), '')
+    const missing = [
+      '@/a b.conf:/etc/a.conf:ro',
+      "@/it's.sock:/x.sock",
+      '@/there.sock:/y.sock',
+      '@/folder:/z',
+      './d:/d',
+    ]
+    const error = await said('web-1', ...missing)
+    expect(error).toStartWith('Cannot use the Compose file: 2 errors\n')
+    expect(error).toContain('Cannot mount /a b.conf into web: web-1 does not have it')
+    expect(error).toContain("Cannot mount /it's.sock into web: web-1 does not have it")
+    expect(await said('web-1', '@/there.sock:/y.sock', '@/folder:/z')).toBe('fine')
+    expect(await said(undefined, '@/no.sock:/y.sock')).toBe('fine') // this machine's are looked for by render()
   })
 })
 
