@@ -32,7 +32,15 @@ describe('stagecraft status', () => {
   test('--json is one object an environment, then the end', async () => {
     folder = scratch(TWO)
     const lines = (await status('--json')).stdout.trim().split('\n')
-    const empty = { as_released: false, serving: null, engine: 'ok', services: [], drift: [], interrupted: [] }
+    const empty = {
+      as_released: false,
+      serving: null,
+      engine: 'ok',
+      services: [],
+      drift: [],
+      copies: [],
+      interrupted: [],
+    }
     expect(lines.map((line) => JSON.parse(line))).toEqual([
       { v: 1, type: 'status', environment: 'live', ...empty, lock: { locked: false }, releases: [] },
       { v: 1, type: 'status', environment: 'test', ...empty, lock: { locked: false }, releases: [] },
