@@ -90,10 +90,11 @@ export function storeText(
   const hash = digest(`file\0${mode.toString(8)}\0${whose}`, Buffer.from(text))
   const path = join(store.at ?? store.folder, hash)
   if (!store.write) return { hash, path }
+  if (owner && fs.existsSync(join(store.folder, hash))) return { hash, path } // it is theirs by now
   const copy = temporaryPath(store)
   try {
     writeSynced(copy, text)
-    fs.chmodSync(copy, mode)
+    fs.chmodSync(copy, owner ? 0o400 : mode) // until it is theirs, who deploys must be able to send it
     keep(store, hash, copy)
     return { hash, path }
   } catch (error) {

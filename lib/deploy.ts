@@ -86,7 +86,7 @@ function orderDeploy(project: Project, version: Version, world: World): Order {
     return part
   })
   problems.refuse()
-  const warnings = parts.flatMap((part) => [...(part.rendering.warnings ?? []), ...vanished(part), ...moved(part)])
+  const warnings = parts.flatMap((part) => [...(part.rendering.warnings ?? []), ...vanished(part)])
   for (const message of new Set(warnings)) world.emit({ type: 'warning', message })
   const targets = buildTargets(project.model, version.version)
   return { project, version, state, serving, targets, parts: atLeastOne(parts) }
@@ -100,20 +100,6 @@ function vanished({ rendering, serving }: Part): string[] {
   const gone = rendering.data.filter(({ creates, source }) => creates === true && mounted.has(source))
   return gone.map(
     ({ path }) => `${path} is gone, which ${serving?.bundle.version} mounts: what is recreated finds it empty`,
-  )
-}
-
-/** Of another checkout, or of a project folder that was moved: what is in the folder that the live release mounts is not in this one. */
-function moved({ rendering, serving, project }: Part): string[] {
-  if (project.host.name !== undefined) return []
-  return Object.entries(rendering.model.services).flatMap(([service, { volumes = [] }]) =>
-    volumes.flatMap(({ type, source, target, read_only }) => {
-      const before = serving?.model.services[service]?.volumes?.find((mount) => mount.target === target)
-      if (type !== 'bind' || before?.type !== 'bind' || read_only === true || before.source === source) return []
-      return [
-        `${service} wrote to ${before.source} until now, and will write to ${source}: what is in the first stays there`,
-      ]
-    }),
   )
 }
 

@@ -215,7 +215,7 @@ describe('render() of configs and secrets', () => {
       configs: { inline: { content: 'cost: $5\n' } },
       secrets: { password: { environment: 'PASSWORD' }, open: { environment: 'UNSET' } },
     }
-    const { model } = rendered(parts, { variables: { PASSWORD: 'a $b\n' } })
+    const { model, owned = [] } = rendered(parts, { variables: { PASSWORD: 'a $b\n' } })
     const files = { ...model.configs, ...model.secrets }
     const found = Object.entries(files).map(([key, { file = '' }]) => [
       key.replace(/-[0-9a-f]{12}$/, ''),
@@ -224,9 +224,10 @@ describe('render() of configs and secrets', () => {
     ])
     expect(found).toEqual([
       ['inline', 'cost: $5\n', '400'],
-      ['password', 'a $b\n', '440'],
+      ['password', 'a $b\n', '400'],
       ['open', '', '444'],
     ])
+    expect(owned.map(({ mode }) => mode.toString(8))).toEqual(['400', '440']) // which the engine gives them
   })
 
   test('are another file for each owner and mode that a service asks for', () => {
