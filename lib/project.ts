@@ -9,14 +9,15 @@ import { earlierOnEngine, projectNameOf } from './config-projects.ts'
 import { isEngineElsewhere } from './engine-place.ts'
 import { StagecraftError } from './errors.ts'
 import { type Exec, exec as execHere } from './exec.ts'
-import { contentStore, type Host, localHost } from './host.ts'
+import { type Host, localHost } from './host.ts'
 import { type HostName, parseHostName } from './host-name.ts'
 import { namesOfSettings, secretsOfProject, secretsOfSource } from './known-secrets.ts'
 import type { SecretSet } from './mask.ts'
 import { onEach } from './on-each.ts'
 import { Problems } from './problems.ts'
 import type { RemotePlace } from './remote-host.ts'
-import { type RenderOptions, renderAll } from './render.ts'
+import { renderAll } from './render.ts'
+import { renderOptions } from './render-options.ts'
 import { namesOfModel } from './secrets.ts'
 import { classify, type Topology } from './services.ts'
 import { stateFile, stateFileIn } from './state.ts'
@@ -109,13 +110,6 @@ function forbiddenIn(state: string): Forbidden[] {
     { path: dirname(state), holds: [state, bundleFolder(state, 'id'), contentFolder(state)] },
     { path: process.execPath, holds: [process.execPath] },
   ]
-}
-
-/** @param write keep the content files */
-export function renderOptions(project: Project, write: boolean): RenderOptions {
-  const { directory, host, data, variables, elsewhere } = project
-  const dataAt = host.folder && join(host.folder, 'data')
-  return { directory, store: contentStore(host, write), dataAt, data, variables, elsewhere }
 }
 
 /** Reads stagecraft.yml of a project folder. @throws config (3), not-found (4) for the environment */

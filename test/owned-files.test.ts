@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Docker, DockerCommand } from '../lib/docker.ts'
 import { StagecraftError } from '../lib/errors.ts'
+import { createMask } from '../lib/mask.ts'
 import { archive, giveToOwners } from '../lib/owned-files.ts'
 import type { OwnedFile } from '../lib/render.ts'
 
@@ -53,7 +54,7 @@ describe('giveToOwners()', () => {
       if (args[0] === fails) throw new StagecraftError('failed', 'no')
       return { argv: args, code: 0, stdout: '', stderr: '', timedOut: false }
     }
-    const docker: Docker = { mask: (text) => text, try: call, run: (_, args, options) => call(args, options) }
+    const docker: Docker = { mask: createMask([]), try: call, run: (_, args, options) => call(args, options) }
     const store = { folder, write: true, ...(at === undefined ? {} : { at }) }
     const error = await giveToOwners(files, { docker, store, project: 'shop', image: 'sha256:1' }).catch(
       (e: Error) => e,
