@@ -71,7 +71,7 @@ export interface ProjectOptions {
  */
 export async function openProject(exec: Exec, options: ProjectOptions): Promise<Project> {
   const settings = await openSettings(options)
-  const { directory, config, environment, stateFile: state } = settings
+  const { directory, config, environment, host, stateFile: state } = settings
   const files = config.compose.map((file) => resolve(directory, file))
   const envFiles = environment.env_file.map((file) => resolve(directory, file))
   const ofFiles = secretsOfSource({ directory, files, envFiles })
@@ -87,7 +87,6 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   options.secrets?.add(secrets)
   options.secrets?.addNames(namesOfModel(model))
   const jobs = Object.keys(environment.services).filter((name) => environment.services[name]?.job)
-  const isAsked = settings.host.name === undefined && hasMissingOutside(model, directory)
   const project = {
     ...settings,
     source,
@@ -96,7 +95,7 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
     variables,
     data: environment.data.map((path) => resolve(directory, path)),
     secrets,
-    elsewhere: isAsked && (await isEngineElsewhere(exec)),
+    elsewhere: host.name === undefined && hasMissingOutside(model, directory) && (await isEngineElsewhere(exec)),
   }
   // What a release would refuse besides is said with it: nobody corrects a file twice.
   if (problems.found.length > 0) renderAll(model, renderOptions(project, false), problems)
