@@ -155,7 +155,9 @@ async function finishStops({ docker, journal, name }: Undo): Promise<void> {
   if (own.length === 0) return
   const seconds = (ms: number) => (ms / 1000).toFixed(3)
   const since = Date.parse(journal.engine_time ?? '') || 0
-  const span = ['--since', seconds(since), '--until', seconds(await engineNow(docker))]
+  const until = await engineNow(docker).catch(() => undefined) // without an end the engine would go on telling
+  if (until === undefined) return
+  const span = ['--since', seconds(since), '--until', seconds(until)]
   const filters = ['--filter', 'type=container', '--filter', 'event=kill', '--format', '{{.ID}}']
   const events = await docker.try(['events', ...span, ...filters], { timeout: 30_000 })
   const asked = new Set(events.stdout.split('\n'))

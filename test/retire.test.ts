@@ -16,6 +16,7 @@ function engine(more: Readonly<Record<string, string>> = {}) {
     'ps -aq --no-trunc --filter label=com.docker.compose.project=shop': 'own\n',
     'container inspect own': JSON.stringify([own]),
     'network ls': 'shop_unused\n',
+    info: '2026-11-22T08:00:05.000000000Z\n',
     ...more,
   }
   const exec: Exec = async (argv) => {
