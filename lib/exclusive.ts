@@ -27,7 +27,8 @@ export async function exclusively<T>(
   const done = lockAll(host, hosts.toSorted(byKey), request, world, async (all) => {
     begun = true
     const locked = { ...world, ...ownFirst(host, all) }
-    await recover(settings, locked)
+    const left = await recover(settings, locked)
+    if (left.length > 0 && !REPAIRS.includes(command)) throw notUndone(command, left)
     if (world.signal.aborted) throw endedAfterRecovery(Number(world.signal.reason))
     return work(locked)
   })
@@ -35,6 +36,20 @@ export async function exclusively<T>(
     if (begun || !(error instanceof StagecraftError) || error.kind !== 'state') throw error
     throw withHint(error, 'Nothing has been changed.')
   })
+}
+
+/** They repair what was left, or what kept it from being undone. */
+const REPAIRS = ['deploy', 'rollback', 'proxy restart']
+
+/** A script must not believe that all is well. */
+function notUndone(command: string, left: readonly string[]): StagecraftError {
+  return new StagecraftError(
+    'not-restored',
+    `Cannot ${command}: what ${left.join(', ')} left could not be undone whole`,
+    {
+      hint: 'Deploy, or roll back: that repairs it. Nothing else has been changed.',
+    },
+  )
 }
 
 /** All of them or none: whoever takes several takes them in the same order. */

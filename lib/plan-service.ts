@@ -22,7 +22,7 @@ export function planService(service: string, input: PlanInput, replaced: Readonl
   if (network !== undefined) reasons.push(`its network ${network} changed`)
   const change = before && changedNaming(service, input)
   if (change) reasons.push(change)
-  const replicas = wantedReplicas(target, before, containers)
+  const replicas = wantedReplicas(target, before, asReleased(service, input, containers))
   const say = (action: Action, why: string, ifImageChanges = false): ServicePlan => ({
     service,
     action,
@@ -100,6 +100,13 @@ function driftOf(service: string, input: PlanInput, containers: readonly Contain
 function isOrphaned(containers: readonly Container[], input: PlanInput): boolean {
   const present = new Set(input.containers.map(({ id }) => id))
   return containers.some(({ shares }) => shares.some((id) => !present.has(id)))
+}
+
+/** What a release that failed has left beside what is live is no replica of it. */
+function asReleased(service: string, { serving }: PlanInput, containers: readonly Container[]): readonly Container[] {
+  const hash = serving?.bundle.config_hashes[service]
+  const own = containers.filter(({ configHash }) => configHash === hash)
+  return own.length > 0 ? own : containers
 }
 
 /** The number in the file counts when it changed; otherwise a number set by hand stays. */

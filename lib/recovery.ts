@@ -50,18 +50,22 @@ interface DeadRun {
 /**
  * Finds what runs of this environment left that died: undoes what had not come to its commit point, finishes what had,
  * marks the releases, and tells it. Only for who holds the environment's lock: then nobody works on any of them.
+ * @returns the versions of those that could not be undone whole: a deploy repairs what is left
  * @throws unreachable (8) where the engine does not answer: the next command tries again; state (9)
  */
-export async function recover(settings: Settings, world: Locked): Promise<void> {
+export async function recover(settings: Settings, world: Locked): Promise<string[]> {
   const { stateFile, environment } = settings
   const state = openState(stateFile, { clock: () => world.clock.now() })
   const dead = findDeadRuns(state, environment.name)
-  if (dead.length === 0) return
+  if (dead.length === 0) return []
   const serving = findServing(stateFile, state.listReleases({ environment: environment.name }))
   const open = dead.find(({ bundle }) => bundle !== undefined && hasJournal(stateFile, bundle))
   if (open?.bundle) await refuseForeign(settings, open.bundle.project, world) // what runs may be another one's by now
-  for (const each of dead) await mend(each, { settings, world, state, serving })
+  const left: string[] = []
+  for (const each of dead)
+    if ((await mend(each, { settings, world, state, serving })) === 'not-undone') left.push(each.release.version)
   for (const folder of foldersOf(stateFile, dead)) for (const path of deadTemporaries(folder)) removeTree(path)
+  return left
 }
 
 /** Newest first: what was done last is undone first. Nothing older than what serves has anything left to undo. */
@@ -94,7 +98,7 @@ interface Scene {
 }
 
 /** Undoes or finishes first and writes it down last: a run that dies in between is found once more, as it was. */
-async function mend(dead: DeadRun, scene: Scene): Promise<void> {
+async function mend(dead: DeadRun, scene: Scene): Promise<Settled['outcome']> {
   const { release, phase, bundle } = dead
   const { settings, world, state } = scene
   const { hosts, stateFile } = settings
@@ -118,6 +122,7 @@ async function mend(dead: DeadRun, scene: Scene): Promise<void> {
   const event = { type: 'recovery', release: release.id, version: release.version, outcome, message } as const
   world.emit(event)
   if (bundle) appendEvent(stateFile, release.id, world.clock.now(), event)
+  return outcome
 }
 
 /** A release on one host, as a run that died left it. */

@@ -415,6 +415,12 @@ describe('makePlan() about what somebody did by hand', () => {
     expect([plan?.action, plan?.replicas]).toEqual(['recreate', 3])
   })
 
+  test('does not count what a release that failed has left beside what is live', () => {
+    const left = () => [container('web', 1), { ...container('web', 2), configHash: 'of-another-release' }]
+    const [plan] = makePlan(inputOf({ before: web(), now: web(), containers: left })).services
+    expect([plan?.action, plan?.replicas]).toEqual(['recreate', 1])
+  })
+
   test.each<[string, Service, Service, string]>([
     ['more', { scale: 1 }, { scale: 3 }, 'web scale: 1 → 3 containers'],
     ['fewer', { deploy: { replicas: 3 } }, { deploy: { replicas: 2 } }, 'web scale: 3 → 2 containers'],

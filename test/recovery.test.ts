@@ -52,6 +52,16 @@ describe('what is told', () => {
     expect(project.engine.state.networks).toEqual({})
   })
 
+  test('of one that cannot be undone, and a command that repairs nothing ends with that', async () => {
+    const project = await died(starts('web'), 'all')
+    project.engine.behave = ({ content }) => (content === 'web one' ? { exit: 3, logs: 'no' } : undefined)
+    const { error } = await project.moveState()
+    expect(error).toMatchObject({
+      kind: 'not-restored',
+      message: 'Cannot state move: what v2 left could not be undone whole',
+    })
+  })
+
   test('of one that cannot be undone, and the command goes on', async () => {
     const project = await died(starts('web'), 'all')
     project.engine.behave = ({ content }) => (content === 'web one' ? { exit: 3, logs: 'no' } : undefined)

@@ -26,6 +26,7 @@ export default command({
   ],
   exits: [
     [4, 'no such environment'],
+    [6, 'what a run that died left could not be undone; nothing else was changed'],
     [7, 'another run is at it, or somebody holds the environment (stagecraft lock status)'],
     [8, 'the engine cannot be reached'],
     [9, 'the state cannot be read, or a bundle cannot be removed'],

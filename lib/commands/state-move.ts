@@ -20,6 +20,7 @@ export default command({
   exits: [
     [3, 'data that cannot be moved, or the Compose project of another environment'],
     [4, 'no such environment'],
+    [6, 'what a run that died left could not be undone; nothing else was changed'],
     [7, 'another run is at it, here or there'],
     [8, 'a host or the engine cannot be reached'],
     [9, 'there are releases here as well, or those there cannot be had'],

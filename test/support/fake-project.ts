@@ -116,9 +116,10 @@ export class FakeProject {
   async moveState(lost = false): Promise<Outcome & { moved?: Moved | undefined }> {
     const project = await this.open()
     let moved: Moved | undefined
-    const outcome = await this.#outcome(project, async (world) => {
+    const work = async (world: Locked) => {
       moved = await moveState(project, project.model.name, world, { lost })
-    })
+    }
+    const outcome = await this.#outcome(project, work, { command: 'state move' })
     return { ...outcome, moved }
   }
 
@@ -126,7 +127,7 @@ export class FakeProject {
   async #outcome(
     settings: Settings,
     work: (world: Locked) => Promise<unknown>,
-    options: { signal?: AbortSignal; onEvent?: (event: Event) => void; mend?: () => void } = {},
+    options: { signal?: AbortSignal; onEvent?: (event: Event) => void; mend?: () => void; command?: string } = {},
   ): Promise<Outcome> {
     const events: Event[] = []
     const emit = (event: Event) => {
@@ -135,7 +136,7 @@ export class FakeProject {
     }
     const error = await exclusively(
       settings,
-      { command: 'deploy', wait: 0 },
+      { command: options.command ?? 'deploy', wait: 0 },
       this.world(emit, options.signal),
       work,
     ).then(
