@@ -1,3 +1,4 @@
+import type { Folder } from '../support/folder.ts'
 import type { Application, Version } from './app.ts'
 
 /** What the engine has of the application. */
@@ -33,7 +34,10 @@ echo ---; docker image inspect --format '{{.Id}}' "$0-web:$1"
 echo ---; docker exec "$0-db-1" cat /data/file
 `
 
-export async function viewOf({ folder }: Application, version: string): Promise<View> {
+/** What of a folder a look at the engine needs: the name of its Compose project, and how to run something there. */
+type Looked = { readonly folder: Pick<Folder, 'name' | 'exec'> }
+
+export async function viewOf({ folder }: Looked, version: string): Promise<View> {
   const { stdout, stderr } = await folder.exec(['sh', '-c', SCRIPT, folder.name, version], { timeout: 60 })
   const [containers = '', networks = '', volumes = '', marked = '', webImage = '', data = ''] = stdout.split('---\n')
   const lines = (text: string) => text.split('\n').filter(Boolean)

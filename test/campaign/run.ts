@@ -1,7 +1,8 @@
 // Shows that a release is never half-done: runs are killed at random instants and before each rename, and whatever else
 // can happen happens to them in each phase (spec/core/faults.md). Prints tables; exit 1 if a check failed.
-// usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix|rolling] [--fault <text>] [--write]
-// `--only rolling`: 20 rollouts, 5 of which fail, two rollbacks and five kills under load lose no request (host h3)
+// usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix|rolling|hosts] [--fault <text>] [--write]
+// `--only hosts`: 200 faults to deploys of two operators on two hosts (h5, h6), or [--from 17] [--count 1] of them by their index;
+// no more are begun after [--minutes 90]. `--only rolling`: 20 rollouts, 5 of which fail, two rollbacks and five kills under load lose no request (host h3)
 // for work on this program: --built: dist/stagecraft as it is; --host h1: that lab host, where no engine is stopped
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -12,6 +13,9 @@ import { RUN } from '../support/folder.ts'
 import { HOSTS, type HostName, host, isUp } from '../support/lab.ts'
 import { dockerAnswers, Lab, whyNoLab } from '../support/lab-life.ts'
 import { commandStep, endAll } from '../support/steps.ts'
+import { hostsCampaign, hostsTable } from './hosts/hosts.ts'
+import { NAMES as HOST_NAMES } from './hosts/shop.ts'
+import type { World } from './hosts/world.ts'
 import { kills } from './kills.ts'
 import { matrix } from './matrix.ts'
 import { renames } from './renames.ts'
@@ -28,21 +32,26 @@ const { values: flags } = parseArgs({
     only: { type: 'string' },
     fault: { type: 'string', default: '' },
     write: { type: 'boolean', default: false },
+    from: { type: 'string', default: '0' },
+    count: { type: 'string', default: '200' },
+    minutes: { type: 'string', default: '90' },
     host: { type: 'string', default: 'h4' },
     built: { type: 'boolean', default: false },
   },
 })
 // Hosts that are up are named too: lab-up writes down those that it is told of.
-const own: HostName = flags.only === 'rolling' ? 'h3' : 'h4'
-const others = (Object.keys(HOSTS) as HostName[]).filter((name) => name !== own && isUp(name))
-const lab = whyNoLab() === undefined ? new Lab([...others, own]) : undefined
+const own: HostName[] = flags.only === 'rolling' ? ['h3'] : flags.only === 'hosts' ? ['h1', ...HOST_NAMES] : ['h4']
+const others = (Object.keys(HOSTS) as HostName[]).filter((name) => !own.includes(name) && isUp(name))
+const lab = whyNoLab() === undefined ? new Lab([...others, ...own]) : undefined
 let engine: Engine | undefined
 let site: Site | undefined
+let world: World | undefined
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop())
 
 try {
   engine = await begin()
   if (flags.only === 'rolling') process.exitCode = await rolling()
+  else if (flags.only === 'hosts') process.exitCode = (await hosts()) ? 0 : 1
   else {
     site = engine.name === 'h4' ? new Site(engine) : undefined
     process.stdout.write(`seed ${flags.seed}, on ${engine.name}\n`)
@@ -59,13 +68,31 @@ async function rolling(): Promise<number> {
   return Bun.spawn(argv, { env, stdin: 'ignore', stdout: 'inherit', stderr: 'inherit' }).exited
 }
 
+/** @returns whether every check held */
+async function hosts(): Promise<boolean> {
+  if (!lab) throw new Error(`Cannot begin: ${whyNoLab()}`)
+  const [seed, from, count, minutes] = [flags.seed, flags.from, flags.count, flags.minutes].map(Number) as Numbers
+  const print = (line: string) => void process.stdout.write(`${line}\n`)
+  const done = await hostsCampaign({ seed, from, count, minutes, only: flags.fault, print }, (made) => {
+    world = made
+  })
+  world = undefined
+  const table = hostsTable(done)
+  const failed = done.filter(({ failures }) => failures.length > 0).length
+  print(`\n${table}\n${failed === 0 ? 'every check held' : `after ${failed} faults a check failed`}`)
+  if (flags.write && failed === 0) writeTables({ hosts: table })
+  return failed === 0
+}
+
+type Numbers = [number, number, number, number]
+
 async function begin(): Promise<Engine> {
   const build = flags.built ? undefined : await commandStep('build', [process.execPath, 'build.ts'])
   if (build?.failed) throw new Error(build.output)
   const up = await lab?.up()
   if (up && up.code !== 0) throw new Error(`Cannot start the lab:\n${up.output}`)
   if (!up && !(await dockerAnswers())) throw new Error('Cannot begin: no Docker engine answers, and there is no lab')
-  return host(lab ? (flags.only === 'rolling' ? own : (flags.host as HostName)) : 'h1')
+  return host(lab ? (own[0] === 'h4' ? (flags.host as HostName) : (own[0] ?? 'h1')) : 'h1')
 }
 
 /** @returns whether every check held */
@@ -106,6 +133,7 @@ async function campaign(engine: Engine): Promise<boolean> {
 
 async function cleanUp(): Promise<void> {
   await site?.heal()
+  await world?.cleanUp()
   if (lab?.startedSome) await lab.down()
   else if (engine) await sweep(engine, RUN)
 }

@@ -1,0 +1,83 @@
+import { clockLibrary } from '../../support/clocks.ts'
+import { markdownTable } from '../../support/markdown.ts'
+import { HOST_FAULTS, type HostFault } from './faults.ts'
+import type { DiskKind } from './place.ts'
+import { choose, oneRound, type Round } from './round.ts'
+import { World } from './world.ts'
+
+/** Which faults: `from` the first index, `count` how many; `minutes` after which no more are begun. */
+export interface HostsCampaign {
+  readonly seed: number
+  readonly from: number
+  readonly count: number
+  readonly minutes: number
+  /** a part of the names of the faults; empty: all */
+  readonly only: string
+  readonly print: (line: string) => void
+}
+
+/** As many are on one kind of disk, then as many on the other. */
+const BLOCK = 50
+
+/** @returns what came of each fault; every one was printed in a line, with what its repetition needs */
+export async function hostsCampaign(
+  campaign: HostsCampaign,
+  onWorld: (world: World) => void = () => {},
+): Promise<Round[]> {
+  const { seed, from, count, minutes, only, print } = campaign
+  const clocks = await clockLibrary()
+  if (clocks === undefined) print('LEFT OUT: clocks that differ (libfaketime is not there, and apt cannot fetch it)')
+  const end = performance.now() + minutes * 60_000
+  const done: Round[] = []
+  let world: World | undefined
+  try {
+    for (let index = from; index < from + count; index++) {
+      if (performance.now() > end) {
+        print(`LEFT OUT: ${from + count - index} faults, from ${index} on: ${minutes} minutes are over`)
+        break
+      }
+      const disk: DiskKind = Math.floor(index / BLOCK) % 2 === 0 ? 'ext4' : 'tmpfs'
+      if (world?.first.disk !== disk) {
+        await world?.cleanUp()
+        world = new World(disk, clocks)
+        onWorld(world)
+        await world.begin()
+      }
+      const faults = HOST_FAULTS.filter(({ needs, name }) => name.includes(only) && (needs ?? disk) === disk)
+      const round = await oneRound(world, choose(seed, index, faults))
+      done.push(round)
+      print(lineOf(seed, round))
+      if (round.failures.length > 0) await world.reset()
+    }
+  } finally {
+    await world?.cleanUp()
+  }
+  return done
+}
+
+function lineOf(seed: number, { title, exit, outcome, failures, seconds }: Round): string {
+  const verdict = failures.length === 0 ? 'ok' : 'FAILED'
+  const line = `${verdict} seed ${seed}, ${title}: exit ${exit}, then ${outcome ?? 'nothing'} to repair (${seconds.toFixed(0)} s)`
+  return [line, ...failures.map((failure) => `  - ${failure.replaceAll('\n', '\n    ')}`)].join('\n')
+}
+
+/** One row a fault: its exit codes, what the next command found, and how many checks failed. */
+export function hostsTable(rounds: readonly Round[], faults: readonly HostFault[] = HOST_FAULTS): string {
+  const head = ['fault', 'runs', 'exits', 'the next command finds', 'failed checks']
+  const rows = faults.flatMap(({ name }) => {
+    const some = rounds.filter(({ fault }) => fault === name)
+    return some.length > 0 ? [[name, ...cellsOf(some)]] : []
+  })
+  return markdownTable([head, ...rows, ['all', ...cellsOf(rounds)]])
+}
+
+function cellsOf(rounds: readonly Round[]): string[] {
+  const failed = rounds.filter(({ failures }) => failures.length > 0).length
+  const exits = tally(rounds.map(({ exit }) => String(exit)).sort((a, b) => Number(a) - Number(b)))
+  return [String(rounds.length), exits, tally(rounds.map(({ outcome }) => outcome ?? 'nothing').sort()), String(failed)]
+}
+
+/** @returns each text and how often it is there */
+function tally(texts: readonly string[]): string {
+  return [...new Set(texts)].map((text) => `${text} × ${texts.filter((each) => each === text).length}`).join(', ')
+}

@@ -1,0 +1,79 @@
+import { httpd, QUICK_STOP } from '../../e2e/app.ts'
+import type { Folder } from '../../support/folder.ts'
+import type { Version } from '../app.ts'
+
+/** The hosts of the campaign: the first one keeps the state. */
+export const NAMES = ['h5', 'h6'] as const
+export type Name = (typeof NAMES)[number]
+
+/** What the files of a checkout say beside the version. */
+export interface Shop {
+  /** project.name */
+  readonly project: string
+  readonly root: string
+  /** values that nothing may show */
+  readonly secrets: Readonly<{ PASSWORD: string; TOKEN: string }>
+}
+
+const LASTING = { ...QUICK_STOP, restart: 'unless-stopped' }
+const QUICK = { rollout: { min_ready: '300ms', health_timeout: '15s' } }
+const idle = { image: 'busybox:1', init: true, ...LASTING }
+
+/**
+ * `web` is built, routed and rolls on both hosts; `api` is recreated on both, after the job `setup`, with files of its own and
+ * a secret in its command; `db` has a volume on the first host and never changes; `extra` is not in every version.
+ */
+export function writeShop(folder: Folder, shop: Shop, { name, fate, extra }: Version): void {
+  const probe = fate === 'unhealthy' ? ['CMD', 'false'] : ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1/']
+  const serve = `exec ${httpd('/www').join(' ')}`
+  const command = (bad: boolean, code: number) => (bad ? `exit ${code}` : ': ${TOKEN}; exec sleep 86400')
+  const services = {
+    web: {
+      ...{ build: './web', ...LASTING, environment: { PASSWORD: '${PASSWORD}', VERSION: name } },
+      command: ['sh', '-c', fate === 'web-exits' ? 'exit 3' : serve],
+      healthcheck: { test: probe, interval: '300ms', timeout: '2s', retries: 3 },
+    },
+    api: {
+      ...{ ...idle, environment: { VERSION: name }, volumes: ['./conf:/conf:ro'] },
+      command: ['sh', '-c', command(fate === 'api-exits', 4)],
+      depends_on: { setup: { condition: 'service_completed_successfully' } },
+    },
+    setup: {
+      image: 'busybox:1',
+      command: ['sh', '-c', fate === 'job-fails' ? 'exit 5' : 'true'],
+      environment: { VERSION: name },
+    },
+    db: { ...idle, command: ['sleep', '86400'], volumes: ['data:/data'] },
+    ...(extra ? { extra: { ...idle, command: ['sleep', '86400'], environment: { VERSION: name } } } : {}),
+  }
+  folder.write('compose.yaml', JSON.stringify({ services, volumes: { data: {} } }, null, 1))
+  folder.write('web/index.html', name)
+  folder.write('web/Dockerfile', 'FROM busybox:1\nCOPY index.html /www/\n')
+  folder.write('conf/version.txt', `${name}\n`)
+  folder.write(
+    '.env.prod',
+    Object.entries(shop.secrets)
+      .map(([key, value]) => `${key}=${value}\n`)
+      .join(''),
+  )
+  const settings = {
+    web: { expose: { host: hostOf(shop.project), port: 80, tls: 'off' }, ...QUICK },
+    ...{ api: QUICK, setup: QUICK, ...(extra ? { extra: QUICK } : {}) },
+    db: { hosts: [NAMES[0]], ...QUICK },
+  }
+  const prod = { hosts: NAMES, root: shop.root, env_file: '.env.prod', keep: 4, services: settings }
+  folder.write('stagecraft.yml', JSON.stringify({ project: { name: shop.project }, environments: { prod } }, null, 1))
+}
+
+/** The name under which the proxy of each host answers for a project. */
+export const hostOf = (project: string) => `${project}.test`
+
+/** Another project on the same hosts, which nothing may touch: a page behind the proxy, with a volume. */
+export function writeNeighbour(folder: Folder, project: string): void {
+  const page = `echo ${project} >/data/index.html; exec ${httpd('/data').join(' ')}`
+  const web = { image: 'busybox:1', command: ['sh', '-c', page], volumes: ['data:/data'], ...LASTING }
+  folder.write('compose.yaml', JSON.stringify({ services: { web }, volumes: { data: {} } }))
+  const expose = { host: hostOf(project), port: 80, tls: 'off' }
+  const prod = { hosts: NAMES, root: `/srv/${project}`, services: { web: { hosts: NAMES, expose, ...QUICK } } }
+  folder.write('stagecraft.yml', JSON.stringify({ project: { name: project }, environments: { prod } }))
+}
