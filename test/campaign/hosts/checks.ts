@@ -4,7 +4,7 @@ import { type Failures, tell } from '../checks.ts'
 import { idOf, unequal } from '../engine-view.ts'
 import { eventsOf } from '../records.ts'
 import type { Place } from './place.ts'
-import { NAMES } from './shop.ts'
+import { hasJob, NAMES } from './shop.ts'
 import { answerOf, historyOf, hostView, isOpen, serviceOf, versionOf, versionsRunning } from './view.ts'
 import type { World } from './world.ts'
 
@@ -85,7 +85,8 @@ export async function checkAll(world: World, version: Version): Promise<Failures
   ]
 }
 
-async function checkHost(world: World, place: Place, { name, extra }: Version): Promise<Failures> {
+async function checkHost(world: World, place: Place, version: Version): Promise<Failures> {
+  const { name, extra } = version
   const first = place === world.first
   const { project } = world.shop
   const view = await hostView(place, project, name)
@@ -106,7 +107,7 @@ async function checkHost(world: World, place: Place, { name, extra }: Version): 
   const baseline = world.baseline.get(place.name)
   const problems = [
     ...unequal('what runs', of('running'), wanted),
-    ...unequal('what else is there', others, first ? ['setup exited 0'] : []),
+    ...unequal('what else is there', others, first && hasJob(version) ? ['setup exited 0'] : []),
     ...unequal('containers of other versions', old, []),
     ...unequal('the image of web', web?.Image, view.webImage),
     ...unequal('the files of api', conf.stdout.trim(), name),

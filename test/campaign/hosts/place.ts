@@ -7,6 +7,15 @@ export type DiskKind = 'ext4' | 'tmpfs'
 
 const MEGABYTES = 24
 
+/** Also needed again after a power cut. */
+const MOUNT = 'grep -q " $0 " /proc/mounts || [ ! -e "$0.img" ] || mount -o loop "$0.img" "$0"'
+
+const HEAL = `pkill -CONT -x 'sshd|dockerd'
+while [ $(grep -c " $0 " /proc/mounts) -gt 1 ] && umount -l "$0"; do :; done
+${MOUNT}
+rm -f "$0/fill"
+while umount -l "$(command -v sync)" 2>/dev/null; do :; done`
+
 /** A lab host and the small disk of its own that the environment's root is on, and what can be done to them. */
 export class Place {
   readonly engine
@@ -35,12 +44,8 @@ export class Place {
     if (this.disk === 'ext4')
       await this.run(`head -c ${MEGABYTES}M /dev/zero >"$0.img" && mkfs.ext4 -q -m 0 -F "$0.img" && mkdir -p "$0"`)
     else await this.run(`mkdir -p "$0" && mount -t tmpfs -o size=${MEGABYTES}m stagecraft-campaign "$0"`)
-    await this.mount()
-    await this.run('chgrp docker "$0" && chmod 2770 "$0"')
+    await this.run(`${MOUNT}; chgrp docker "$0" && chmod 2770 "$0"`)
   }
-
-  /** Also needed again after a power cut. */
-  private mount = () => this.run('grep -q " $0 " /proc/mounts || [ ! -e "$0.img" ] || mount -o loop "$0.img" "$0"')
 
   async removeDisk(): Promise<void> {
     await this.run('while umount -l "$0" 2>/dev/null; do :; done; rm -rf "$0.img"; rmdir "$0" 2>/dev/null; :')
@@ -52,7 +57,6 @@ export class Place {
     await this.try(`n=$(($(${free}) - $1)); [ $n -le 0 ] || head -c $((n * 4096)) /dev/zero >"$0/fill"`, String(pages))
   }
 
-  empty = () => this.run('rm -f "$0/fill"')
   /** The whole disk cannot be: a lock is open on it. So its folder is mounted over itself. */
   readOnly = () => this.run('mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"')
 
@@ -63,23 +67,16 @@ export class Place {
     await this.run(script, String(seconds))
   }
 
-  fast = () => this.run('while umount -l "$(command -v sync)" 2>/dev/null; do :; done')
   signal = (name: 'STOP' | 'CONT', program: string) => this.try(`pkill -${name} -x "$1"; :`, program)
   lab = (verb: string, ...more: readonly string[]) => labHostCommand(verb, this.name, ...more)
 
   /** Whatever was done: its disk is there, writable and has room, its engine and its sshd answer. */
   async heal(): Promise<void> {
     const wasOff = (await this.try('true')).code !== 0
+    if (wasOff) await this.lab('start')
     await this.lab('heal')
-    await this.lab('start')
-    for (const service of ['sshd', 'dockerd']) {
-      await this.lab('free', service)
-      await this.signal('CONT', service)
-    }
-    await this.try('while [ $(grep -c " $0 " /proc/mounts) -gt 1 ] && umount -l "$0"; do :; done')
-    await this.mount()
-    await this.empty()
-    await this.fast()
+    for (const service of ['sshd', 'dockerd']) await this.lab('free', service)
+    await this.run(HEAL)
     // The engine began before the disk was there again: once more, so that it starts what has files there.
     if (wasOff) {
       await this.lab('hold', 'dockerd')

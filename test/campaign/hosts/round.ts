@@ -60,8 +60,8 @@ export function choose(seed: number, index: number, faults: readonly HostFault[]
 /** Lets one thing happen to one run, then has the other operator look, and deploy; checks everything. */
 export async function oneRound(world: World, choice: Choice): Promise<Round> {
   const began = performance.now()
-  const { index, fault, kind, victim: at, skews } = choice
-  const [victim, other] = [world.operators[at] as Operator, world.operators[1 - at] as Operator]
+  const { index, fault, kind, skews } = choice
+  const [victim, other] = pairOf(world, choice)
   for (const [which, operator] of world.operators.entries()) operator.skew = world.clocks ? (skews[which] ?? 0) : 0
   const place = world.places[choice.place] ?? world.first
   const version = world.version(kind === 'rollback' ? 'good' : kind, choice.extra)
@@ -82,12 +82,15 @@ export async function oneRound(world: World, choice: Choice): Promise<Round> {
   const ordinary = kind === 'good' || kind === 'rollback' ? 0 : 5
   const exit = await checkExit(world, ran, [ordinary, ...fault.exits], claimed)
   if (!fault.away) await healAll(world)
-  const { outcome, failures } = await afterwards(world, choice, other, next)
+  const { outcome, failures } = await afterwards(world, choice, next)
   const all = [...meanwhile, ...exit, ...failures, ...world.canaries.found.splice(0)]
   const failed = all.length > 0 ? [...all, `the run itself: ${tell(ran)}`] : []
   const seconds = (performance.now() - began) / 1000
   return { fault: fault.name, title, exit: ran.code, outcome, failures: failed, seconds }
 }
+
+const pairOf = ({ operators }: World, { victim }: Choice) =>
+  [operators[victim] as Operator, operators[1 - victim] as Operator] as const
 
 /** Milliseconds: what is true now; what a host that begins again may take to answer. */
 const [AT_ONCE, COMES_BACK] = [1_000, 15_000]
@@ -108,7 +111,8 @@ async function moment(running: Running, { lines, delay }: Choice): Promise<void>
 }
 
 /** The other operator looks, perhaps prunes, and deploys: afterwards all is well, on all hosts. */
-async function afterwards(world: World, choice: Choice, other: Operator, next: Version) {
+async function afterwards(world: World, choice: Choice, next: Version) {
+  const [victim, other] = pairOf(world, choice)
   const status = await world.run(other, ['status', '--json'])
   const failures: Failures = [0, 5].includes(status.code) ? [] : [`status by ${other.name}: ${tell(status)}`]
   const said: Ran[] = []
@@ -122,10 +126,8 @@ async function afterwards(world: World, choice: Choice, other: Operator, next: V
   said.push(deployed)
   if (deployed.code !== 0) failures.push(`the next deploy, of ${next.name} by ${other.name}: ${tell(deployed)}`)
   failures.push(...(await checkAll(world, next)))
-  for (const operator of world.operators) {
-    const lock = await world.run(operator, ['lock', 'status'])
-    if (lock.code !== 0) failures.push(`lock status by ${operator.name}: ${tell(lock)}`)
-  }
+  const lock = await world.run(victim, ['lock', 'status'])
+  if (lock.code !== 0) failures.push(`lock status by ${victim.name}: ${tell(lock)}`)
   const outcome = said.flatMap(({ stdout }) => eventsOf(stdout)).find(({ type }) => type === 'recovery')?.outcome
   return { outcome, failures }
 }

@@ -20,13 +20,17 @@ const QUICK = { rollout: { min_ready: '300ms', health_timeout: '15s' } }
 const idle = { image: 'busybox:1', init: true, ...LASTING }
 
 /**
- * `web` is built, routed and rolls on both hosts; `api` is recreated on both, after the job `setup`, with files of its own and
- * a secret in its command; `db` has a volume on the first host and never changes; `extra` is not in every version.
+ * `web` is built, routed and rolls on both hosts; `api` is recreated on both, with files of its own and
+ * a secret in its command; `db` has a volume on the first host and never changes; some versions have `extra`,
+ * the others the job `setup`, after which `api` begins: the hosts wait for each other then.
  */
-export function writeShop(folder: Folder, shop: Shop, { name, fate, extra }: Version): void {
+export function writeShop(folder: Folder, shop: Shop, version: Version): void {
+  const { name, fate, extra } = version
+  const job = hasJob(version)
   const probe = fate === 'unhealthy' ? ['CMD', 'false'] : ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1/']
   const serve = `exec ${httpd('/www').join(' ')}`
   const command = (bad: boolean, code: number) => (bad ? `exit ${code}` : ': ${TOKEN}; exec sleep 86400')
+  const end = fate === 'job-fails' ? 'exit 5' : 'true'
   const services = {
     web: {
       ...{ build: './web', ...LASTING, environment: { PASSWORD: '${PASSWORD}', VERSION: name } },
@@ -36,13 +40,9 @@ export function writeShop(folder: Folder, shop: Shop, { name, fate, extra }: Ver
     api: {
       ...{ ...idle, environment: { VERSION: name }, volumes: ['./conf:/conf:ro'] },
       command: ['sh', '-c', command(fate === 'api-exits', 4)],
-      depends_on: { setup: { condition: 'service_completed_successfully' } },
+      ...(job ? { depends_on: { setup: { condition: 'service_completed_successfully' } } } : {}),
     },
-    setup: {
-      image: 'busybox:1',
-      command: ['sh', '-c', fate === 'job-fails' ? 'exit 5' : 'true'],
-      environment: { VERSION: name },
-    },
+    ...(job ? { setup: { image: 'busybox:1', command: ['sh', '-c', end], environment: { VERSION: name } } } : {}),
     db: { ...idle, command: ['sleep', '86400'], volumes: ['data:/data'] },
     ...(extra ? { extra: { ...idle, command: ['sleep', '86400'], environment: { VERSION: name } } } : {}),
   }
@@ -58,12 +58,15 @@ export function writeShop(folder: Folder, shop: Shop, { name, fate, extra }: Ver
   )
   const settings = {
     web: { expose: { host: hostOf(shop.project), port: 80, tls: 'off' }, ...QUICK },
-    ...{ api: QUICK, setup: QUICK, ...(extra ? { extra: QUICK } : {}) },
+    ...{ api: QUICK, ...(job ? { setup: QUICK } : {}), ...(extra ? { extra: QUICK } : {}) },
     db: { hosts: [NAMES[0]], ...QUICK },
   }
   const prod = { hosts: NAMES, root: shop.root, env_file: '.env.prod', keep: 4, services: settings }
   folder.write('stagecraft.yml', JSON.stringify({ project: { name: shop.project }, environments: { prod } }, null, 1))
 }
+
+/** Whether a version has the job. */
+export const hasJob = ({ fate, extra }: Version) => !extra || fate === 'job-fails'
 
 /** The name under which the proxy of each host answers for a project. */
 export const hostOf = (project: string) => `${project}.test`
