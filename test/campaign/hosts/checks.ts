@@ -116,8 +116,8 @@ async function checkHost(world: World, place: Place, version: Version): Promise<
     ...(first ? unequal('the container of db', idOf(view, 'db'), baseline?.db) : []),
     ...(first ? unequal('the data of db', view.data, 'precious') : []),
     ...unequal('the page', await answerOf(place, project), name),
-    ...unequal('files that are left over', await leftovers(place), []),
     ...unequal('scripts that still run there', await scripts(place), []),
+    ...unequal('files that are left over', await leftovers(place), []),
   ]
   return problems.map((problem) => `${place.name}: ${problem}`)
 }

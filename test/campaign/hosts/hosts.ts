@@ -16,6 +16,9 @@ export interface HostsCampaign {
   readonly print: (line: string) => void
 }
 
+/** Characters of a line of what was printed. */
+const MOST_SHOWN = 400
+
 /** As many are on one kind of disk, then as many on the other. */
 const BLOCK = 50
 
@@ -58,7 +61,13 @@ export async function hostsCampaign(
 function lineOf(seed: number, { title, exit, outcome, failures, seconds }: Round): string {
   const verdict = failures.length === 0 ? 'ok' : 'FAILED'
   const line = `${verdict} seed ${seed}, ${title}: exit ${exit}, then ${outcome ?? 'nothing'} to repair (${seconds.toFixed(0)} s)`
-  return [line, ...failures.map((failure) => `  - ${failure.replaceAll('\n', '\n    ')}`)].join('\n')
+  // Events can be long: what they begin with says enough.
+  const short = (text: string) =>
+    text
+      .split('\n')
+      .map((each) => each.slice(0, MOST_SHOWN))
+      .join('\n    ')
+  return [line, ...failures.map((failure) => `  - ${short(failure)}`)].join('\n')
 }
 
 /** One row a fault: its exit codes, what the next command found, and how many checks failed. */

@@ -85,14 +85,22 @@ export class Place {
     await this.untilUsable()
   }
 
+  /** Also from here: after a power cut the old way there is remembered for a while. */
   private async untilUsable(): Promise<void> {
-    const ssh = 'command -v pgrep >/dev/null && pgrep -x sshd >/dev/null'
     for (let tries = 0; tries < 150; tries++) {
-      if ((await this.try(`timeout 5 docker version >/dev/null && ${ssh}`)).code === 0) return
+      const answers = (await this.try('timeout 5 docker version >/dev/null')).code === 0
+      if (answers && (await listens(this.engine.ip, 22))) return
       await Bun.sleep(200)
     }
     throw new Error(`${this.name} does not come back in 30 s`)
   }
+}
+
+async function listens(hostname: string, port: number): Promise<boolean> {
+  const socket = Bun.connect({ hostname, port, socket: { data() {} } }).catch(() => undefined)
+  const connected = await Promise.race([socket, Bun.sleep(2000)])
+  void socket.then((late) => late?.end())
+  return connected !== undefined
 }
 
 export const newPlaces = (root: string, disk: DiskKind) => NAMES.map((name) => new Place(name, root, disk))

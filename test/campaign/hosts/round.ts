@@ -128,6 +128,8 @@ async function afterwards(world: World, choice: Choice, next: Version) {
   failures.push(...(await checkAll(world, next)))
   const lock = await world.run(victim, ['lock', 'status'])
   if (lock.code !== 0) failures.push(`lock status by ${victim.name}: ${tell(lock)}`)
-  const outcome = said.flatMap(({ stdout }) => eventsOf(stdout)).find(({ type }) => type === 'recovery')?.outcome
-  return { outcome, failures }
+  const recoveries = said.flatMap(({ stdout }) => eventsOf(stdout)).filter(({ type }) => type === 'recovery')
+  if (failures.length > 0) failures.push(...recoveries.map(({ message }) => `recovery said: ${message}`))
+  if (failures.length > 0) failures.push(...said.map((ran) => `then: ${tell(ran)}`))
+  return { outcome: recoveries[0]?.outcome, failures }
 }
