@@ -71,7 +71,7 @@ async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> 
     note(await testStep('e2e', filesOf('e2e'), join(scratch, 'e2e.xml'), { args: parallel, live: true, limit: 1800 }))
   }
   note(await slow)
-  // Hundreds of requests a second, by themselves: others would be disturbed, and disturb them.
+  // Hundreds of requests a second, and hosts that are cut off, by themselves: others would be disturbed, and disturb them.
   if (!engine || ending) return
   note(await testStep('load', filesOf('load'), join(scratch, 'load.xml'), { args, live: true, limit: 1800 }))
 }
@@ -97,7 +97,7 @@ function filesOf(part: Part): string[] {
 type Part = 'quick' | 'slow' | 'e2e' | 'load'
 
 function partOf(file: string): Part {
-  if (/^test\/e2e\/(zero-loss|rolling|own-proxy|ssh-rolling)\.test\.ts$/.test(file)) return 'load'
+  if (/^test\/e2e\/(zero-loss|rolling|own-proxy|ssh-rolling|hosts-campaign)\.test\.ts$/.test(file)) return 'load'
   if (file.startsWith('test/e2e/')) return 'e2e'
   return file === 'test/build.test.ts' || file.endsWith('-faults.test.ts') ? 'slow' : 'quick'
 }

@@ -1,8 +1,9 @@
 // Shows that a release is never half-done: runs are killed at random instants and before each rename, and whatever else
 // can happen happens to them in each phase (spec/core/faults.md). Prints tables; exit 1 if a check failed.
-// usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix|rolling|hosts] [--fault <text>] [--write]
+// usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix|rolling|hosts|host-files] [--fault <text>] [--write]
 // `--only hosts`: 200 faults to deploys of two operators on two hosts (h5, h6), or [--from 17] [--count 1] of them by their index;
-// no more are begun after [--minutes 90]. `--only rolling`: 20 rollouts, 5 of which fail, two rollbacks and five kills under load lose no request (host h3)
+// no more are begun after [--minutes 90]. `--only host-files`: each call of the scripts that a host runs fails or is killed, full disks,
+// over SSH (h5), or of [--share 10] every tenth. `--only rolling`: 20 rollouts, 5 of which fail, two rollbacks and five kills under load lose no request (host h3)
 // for work on this program: --built: dist/stagecraft as it is; --host h1: that lab host, where no engine is stopped
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -13,6 +14,9 @@ import { RUN } from '../support/folder.ts'
 import { HOSTS, type HostName, host, isUp } from '../support/lab.ts'
 import { dockerAnswers, Lab, whyNoLab } from '../support/lab-life.ts'
 import { commandStep, endAll } from '../support/steps.ts'
+import { ALL as ALL_FILES, hostFiles, hostFilesTable } from './host-files/host-files.ts'
+import { overSsh } from './host-files/machine.ts'
+import { HOST_FAULTS } from './hosts/faults.ts'
 import { hostsCampaign, hostsTable } from './hosts/hosts.ts'
 import { NAMES as HOST_NAMES } from './hosts/shop.ts'
 import type { World } from './hosts/world.ts'
@@ -35,12 +39,14 @@ const { values: flags } = parseArgs({
     from: { type: 'string', default: '0' },
     count: { type: 'string', default: '200' },
     minutes: { type: 'string', default: '90' },
+    share: { type: 'string', default: '1' },
     host: { type: 'string', default: 'h4' },
     built: { type: 'boolean', default: false },
   },
 })
 // Hosts that are up are named too: lab-up writes down those that it is told of.
-const own: HostName[] = flags.only === 'rolling' ? ['h3'] : flags.only === 'hosts' ? ['h1', ...HOST_NAMES] : ['h4']
+const own: HostName[] =
+  flags.only === 'rolling' ? ['h3'] : flags.only?.startsWith('host') ? ['h1', ...HOST_NAMES] : ['h4']
 const others = (Object.keys(HOSTS) as HostName[]).filter((name) => !own.includes(name) && isUp(name))
 const lab = whyNoLab() === undefined ? new Lab([...others, ...own]) : undefined
 let engine: Engine | undefined
@@ -52,6 +58,7 @@ try {
   engine = await begin()
   if (flags.only === 'rolling') process.exitCode = await rolling()
   else if (flags.only === 'hosts') process.exitCode = (await hosts()) ? 0 : 1
+  else if (flags.only === 'host-files') process.exitCode = (await files()) ? 0 : 1
   else {
     site = engine.name === 'h4' ? new Site(engine) : undefined
     process.stdout.write(`seed ${flags.seed}, on ${engine.name}\n`)
@@ -73,7 +80,8 @@ async function hosts(): Promise<boolean> {
   if (!lab) throw new Error(`Cannot begin: ${whyNoLab()}`)
   const [seed, from, count, minutes] = [flags.seed, flags.from, flags.count, flags.minutes].map(Number) as Numbers
   const print = (line: string) => void process.stdout.write(`${line}\n`)
-  const done = await hostsCampaign({ seed, from, count, minutes, only: flags.fault, print }, (made) => {
+  const faults = HOST_FAULTS.filter(({ name }) => name.includes(flags.fault))
+  const done = await hostsCampaign({ seed, from, count, minutes, faults, print }, (made) => {
     world = made
   })
   world = undefined
@@ -81,6 +89,22 @@ async function hosts(): Promise<boolean> {
   const failed = done.filter(({ failures }) => failures.length > 0).length
   print(`\n${table}\n${failed === 0 ? 'every check held' : `after ${failed} faults a check failed`}`)
   if (flags.write && failed === 0) writeTables({ hosts: table })
+  return failed === 0
+}
+
+/** @returns whether every check held */
+async function files(): Promise<boolean> {
+  if (!lab) throw new Error(`Cannot begin: ${whyNoLab()}`)
+  const extent = {
+    ...ALL_FILES,
+    share: Number(flags.share),
+    print: (line: string) => void process.stdout.write(`${line}\n`),
+  }
+  const done = await hostFiles(overSsh(HOST_NAMES[0]), `/srv/${RUN}-files`, extent)
+  const table = hostFilesTable(done)
+  const failed = done.filter(({ failures }) => failures.length > 0).length
+  extent.print(`\n${table}\n${failed === 0 ? 'every check held' : `after ${failed} faults a check failed`}`)
+  if (flags.write && failed === 0) writeTables({ 'host-files': table })
   return failed === 0
 }
 

@@ -1,6 +1,6 @@
 import type { States, Written } from './state.ts'
 import type { Spot } from './strace.ts'
-import { injecting, processSpots, recording, spotsOf } from './strace.ts'
+import { injecting, isChange, processSpots, recording, spotsOf } from './strace.ts'
 
 /** What was done, and every check that did not hold. */
 export interface Fault {
@@ -81,8 +81,8 @@ export async function killWrite(bench: Bench, at: number): Promise<Fault & { rea
   let killed = false
   const wrap = ['sh', '-c', 'echo $$ >"$0"; exec "$@"', mark, ...recording()]
   const written = await states.write(folder, 'new', wrap, {
-    async onLine() {
-      if (++calls !== at) return
+    async onLine(line) {
+      if (!isChange(line, folder) || ++calls !== at) return
       killed = true
       await states.machine.run(['sh', '-c', 'kill -9 "$(cat "$0")"', mark])
     },
@@ -102,8 +102,8 @@ export async function readDuring({ states, template, folder }: Bench, every: num
   const wrap = ['sh', '-c', 'echo $$ >"$0"; exec "$@"', mark, ...recording()]
   const written = await states.write(folder, 'new', wrap, {
     timeout: 900,
-    async onLine() {
-      if (++calls % every !== 0) return
+    async onLine(line) {
+      if (!isChange(line, folder) || ++calls % every !== 0) return
       await send('STOP')
       const found = await states.read(folder)
       await send('CONT')

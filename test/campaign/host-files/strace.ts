@@ -73,6 +73,16 @@ export function injecting({ call, path, when }: Spot, what: string): string[] {
 const LINE = /^(?:\[pid +(\d+)\] )?(\w+)\((?:"([^"]*)"|(?:AT_FDCWD|\d+)<([^>]*)>(?:, "([^"]*)")?)/
 const OF_DESCRIPTORS = ['write', 'fsync', 'fdatasync', 'syncfs', 'flock', 'fchmod', 'fchown', 'ftruncate']
 
+/** @returns what a line of the trace is about, where it is a file below the folder: relative names are */
+function spotOf(line: string, folder: string): { pid: string; call: string; path: string } | undefined {
+  const [, pid = '', call = '', plain, opened, below] = LINE.exec(line) ?? []
+  const path = OF_DESCRIPTORS.includes(call) ? opened : (plain ?? below ?? opened)
+  return CHANGING.includes(call) && path !== undefined && isOurs(path, folder) ? { pid, call, path } : undefined
+}
+
+/** @returns whether a line of the trace may change something below the folder */
+export const isChange = (line: string, folder: string) => spotOf(line, folder) !== undefined
+
 /** @param run makes what is to be hit, with `wrap` before it. @returns the spots at which files of a folder are changed, in order */
 export async function spotsOf(
   folder: string,
@@ -82,16 +92,18 @@ export async function spotsOf(
   const spots = new Map<string, Spot>()
   const counts = new Map<string, number>()
   for (const line of stderr.split('\n')) {
-    const [, pid = '', call = '', plain, opened, below] = LINE.exec(line) ?? []
-    const file = OF_DESCRIPTORS.includes(call) ? opened : (plain ?? below ?? opened)
-    if (!CHANGING.includes(call) || file === undefined || !isOurs(file, folder)) continue
-    const of = `${pid} ${call} ${file}`
+    const spot = spotOf(line, folder)
+    if (!spot) continue
+    const of = Object.values(spot).join(' ')
     const when = (counts.get(of) ?? 0) + 1
     counts.set(of, when)
-    if (when <= 3) spots.set(`${call} ${file} ${when}`, { call, path: file, when })
+    if (when <= MOST_OF_ONE) spots.set(`${spot.call} ${spot.path} ${when}`, { call: spot.call, path: spot.path, when })
   }
   return [...spots.values()]
 }
+
+/** A process may write to one file in many pieces: the first ones stand for all. */
+const MOST_OF_ONE = 3
 
 const isOurs = (file: string, folder: string) => file.startsWith(folder) || (!file.startsWith('/') && file !== '')
 

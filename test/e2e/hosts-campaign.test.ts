@@ -1,0 +1,44 @@
+import { afterAll, describe, expect, test } from 'bun:test'
+import { HOST_FAULTS } from '../campaign/hosts/faults.ts'
+import { hostsCampaign } from '../campaign/hosts/hosts.ts'
+import { NAMES } from '../campaign/hosts/shop.ts'
+import type { World } from '../campaign/hosts/world.ts'
+import { writtenRows } from '../campaign/tables.ts'
+import { isUp } from '../support/lab.ts'
+
+/** One of each kind: a process, a laptop, a network, a disk, an engine, the proxy. */
+const SOME = [
+  'kill -9 of the run and all that it started',
+  'the laptop sleeps, and another deploys',
+  'the cable of a host is cut',
+  'the disk of a host is full',
+  'the engine of a host restarts',
+  'the proxy of a host is removed',
+]
+
+// By itself, after the other end-to-end tests: some of them need the same hosts.
+describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('two operators on two hosts, a little of the campaign', () => {
+  let world: World | undefined
+  afterAll(async () => {
+    await world?.cleanUp()
+  }, 120_000)
+
+  test('whatever happens to a run: what it said is true, and the other one goes on', async () => {
+    const printed: string[] = []
+    const faults = HOST_FAULTS.filter(({ name }) => SOME.includes(name))
+    const print = (line: string) => printed.push(line)
+    const some = { seed: 12, from: 0, count: SOME.length, minutes: 8, faults, print }
+    const rounds = await hostsCampaign(some, (made) => {
+      world = made
+    })
+    world = undefined
+    expect(rounds.flatMap(({ title, failures }) => failures.map((what) => `${title}: ${what}`))).toEqual([])
+    expect(rounds.map(({ fault }) => fault).sort()).toEqual(SOME.toSorted())
+    // What of a bad machine (no libfaketime) is left out is printed, where somebody sees it.
+    const leftOut = printed.filter((line) => line.startsWith('LEFT OUT'))
+    if (leftOut.length > 0) process.stderr.write(`${leftOut.join('\n')}\n`)
+    // Each kind of fault has its row in the spec.
+    const written = writtenRows('hosts').map(([fault]) => fault)
+    expect(HOST_FAULTS.filter(({ name }) => !written.includes(name))).toEqual([])
+  }, 600_000)
+})
