@@ -87,6 +87,9 @@ ${MAKE}
 ${shortLock(SHORT_LIMIT)}
 fail() { echo "$1" >&2; rm -rf "$in"; exit ${EXITS.failed}; }
 flush() { sync "$@" 2>/dev/null || sync; }
+# A sync that takes files says what the disk says of them: another one, which does not, would hide that.
+files=; ! sync / 2>/dev/null || files=yes
+flush_files() { if [ "$files" ]; then find "$@" -type f -exec sync {} +; else sync; fi; }
 is() { sum=$(sha256sum <"$1") && [ "\${sum%% *}" = "$2" ]; }
 make "$1" && cd "$1" && make locks || exit ${EXITS.failed}
 short
@@ -106,7 +109,7 @@ while read -r name sum; do
 done <"$in/holds"
 if [ -d "$in/content" ]; then
   make content || fail "cannot make content"
-  find "$in/content" -type f -exec sync {} + 2>/dev/null || sync
+  flush_files "$in/content" || fail "cannot write content"
   while read -r name mode; do
     [ ! -e "content/$name" ] || continue
     { [ ! -d "$in/content/$name" ] || chmod u+w "$in/content/$name"; } && mv "$in/content/$name" "content/.new-$name" &&
@@ -132,7 +135,7 @@ if [ "$6" ]; then
   find "$in/blobs" -type f -exec sha256sum {} + >"$in/check" || fail "cannot read what was written"
   while read -r sum path; do [ "$sum" = "\${path##*/}" ] || fail "what was written is not what was sent"; done <"$in/check"
   [ "$(ls "$in/blobs" | wc -l)" -eq "$(wc -l <"$in/check")" ] || fail "what was written is not all that was sent"
-  find "$in/blobs" -type f -exec sync {} + 2>/dev/null || sync
+  flush_files "$in/blobs" || fail "cannot write objects"
   # What was taken over once before is there already: mv refuses two names of one file.
   for one in "$in"/blobs/*; do [ ! "$one" -ef "objects/\${one##*/}" ] || rm "$one" || fail "cannot keep objects"; done
   mv -f "$in"/blobs/* objects/ || fail "cannot keep objects"
@@ -140,13 +143,13 @@ if [ "$6" ]; then
 fi
 for one in "$in"/locks/*; do
   [ -e "$one" ] || continue
-  chmod 660 "$one" && flush "$one" && mv -f "$one" locks/ || fail "cannot write the description of a lock"
+  chmod 660 "$one" && flush_files "$one" && mv -f "$one" locks/ || fail "cannot write the description of a lock"
 done
 while read -r name; do rm -f "locks/$name" || fail "cannot remove the description of a lock"; done <"$in/unlocked"
 flush locks
 if [ "$6" ]; then
   printf '%s\\n' "$6" >"$in/head" && [ "$(cat "$in/head")" = "$6" ] && chmod 660 "$in/head" || fail "cannot write head"
-  flush "$in/head"
+  flush_files "$in/head" || fail "cannot write head"
   mv -f "$in/head" head || fail "cannot write head"
   flush .
 fi
@@ -160,6 +163,12 @@ while read -r hash size path; do
 done <"objects/$next"
 rm -f generation # of an earlier version
 while read -r path; do rm -f "./$path"; done <"$in/removed"
+# A write that died here has left what no later one is told of.
+cut -d ' ' -f 3- "objects/$next" >"$in/paths"
+[ ! -s "$in/paths" ] || [ ! -d releases ] || {
+  find releases ${READABLE} | grep -vxFf "$in/paths" | while read -r path; do rm -f "./$path"; done
+  find releases -depth -type d -exec rmdir {} + 2>/dev/null
+}
 while read -r path; do
   [ ! -d "$path" ] || chmod -R u+w "$path" 2>/dev/null
   rm -rf "./$path"
