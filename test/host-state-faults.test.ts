@@ -14,7 +14,7 @@ describe.if(have('strace and root', tools, import.meta.path))('the state on a ho
   test('is one of the states that were written, whatever fails, and the next write goes through', async () => {
     const root = mkdtempSync(join(tmpdir(), 'stagecraft-host-state-'))
     const printed: string[] = []
-    const extent = { share: 40, errors: ['ENOSPC'], free: [0, 1, 2, 3, 5, 8, 13, 21], kinds: ['tmpfs'] as const }
+    const extent = { share: 40, errors: ['ENOSPC'], free: [0, 1, 3, 8, 21, 40, 100], kinds: ['tmpfs'] as const }
     try {
       const faults = await hostFiles(HERE, join(root, 'host'), { ...extent, print: (line) => printed.push(line) })
       expect(faults.filter(({ failures }) => failures.length > 0)).toEqual([])

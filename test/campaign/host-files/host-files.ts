@@ -28,7 +28,7 @@ export interface Extent {
 export const ALL: Omit<Extent, 'print'> = {
   share: 1,
   errors: ERRORS,
-  free: Array.from({ length: 41 }, (_, at) => at),
+  free: [...Array.from({ length: 41 }, (_, at) => at), 60, 100],
   kinds: ['tmpfs', 'ext4'],
 }
 
