@@ -165,6 +165,7 @@ async function cleanUp(): Promise<void> {
 async function stop(): Promise<void> {
   process.stderr.write('Ending, and cleaning up\n')
   await endAll()
+  await world?.end()
   await cleanUp()
   process.exit(130)
 }

@@ -37,6 +37,9 @@ export class World {
   readonly canaries: Canaries
   readonly baseline = new Map<string, Baseline>()
   acknowledged = new Acknowledged()
+  readonly #running = new Set<Running>()
+  #ended = false
+  #cleaned: Promise<void> | undefined
   /** releases that are told apart by their version: none is used twice */
   #versions = 0
   #next: Folder
@@ -107,7 +110,7 @@ export class World {
 
   /** Runs a command of an operator to its end, with the operator's clock. */
   async run(operator: Operator, args: readonly string[], timeout = READS_WITHIN): Promise<Ran> {
-    const ran = await operator.folder.stagecraft(args, { timeout, env: this.#environment(operator) })
+    const ran = await this.#begin(operator, args, timeout).done
     this.canaries.look(`${args.join(' ')} by ${operator.name}`, ran)
     return ran
   }
@@ -116,8 +119,7 @@ export class World {
   start(operator: Operator, version: Version | undefined, more: readonly string[] = []): Running {
     if (version) writeShop(operator.folder, this.shop, version)
     const what = version ? ['deploy', '--version', version.name] : ['rollback', '--yes']
-    const env = this.#environment(operator)
-    const running = operator.folder.startStagecraft([...what, '--json', ...more], { timeout: ENDS_WITHIN, env })
+    const running = this.#begin(operator, [...what, '--json', ...more], ENDS_WITHIN)
     const done = running.done.then((ran) => {
       this.canaries.look(`${what.join(' ')} by ${operator.name}`, ran)
       if (ran.code === 0) this.acknowledged.printed(eventsOf(ran.stdout))
@@ -130,11 +132,31 @@ export class World {
     return this.start(operator, version, ['--wait', '60s']).done
   }
 
+  /** @throws once it was ended: whatever is being done then ends by that */
+  #begin(operator: Operator, args: readonly string[], timeout: number): Running {
+    if (this.#ended) throw new Error('The campaign was ended')
+    const running = operator.folder.startStagecraft(args, { timeout, env: this.#environment(operator) })
+    this.#running.add(running)
+    void running.done.then(() => this.#running.delete(running))
+    return running
+  }
+
+  /** Nothing more is begun, and what runs is ended: for a signal. */
+  async end(): Promise<void> {
+    this.#ended = true
+    await Promise.all([...this.#running].map(({ signal, done }) => signal('KILL').then(() => done)))
+  }
+
   #environment({ skew }: Operator): Record<string, string> {
     return { ...PATIENCE, ...clockEnvironment(this.clocks, skew) }
   }
 
-  async cleanUp(): Promise<void> {
+  cleanUp(): Promise<void> {
+    this.#cleaned ??= this.#cleanUp()
+    return this.#cleaned
+  }
+
+  async #cleanUp(): Promise<void> {
     for (const place of this.places) {
       await place.heal()
       for (const project of [this.shop.project, this.neighbour]) await cleanUp(place.engine, project)
