@@ -94,14 +94,15 @@ export const HOST_FAULTS: readonly HostFault[] = [
     signal(ssh[scene.roll(Math.max(1, ssh.length))] ?? 0, 'SIGKILL')
   }),
   fault('the laptop sleeps', [8, 9], (scene) => suspended(scene, () => pause(scene, 17_000, 20_000))),
-  fault('the laptop sleeps, and another deploys', [8, 9], (scene) =>
-    suspended(scene, async () => {
-      const deployed = rivalDeploys(scene, ['--wait', '60s'], [0])
+  fault('the laptop sleeps, and another deploys', [8, 9], async (scene) => {
+    let deployed: Promise<void> | undefined
+    await suspended(scene, async () => {
+      deployed = rivalDeploys(scene, ['--wait', '60s'], [0])
       // It wakes when the other one is done, or in the midst of it.
       await (scene.roll(2) === 0 ? deployed : Promise.race([deployed, pause(scene, 16_000, 20_000)]))
-      void deployed
-    }),
-  ),
+    })
+    await deployed
+  }),
   fault('two deploy at once', [7], (scene) => rivalDeploys(scene, [], [0, 7])),
   away('the cable of a host is cut', ({ place }) => place.lab('cut')),
   away('the cable of a host is out for a moment', async (scene) => {
