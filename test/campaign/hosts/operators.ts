@@ -10,6 +10,8 @@ export interface Operator {
   readonly login: 'root' | 'deploy'
   readonly engine: Engine
   readonly folder: Folder
+  /** what is in the home, outside of the checkout */
+  readonly home: Folder
   /** seconds by which the laptop's clock is ahead of the hosts' */
   skew: number
 }
@@ -22,7 +24,7 @@ export function newOperator(name: string, login: Operator['login']): Operator {
   files.write('bin/ssh', `#!/bin/sh\nexec /usr/bin/ssh -F '${home}/ssh-config' "$@"\n`, 0o755)
   const path = `${join(home, 'bin')}:${join(LAB_DIR, 'bin')}:${process.env['PATH']}`
   const engine = laptop('h1', { HOME: home, USER: name, LOGNAME: name, PATH: path })
-  return { name, login, engine, folder: engine.folder(name), skew: 0 }
+  return { name, login, engine, folder: engine.folder(name), home: files, skew: 0 }
 }
 
 /** Everything that was printed is looked at: whether one of the values shows that nothing may show. */

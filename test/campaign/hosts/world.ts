@@ -163,10 +163,8 @@ export class World {
       await place.removeDisk()
       await place.run('rm -rf "$1"', `/srv/${this.neighbour}`)
     }
-    for (const { folder } of [...this.operators, { folder: this.#next }]) {
-      await folder.cleanUp()
-      rmSync(`${folder.here}-home`, { recursive: true, force: true })
-    }
+    for (const folder of [...this.operators.map((each) => each.folder), this.#next]) await folder.cleanUp()
+    for (const { home } of this.operators) rmSync(home.here, { recursive: true, force: true })
   }
 }
 
