@@ -6,11 +6,9 @@ import type { World } from '../campaign/hosts/world.ts'
 import { writtenRows } from '../campaign/tables.ts'
 import { isUp } from '../support/lab.ts'
 
-/** One of each kind: a process, a laptop, a network, a disk, an engine, the proxy. */
+/** A process, a disk, an engine, the proxy; laptops that sleep and cables are in ssh-locks and ssh-faults. */
 const SOME = [
   'kill -9 of the run and all that it started',
-  'the laptop sleeps, and another deploys',
-  'the cable of a host is cut',
   'the disk of a host is full',
   'the engine of a host restarts',
   'the proxy of a host is removed',

@@ -70,7 +70,7 @@ export async function oneRound(world: World, choice: Choice): Promise<Round> {
   const before = (await historyOf(world.first, world.shop)).live ?? '?'
   const running = world.start(victim, kind === 'rollback' ? undefined : version)
   const scene: Scene = { world, place, victim, other, running, rival, roll: choice.roll, meanwhile: [] }
-  await moment(running, choice)
+  const late = await moment(running, choice)
   await fault.inflict(scene)
   const ran = await running.done
   const meanwhile = scene.meanwhile.flatMap(({ what, ran, exits }) =>
@@ -78,7 +78,8 @@ export async function oneRound(world: World, choice: Choice): Promise<Round> {
   )
   const overtaken = scene.meanwhile.some(({ what, ran: { code } }) => code === 0 && what.includes('deploy'))
   if (fault.away) await healAll(world)
-  const claimed = overtaken ? undefined : { before, within: fault.away ? COMES_BACK : AT_ONCE }
+  // What it says is what was true when it asked last: not what happens after that.
+  const claimed = overtaken || late ? undefined : { before, within: fault.away ? COMES_BACK : AT_ONCE }
   const ordinary = kind === 'good' || kind === 'rollback' ? 0 : 5
   const exit = await checkExit(world, ran, [ordinary, ...fault.exits], claimed)
   if (!fault.away) await healAll(world)
@@ -99,8 +100,8 @@ const healAll = (world: World) => Promise.all(world.places.map((place) => place.
 
 const clockOf = ({ skew }: Operator) => (skew === 0 ? 'clock right' : `clock ${skew > 0 ? '+' : ''}${skew} s`)
 
-/** Waits until the run has printed as much as was chosen, and a little longer. */
-async function moment(running: Running, { lines, delay }: Choice): Promise<void> {
+/** Waits until the run has printed as much as was chosen, and a little longer. @returns whether it has said by then how it ends */
+async function moment(running: Running, { lines, delay }: Choice): Promise<boolean> {
   let over = false
   void running.done.then(() => {
     over = true
@@ -108,6 +109,7 @@ async function moment(running: Running, { lines, delay }: Choice): Promise<void>
   const end = performance.now() + 40_000
   while (!over && eventsPrinted(running) < lines && performance.now() < end) await Bun.sleep(10)
   await Promise.race([running.done, Bun.sleep(delay)])
+  return /"type":"finished"|"status":"failed"|"phase":"finalize","status":"completed"/.test(running.output())
 }
 
 /** The other operator looks, perhaps prunes, and deploys: afterwards all is well, on all hosts. */
