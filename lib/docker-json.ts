@@ -50,6 +50,7 @@ export function parseContainer(json: Json): Container {
     oomKilled: state.record()['OOMKilled'] === true,
     health: (state.at('Health', 'Status').string() || 'none') as Container['health'], // likewise (container/health.go)
     healthTime: healthTime(json.at('Config', 'Healthcheck')),
+    failingTime: failingTime(json.at('Config', 'Healthcheck')),
     healthOutput: probes.at(-1)?.at('Output').string().trimEnd() ?? '',
     restarts: json.at('RestartCount').number(),
     startedAt: state.at('StartedAt').string(),
@@ -83,10 +84,20 @@ export function parseProxyContainer(text: string, imageLabel: string, layoutLabe
 
 /** Nanoseconds there; what is left out is the engine's default (moby daemon/health.go): 30 s, 30 s, none, 3 times. */
 function healthTime(check: Json): number {
+  if (!isChecked(check)) return 0
+  return failingTime(check) + ((check.at('Retries').number() || 3) * (check.at('Timeout').number() || 30e9)) / 1e6
+}
+
+/** Probes that fail do so at once, as a rule. */
+function failingTime(check: Json): number {
+  if (!isChecked(check)) return 0
+  const interval = check.at('Interval').number() || 30e9
+  return (check.at('StartPeriod').number() + (check.at('Retries').number() || 3) * interval) / 1e6
+}
+
+function isChecked(check: Json): boolean {
   const [kind] = check.at('Test').strings()
-  if (kind === undefined || kind === 'NONE') return 0
-  const [interval, timeout] = [check.at('Interval').number() || 30e9, check.at('Timeout').number() || 30e9]
-  return (check.at('StartPeriod').number() + (check.at('Retries').number() || 3) * (interval + timeout)) / 1e6
+  return kind !== undefined && kind !== 'NONE'
 }
 
 export function parseImage(json: Json): Image {

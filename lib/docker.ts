@@ -26,6 +26,8 @@ export interface Container {
   readonly health: 'none' | 'starting' | 'healthy' | 'unhealthy'
   /** milliseconds that the healthcheck itself can take until it says unhealthy; 0 without one */
   readonly healthTime: number
+  /** milliseconds of its start period and retries: so long a service may have no success yet; 0 without a healthcheck */
+  readonly failingTime: number
   /** what the last health probe printed */
   readonly healthOutput: string
   readonly restarts: number

@@ -25,6 +25,7 @@ export type ServiceStep =
   | 'recreate'
   | 'scale'
   | 'run'
+  | 'wait'
   | 'ready'
   | 'failed'
   | 'switch'

@@ -147,3 +147,8 @@ export function plainText(text: string): string {
 function two(number: number): string {
   return number < 10 ? `0${number}` : String(number)
 }
+
+/** @returns `once`, `2 times`. */
+export function timesText(count: number): string {
+  return count === 1 ? 'once' : `${count} times`
+}

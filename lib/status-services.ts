@@ -1,6 +1,6 @@
 import type { Container } from './docker.ts'
 import { parseEngineTime } from './docker-json.ts'
-import { plainLine } from './format.ts'
+import { plainLine, timesText } from './format.ts'
 import type { PlanInput } from './plan.ts'
 import { planService } from './plan-service.ts'
 import { replicasOf } from './services.ts'
@@ -134,7 +134,7 @@ function lifeDrift({ state, health, healthOutput, restarts, startedAt }: Contain
   if (state !== 'running') return []
   const age = known.now - (startOf(startedAt, known) ?? known.now)
   if (restarts > 0 && age < RESTART_PERIOD)
-    return [`it keeps ending: restarted ${times(restarts)}, last ${formatAge(age)} ago`]
+    return [`it keeps ending: restarted ${timesText(restarts)}, last ${formatAge(age)} ago`]
   if (health === 'starting') return ['its healthcheck has not passed yet']
   if (health !== 'unhealthy') return []
   const said = plainLine(known.mask(healthOutput).trimEnd().split('\n').at(-1) ?? '')
@@ -164,10 +164,6 @@ export function formatAge(milliseconds: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`
   if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`
   return `${Math.floor(seconds / (24 * 3600))} d`
-}
-
-function times(count: number): string {
-  return count === 1 ? 'once' : `${count} times`
 }
 
 /** @returns epoch milliseconds by our clock */

@@ -50,8 +50,8 @@ async function waitFor(
   const seconds = () => (engine.clock.now() - started) / 1000
   const told: string[] = []
   engine.intercept = () => void meanwhile?.(engine)
-  const error = await gate(docker, targets, engine.clock, (service, step) =>
-    told.push(`${service} ${step} ${seconds()}`),
+  const error = await gate(docker, targets, engine.clock, (service, step, note) =>
+    told.push(`${service} ${step} ${seconds()}${step === 'wait' ? `: ${note}` : ''}`),
   ).then(
     () => undefined,
     (thrown: unknown) => thrown,
@@ -90,6 +90,31 @@ describe('gate() opens', () => {
     expect((await waitFor({ job: { exit: 0, after: 300_000 } }, { job: true })).error).toBeUndefined()
   })
 
+  test('when what ended while its database came up has run for min_ready since its last start', async () => {
+    const found = await waitFor({ web: { after: 1_000, recovers: 1 } })
+    expect(found.told).toEqual(['web wait 1: restarted once, waiting', 'web ready 7'])
+    expect(found.error).toBeUndefined()
+  })
+
+  test('when what was restarted often is up before 30 seconds have passed since its first end', async () => {
+    const found = await waitFor({ web: { after: 4_000, recovers: 6 } }) // ends at 4 and 29 s
+    expect(found.told.at(-2)).toBe('web wait 29: restarted 6 times, waiting')
+    expect(found).toMatchObject({ error: undefined, seconds: 35 })
+  })
+
+  test('when what was restarted is healthy, though it has no minute left for it', async () => {
+    const settings = { definition: { healthcheck: CHECK } }
+    const found = await waitFor({ web: { after: 40_000, recovers: 1 } }, settings)
+    expect(found).toMatchObject({ error: undefined, seconds: 81 })
+  })
+
+  test('when what may end has ended with 0, also after it was ready', async () => {
+    const found = await waitFor({ init: { exit: 0, after: 6_000 }, web: {} }, { mayEnd: true, minReady: 8_000 })
+    expect(found).toMatchObject({ told: ['init ready 6', 'web ready 8'], error: undefined })
+    const ready = await waitFor({ init: { exit: 0, after: 6_000 }, job: { exit: 0, after: 9_000 } }, { mayEnd: true })
+    expect(ready.error).toBeUndefined()
+  })
+
   test('at once where there is nothing to wait for', async () => {
     expect(await waitFor({})).toMatchObject({ told: [], error: undefined, looks: 0 })
   })
@@ -113,7 +138,6 @@ describe('gate() stays shut', () => {
       'If it is meant to end, say `job: true` for it in stagecraft.yml.',
     ],
     ['a lack of memory', { exit: 137, oom: true }, {}, 'it ended with exit code 137 (out of memory)', undefined],
-    ['a restart', { exit: 1, after: 200, restarts: true }, {}, 'it crashes and is restarted (exit code 1)', undefined],
     [
       'an unhealthy check',
       { health: 'unhealthy', after: 900 },
@@ -131,6 +155,57 @@ describe('gate() stays shut', () => {
       hint,
     ])
     expect(found.told).toEqual([`web failed ${found.seconds}`])
+  })
+
+  test.each<[string, Behaviour, Partial<GateTarget> & { definition?: Service }, number, string]>([
+    [
+      '30 s of restarts',
+      { exit: 1, after: 200, restarts: true },
+      {},
+      30.2,
+      'it crashes and is restarted (exit code 1)',
+    ],
+    [
+      '30 s of coming and going',
+      { exit: 4, after: 3_000, recovers: 99 },
+      {},
+      35,
+      'it crashes and is restarted (exit code 4)',
+    ],
+    [
+      'as long as its healthcheck may fail',
+      { exit: 1, after: 200, restarts: true },
+      { definition: { healthcheck: CHECK } },
+      90.2,
+      'it crashes and is restarted (exit code 1)',
+    ],
+    [
+      'health_timeout',
+      { exit: 1, after: 200, restarts: true },
+      { healthTimeout: 4_000 },
+      4.2,
+      'it crashes and is restarted (exit code 1)',
+    ],
+    [
+      'the first end of what was ready',
+      { exit: 1, after: 6_000, recovers: 1 },
+      {},
+      6,
+      'it ended after it was ready, and is restarted (exit code 1)',
+    ],
+    [
+      'an end of what may end, but not with 1',
+      { exit: 1, after: 300 },
+      { mayEnd: true },
+      0.3,
+      'it ended with exit code 1',
+    ],
+  ])('after %s', async (_, behaviour, settings, seconds, why) => {
+    const others = { slow: { after: 4_000, recovers: 3 } } // keeps the gate shut
+    const found = await waitFor({ web: behaviour, ...(seconds === 6 ? others : {}) }, settings)
+    expect(found.error?.slice(0, 2)).toEqual(['failed', `Cannot start web: ${why}`])
+    expect(found.seconds).toBeCloseTo(seconds, 0)
+    expect(found.told.at(-1)).toBe(`web failed ${found.seconds}`)
   })
 
   test('after a job that failed', async () => {

@@ -17,6 +17,8 @@ export interface Behaviour {
   readonly after?: number
   /** is started again each time it ends */
   readonly restarts?: boolean
+  /** so often, a second after each end; then it stays, and its healthcheck has the opinion `after` that */
+  readonly recovers?: number
   /** what its healthcheck says, if the service has one; `never` makes up its mind */
   readonly health?: 'healthy' | 'unhealthy' | 'never'
   readonly logs?: string
@@ -74,6 +76,16 @@ export type Damage = 'none' | 'half' | 'all'
 export interface Failure {
   readonly damage: Damage
   readonly result?: Partial<Result>
+}
+
+interface Status {
+  readonly status: string
+  readonly code: number
+  readonly health: string
+  /** how often it was started again */
+  readonly count: number
+  /** milliseconds from its first start to its last one */
+  readonly since?: number
 }
 
 /** A model, and the file that it was read from. */
@@ -411,12 +423,13 @@ export class FakeEngine {
   }
 
   /** What `docker inspect` would say now of a container's state. */
-  statusOf({ state, behaviour, startedAt, definition }: FakeContainer) {
+  statusOf({ state, behaviour, startedAt, definition }: FakeContainer): Status {
     const { exit, after = 0, restarts, health = 'healthy' } = behaviour
     const elapsed = this.state.now - startedAt
     const check = definition.healthcheck?.test !== undefined
     if (state !== 'started')
       return { status: state === 'stopped' ? 'exited' : 'created', code: 0, health: '', count: 0 }
+    if (behaviour.recovers !== undefined) return recovering(behaviour, behaviour.recovers, elapsed, check)
     if (exit === undefined || elapsed < after) {
       const opinion = health === 'never' || elapsed < after ? 'starting' : health
       return { status: 'running', code: 0, health: check ? opinion : '', count: 0 }
@@ -451,7 +464,7 @@ export class FakeEngine {
 
   #inspected(container: FakeContainer) {
     const { id, name, image, service, project, hash, behaviour, definition, networks } = container
-    const { status, code, health, count } = this.statusOf(container)
+    const { status, code, health, count, since = 0 } = this.statusOf(container)
     return {
       Id: id,
       Name: `/${name}`,
@@ -482,7 +495,7 @@ export class FakeEngine {
         ExitCode: code,
         OOMKilled: behaviour.oom === true && code !== 0,
         Error: behaviour.refuses ?? '',
-        StartedAt: new Date(container.startedAt + ENGINE_AHEAD).toISOString(),
+        StartedAt: new Date(container.startedAt + since + ENGINE_AHEAD).toISOString(),
         ...(health ? { Health: { Status: health, Log: [{ Output: `the probe says ${health}\n` }] } } : {}),
       },
     }
@@ -673,6 +686,21 @@ function parseCompose(args: readonly string[]) {
     at += 2
   }
   return { flags, command: args[at] ?? '', rest: args.slice(at + 1) }
+}
+
+/** @param elapsed milliseconds since its first start */
+function recovering(
+  { exit = 1, after = 0, health = 'healthy' }: Behaviour,
+  times: number,
+  elapsed: number,
+  check: boolean,
+): Status {
+  const [pause, round] = [1_000, Math.min(times, Math.floor(elapsed / (after + 1_000)))]
+  const since = round * (after + pause)
+  const isUp = round === times || elapsed - since < after
+  if (!isUp) return { status: 'restarting', code: exit, health: check ? 'unhealthy' : '', count: round + 1, since }
+  const opinion = health === 'never' || elapsed - since < after ? 'starting' : health
+  return { status: 'running', code: 0, health: check ? opinion : '', count: round, since }
 }
 
 /** Stagecraft's one way to call `up`: whatever else there is would be a mistake. */

@@ -114,6 +114,7 @@ export function container(service: string, number = 1, ended = false): Container
     oomKilled: false,
     health: 'none',
     healthTime: 0,
+    failingTime: 0,
     healthOutput: '',
     restarts: 0,
     startedAt: '2026-11-22T08:00:00Z',
