@@ -20,6 +20,7 @@ export type Event =
 /** What happens to one service during a rollout, in the order in which it can happen. */
 export type ServiceStep =
   | 'hold'
+  | 'keep'
   | 'create'
   | 'rolling'
   | 'recreate'

@@ -1,6 +1,6 @@
 import type { ComposeModel, Service } from './compose.ts'
 import type { ReleasedImage } from './images.ts'
-import type { Plan, PlanInput } from './plan.ts'
+import type { Action, Plan, PlanInput } from './plan.ts'
 
 /** @returns the model that will run: what is not touched stays exactly as the serving release has it. */
 export function plannedModel(input: PlanInput, plan: Plan): ComposeModel {
@@ -10,11 +10,17 @@ export function plannedModel(input: PlanInput, plan: Plan): ComposeModel {
     const now = input.target.model.services[service]
     if (now === undefined) continue
     const image = input.images[service]?.reference
-    const keeps = before !== undefined && (action === 'hold' || (action === 'unchanged' && input.serving !== undefined))
+    const keeps = before !== undefined && keepsOwn(input, service, action)
     services[service] = keeps ? { ...before, ...keptReplicas(now) } : { ...now, ...(image ? { image } : {}) }
   }
   const model = { ...input.target.model, services }
   return withHeldFiles(model, input)
+}
+
+/** A rollback leaves jobs alone, but the release is that of its target. */
+function keepsOwn({ rollback, topology }: PlanInput, service: string, action: Action): boolean {
+  if (rollback && topology.jobs.includes(service)) return false
+  return action === 'hold' || action === 'unchanged'
 }
 
 function keptReplicas(now: Service): Service {
@@ -47,7 +53,7 @@ export function resourceKeys(service: Service, kind: 'configs' | 'secrets' | 'ne
 export function plannedImages(input: PlanInput, plan: Plan): Record<string, ReleasedImage> {
   const images: Record<string, ReleasedImage> = {}
   for (const { service, action } of plan.services) {
-    const kept = action === 'hold' || action === 'unchanged' ? input.serving?.bundle.images[service] : undefined
+    const kept = keepsOwn(input, service, action) ? input.serving?.bundle.images[service] : undefined
     const image = kept ?? input.images[service]
     if (image && action !== 'remove') images[service] = image
   }

@@ -1,5 +1,6 @@
 import type { Service } from './compose.ts'
 import type { Container } from './docker.ts'
+import { hasEnded } from './ending.ts'
 import type { ReleasedImage } from './images.ts'
 import type { Action, PlanInput, ServicePlan } from './plan.ts'
 import { differences } from './plan-differences.ts'
@@ -31,6 +32,10 @@ export function planService(service: string, input: PlanInput, replaced: Readonl
     ifImageChanges,
   })
   const unknown = image === undefined
+  if (isJob && input.rollback)
+    return say('unchanged', `left alone: it completed in ${input.version}, and runs only in a deploy`)
+  if (isJob && input.serving === undefined && hasEnded(containers))
+    return planAdoptedJob(service, input, containers, say)
   if (isJob) return planJob(say, before !== undefined, reasons, unknown)
   if (containers.length === 0)
     return replicas === 0
@@ -79,8 +84,22 @@ function planAdoption(service: string, input: PlanInput, containers: readonly Co
   if (!asWritten)
     return say('recreate', 'it runs, but not as the Compose file says now; what it was cannot be put back')
   if (image === undefined) return say('recreate', 'if the image that is built or pulled differs', true)
-  const sameImage = containers.every((container) => container.image === image.id)
-  return sameImage ? say('unchanged', 'adopted as it runs') : say('recreate', 'its image changed')
+  return runsImage(containers, image) ? say('unchanged', 'adopted as it runs') : say('recreate', 'its image changed')
+}
+
+/** What has ended with 0 as the file says has done what it was to do. */
+function planAdoptedJob(service: string, input: PlanInput, containers: readonly Container[], say: Say): ServicePlan {
+  const hashes = input.adoptable[service] ?? []
+  const image = input.images[service]
+  if (!containers.every(({ configHash }) => hashes.includes(configHash))) return planJob(say, false, [], false)
+  if (image === undefined) return planJob(say, true, [], true)
+  return runsImage(containers, image)
+    ? say('unchanged', 'adopted: it has run, and ended with 0')
+    : planJob(say, true, ['its image changed'], false)
+}
+
+function runsImage(containers: readonly Container[], { id }: ReleasedImage): boolean {
+  return containers.every(({ image }) => image === id)
 }
 
 /** @returns how the containers differ from what the serving release made, if they do. */

@@ -3,6 +3,7 @@ import type { ComposeModel } from './compose.ts'
 import type { Environment } from './config.ts'
 import { contentNotes, dataNotes } from './content-text.ts'
 import type { Container, ProxyContainer } from './docker.ts'
+import { endingNotes } from './ending.ts'
 import type { ReleasedImage } from './images.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
 import { type Handover, planHandovers } from './plan-ports.ts'
@@ -104,6 +105,8 @@ export interface PlanInput {
   readonly proxy: SeenProxy | undefined
   /** what it does for the project where no release says it; default: what the serving one made it do */
   readonly routed?: Routed
+  /** of a release that completed, with all of its jobs: they are not run again */
+  readonly rollback?: boolean
   readonly phases: Readonly<Record<PhaseName, string>>
 }
 
@@ -141,7 +144,12 @@ export function makePlan(input: PlanInput): Plan {
     handovers: planHandovers(input, services),
     routes,
     proxy: planProxy(input, routes),
-    notes: [...notesOf(input), ...inheritedVolumes(input, services), ...callerNotes(input, services)],
+    notes: [
+      ...notesOf(input),
+      ...inheritedVolumes(input, services),
+      ...endingNotes(input, services),
+      ...callerNotes(input, services),
+    ],
   }
 }
 
@@ -157,11 +165,11 @@ export function isNothingToDo(plan: Plan): boolean {
 /** What uses something of a service that is made anew is made anew after it. */
 function follow(
   own: ServicePlan,
-  { topology, containers }: PlanInput,
+  { topology, containers, rollback }: PlanInput,
   plans: ReadonlyMap<string, ServicePlan>,
 ): ServicePlan {
   if (own.action !== 'unchanged' && own.action !== 'scale' && !own.ifImageChanges) return own
-  if (topology.jobs.includes(own.service)) return repeat(own, topology, plans, containers)
+  if (topology.jobs.includes(own.service)) return rollback ? own : repeat(own, topology, plans, containers)
   const needs = (topology.needs[own.service] ?? []).filter(({ follows, service }) => {
     const plan = plans.get(service)
     return follows && ['recreate', 'rolling', 'create'].includes(plan?.action ?? '')

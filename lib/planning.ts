@@ -10,6 +10,7 @@ import {
   listContainers,
   type ProxyContainer,
 } from './docker.ts'
+import { withEndedJobs } from './ending.ts'
 import type { Exec } from './exec.ts'
 import { contentStore } from './host.ts'
 import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
@@ -64,12 +65,13 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     environment: project.environment,
     version,
     target: rendering,
-    topology: project.topology,
+    topology: withEndedJobs(project.topology, rendering.model, { serving, containers }),
     images: options.released ?? releasedImages(options, adoption?.running ?? new Map(), containers),
     serving,
     containers,
     adoptable: adoption?.adoptable ?? {},
     ...withReach(seen, containers, routedBefore(options), rendering.model.name),
+    rollback: options.released !== undefined,
     phases: options.released ? ROLLBACK_PHASES : describePhases(project, targets),
   }
   return { plan: makePlan(input), input, containers }

@@ -1,7 +1,9 @@
 import { replaceInTurn, startBeside } from './beside.ts'
+import type { ComposeModel } from './compose.ts'
 import { actOptions, type Stage, toWaves, upArgs, type Wanted } from './compose-up.ts'
 import type { Environment } from './config.ts'
 import { type Container, type Docker, listContainers } from './docker.ts'
+import { mayEnd } from './ending.ts'
 import type { Emit, ServiceStep } from './events.ts'
 import { type Clock, findFailure, type GateTarget, gate, type Tell } from './gate.ts'
 import type { Before, Recorder } from './journal.ts'
@@ -13,7 +15,11 @@ export interface StepContext {
   readonly docker: Docker
   readonly clock: Clock
   readonly emit: Emit
-  readonly project: { readonly environment: Pick<Environment, 'services'>; readonly topology: Topology }
+  readonly project: {
+    readonly environment: Pick<Environment, 'services'>
+    readonly topology: Topology
+    readonly model?: ComposeModel
+  }
   /** what is done with containers that were made beside others, before they are started */
   readonly onMade?: (containers: readonly Container[]) => Promise<void>
   /** told of the containers of a service that have been started */
@@ -164,6 +170,7 @@ export function gateTarget(
     service,
     ids: containers.filter((container) => container.service === service && !old.has(container.id)).map(({ id }) => id),
     job: project.topology.jobs.includes(service),
+    mayEnd: mayEnd(project.model?.services[service]),
     healthTimeout: rollout.health_timeout,
     minReady: rollout.min_ready,
   }

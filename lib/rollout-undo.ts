@@ -34,12 +34,13 @@ export async function undoAll(run: Run, changes: readonly Change[], cause: unkno
 }
 
 /** What is true afterwards is what the journal says: where it cannot be closed, the next command undoes once more. */
-async function undo({ site, recorder, served }: Change, cause: unknown): Promise<Fate> {
+async function undo({ site, recorder, served, planning }: Change, cause: unknown): Promise<Fate> {
   const touched = !recorder.untouched
   if (lossOf(site)) return { site, is: 'unknown', touched }
   // Also where nothing was touched what was live must answer: the proxy may be gone meanwhile.
   if (!touched && !recorder.journal.routing?.routes.length) return { site, is: 'as-before', touched }
-  const { environment, topology, model, stateFile } = site.project
+  const { environment, model, stateFile } = site.project
+  const { topology } = planning.input
   try {
     await putBack(
       {

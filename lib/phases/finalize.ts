@@ -1,7 +1,8 @@
 import { buildMark, pruneBuilt } from '../built-here.ts'
 import { modelFile } from '../bundle.ts'
 import { placeOf } from '../bundle-parts.ts'
-import { listContainers } from '../docker.ts'
+import { type Container, listContainers } from '../docker.ts'
+import { jobLine, settleJobs } from '../ending.ts'
 import { errorText, StagecraftError } from '../errors.ts'
 import { lastWords } from '../gate.ts'
 import { askLive } from '../proxy-ask.ts'
@@ -85,8 +86,10 @@ async function tidy({ state, project, bundle, sites, builder, targets, emit }: R
 
 /** @returns how many services run as released there */
 async function verify(site: Site): Promise<number> {
-  const { bundle, project } = site
-  const containers = site.seen ?? (await listContainers(site.restoring, bundle.project))
+  const { project } = site
+  const containers = site.seen ?? (await listContainers(site.restoring, site.bundle.project))
+  tellEnded(site, containers)
+  const { bundle } = site
   const services = Object.keys(bundle.images).filter((service) => !bundle.topology.jobs.includes(service))
   for (const service of services) {
     const own = containers.filter((container) => container.service === service)
@@ -104,4 +107,18 @@ async function verify(site: Site): Promise<number> {
     )
   }
   return services.length
+}
+
+/** What has ended with 0, as its restart policy lets it, is a job that is done: the release keeps that, and it is said once. */
+function tellEnded(site: Site, containers: readonly Container[]): void {
+  const { topology, images } = site.bundle
+  const settled = settleJobs(topology, site.project.topology.jobs, site.project.model, containers)
+  if (settled.jobs.join() !== topology.jobs.join()) site.save({ topology: settled })
+  const known = [...site.project.topology.jobs, ...(site.serving?.bundle.topology.jobs ?? [])]
+  for (const service of settled.jobs.filter((name) => !known.includes(name) && images[name]))
+    site.emit({
+      type: 'warning',
+      message: `${service} ended with 0: it is taken for a job that is done, and runs again when it changes`,
+      hint: `To make that certain, say so in stagecraft.yml: ${jobLine(service, site.project.environment.name)}`,
+    })
 }

@@ -76,7 +76,8 @@ async function begin(site: Site): Promise<Change> {
   site.emit({ type: 'plan', plan })
   for (const message of inheritedVolumes(planning.input, plan.services)) site.emit({ type: 'warning', message })
   for (const { service, action, why } of plan.services)
-    if (action === 'hold') site.emit({ type: 'service', service, step: 'hold', note: why })
+    if (action === 'hold' || (planning.input.rollback && planning.input.topology.jobs.includes(service)))
+      site.emit({ type: 'service', service, step: action === 'hold' ? 'hold' : 'keep', note: why })
   const [stage, engineTime] = await Promise.all([
     recordTarget(site, planning),
     isNothingToDo(plan) ? undefined : engineNow(site.docker),
@@ -125,7 +126,8 @@ async function recordTarget(site: Site, planning: Planning): Promise<Stage> {
     if (images[service] === undefined)
       throw new StagecraftError('failed', `Cannot start ${service}: the engine does not have its image`)
   await keepImages(site.docker, model.name, images, site.images.values())
-  const { stateFile, topology } = site.project
+  const { stateFile } = site.project
+  const { topology } = planning.input
   writeModel(stateFile, site.bundle.id, model)
   const withDigests = Object.entries(images).map(([service, image]) => {
     const digest = site.digests[service]
