@@ -12,6 +12,8 @@ export interface Beside {
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly recorder: Recorder
   readonly onMade: (containers: readonly Container[]) => Promise<void>
+  /** ids of containers that are stopped once the new ones are made, and before they are started */
+  readonly stopFirst?: readonly string[]
 }
 
 /**
@@ -21,7 +23,7 @@ export interface Beside {
  * @returns their ids
  */
 export async function startBeside(
-  { docker, stage, services, recorder, onMade }: Beside,
+  { docker, stage, services, recorder, onMade, stopFirst = [] }: Beside,
   more: readonly Wanted[],
   present: readonly Pick<Container, 'id' | 'service'>[],
 ): Promise<string[]> {
@@ -39,6 +41,7 @@ export async function startBeside(
   for (const container of made)
     if (services[container.service]?.expose?.internal) await leaveNameToProxy(docker, stage, container)
   await onMade(made)
+  if (stopFirst.length > 0) await docker.run(`stop ${names.join(', ')}`, ['stop', ...stopFirst])
   if (ids.length > 0) await docker.run(`start ${names.join(', ')}`, ['start', ...ids])
   return ids
 }

@@ -1,4 +1,14 @@
-import type { Container, Endpoint, Image, ProxyContainer } from './docker.ts'
+import type { Container, Endpoint, ProxyContainer } from './docker.ts'
+
+/** What `docker image inspect` says, as far as comparing images needs it. */
+export interface Image {
+  readonly id: string
+  readonly tags: readonly string[]
+  readonly digests: readonly string[]
+  readonly layers: readonly string[]
+  readonly platform: string
+  readonly config: Readonly<Record<string, unknown>>
+}
 
 /** @returns the entries of an answer of `docker inspect`. */
 export function parseArray(text: string): Json[] {
@@ -58,6 +68,11 @@ export function parseContainer(json: Json): Container {
     shares: ['NetworkMode', 'IpcMode', 'PidMode'].flatMap(
       (mode) => /^container:(.+)$/.exec(json.at('HostConfig', mode).string())?.[1] ?? [],
     ),
+    anonymous: json
+      .at('Mounts')
+      .list()
+      .filter((mount) => mount.at('Type').string() === 'volume' && /^[0-9a-f]{64}$/.test(mount.at('Name').string()))
+      .map((mount) => mount.at('Destination').string()),
     networks: parseNetworks(json),
   }
 }

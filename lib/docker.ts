@@ -1,11 +1,13 @@
 import { constants } from 'node:os'
-import { parseArray, parseContainer, parseImage, parseWhatThereIs } from './docker-json.ts'
+import { type Image, parseArray, parseContainer, parseImage, parseWhatThereIs } from './docker-json.ts'
 import { engineIsGone, engineTimeout, hungEngine, noEngine, whileEngineAnswers } from './engine.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, ExecOptions, Result } from './exec.ts'
 import type { Held } from './lock.ts'
 import { whileLocked } from './lock-guard.ts'
 import { type Mask, maskOf } from './mask.ts'
+
+export type { Image }
 
 /** What `docker inspect` says of a container of a Compose project, as far as a rollout needs it. */
 export interface Container {
@@ -36,6 +38,8 @@ export interface Container {
   readonly error: string
   /** ids of the containers whose network, IPC or process namespace it uses */
   readonly shares: readonly string[]
+  /** where volumes without a name are mounted in it */
+  readonly anonymous: readonly string[]
   /** by the engine's name of each network that it is on */
   readonly networks: Readonly<Record<string, Endpoint>>
 }
@@ -53,16 +57,6 @@ export interface ProxyContainer extends Pick<Container, 'id' | 'image' | 'state'
   readonly reference: string
   /** which version of our own start command it was made with */
   readonly layout: string
-}
-
-/** What `docker image inspect` says, as far as comparing images needs it. */
-export interface Image {
-  readonly id: string
-  readonly tags: readonly string[]
-  readonly digests: readonly string[]
-  readonly layers: readonly string[]
-  readonly platform: string
-  readonly config: Readonly<Record<string, unknown>>
 }
 
 /** The docker CLI against one engine. `run` throws for a program that fails, `try` only where the engine hangs. */

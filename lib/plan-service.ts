@@ -3,6 +3,7 @@ import type { Container } from './docker.ts'
 import { hasEnded } from './ending.ts'
 import type { ReleasedImage } from './images.ts'
 import type { Action, PlanInput, ServicePlan } from './plan.ts'
+import { KEPT_ASIDE } from './plan-adoption.ts'
 import { differences } from './plan-differences.ts'
 import { networksOf } from './plan-networks.ts'
 import { isHashedWithOthers, replicasOf, usesNamespace } from './services.ts'
@@ -77,12 +78,14 @@ function planJob(say: Say, known: boolean, reasons: readonly string[], unknown: 
 
 /** Containers of a project that Compose started by hand: as the file says, or not (design 5, adoption). */
 function planAdoption(service: string, input: PlanInput, containers: readonly Container[], say: Say): ServicePlan {
-  if (input.serving) return say('recreate', 'it runs without having been released')
+  const unknown = (why: string): ServicePlan => ({ ...say('recreate', `${why}; ${KEPT_ASIDE}`), aside: true })
+  if (input.serving) return unknown('it runs without having been released')
   const hashes = input.adoptable[service] ?? []
   const image = input.images[service]
-  const asWritten = containers.every(({ configHash, state }) => hashes.includes(configHash) && state === 'running')
-  if (!asWritten)
-    return say('recreate', 'it runs, but not as the Compose file says now; what it was cannot be put back')
+  if (!containers.every(({ configHash }) => hashes.includes(configHash)))
+    return unknown('it runs, but not as the Compose file says now')
+  const stopped = containers.find(({ state }) => state !== 'running')
+  if (stopped) return say('recreate', `it is not running (${stopped.state}, exit code ${stopped.exitCode})`)
   if (image === undefined) return say('recreate', 'if the image that is built or pulled differs', true)
   return runsImage(containers, image) ? say('unchanged', 'adopted as it runs') : say('recreate', 'its image changed')
 }

@@ -5,6 +5,7 @@ import { contentNotes, dataNotes } from './content-text.ts'
 import type { Container, ProxyContainer } from './docker.ts'
 import { endingNotes } from './ending.ts'
 import type { ReleasedImage } from './images.ts'
+import { refuseUnkeepable } from './plan-adoption.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
 import { type Handover, planHandovers } from './plan-ports.ts'
 import { rollIfPossible } from './plan-rolling.ts'
@@ -30,6 +31,8 @@ export interface ServicePlan {
   readonly replicas: number
   /** true: only if its image, which is not known yet, changes */
   readonly ifImageChanges: boolean
+  /** recreate: no release made what runs, and its definition is not known: it stays, stopped, until the release is live */
+  readonly aside?: true
   /** recreate: it does not answer for a while */
   readonly gap?: Gap
 }
@@ -131,6 +134,7 @@ export function makePlan(input: PlanInput): Plan {
     plans.set(service, rollIfPossible(follow(own, input, plans), input, replaced))
   }
   const services = [...plans.values(), ...planRemovals(input)]
+  refuseUnkeepable(input, services)
   const routes = planRoutes(input, services)
   return {
     ...(input.host === undefined ? {} : { host: input.host }),

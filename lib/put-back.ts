@@ -13,6 +13,7 @@ import { drainFresh, plugBack, proveAnswers, routeBack } from './put-back-routes
 import { gateTarget, type StepContext, wantedAsBefore } from './rollout-steps.ts'
 import { unplugUnrouted } from './routing.ts'
 import type { Topology } from './services.ts'
+import { RAN, startAgain } from './start-again.ts'
 
 /** A rollout that did not come to its commit point, and what it takes to undo it. Its settings are those of what served. */
 export interface Undo extends StepContext {
@@ -100,7 +101,7 @@ async function removeNew(undo: Undo) {
   const started: string[] = []
   if (journal.handover) await stopAll(undo, lost) // what is started again may want its port back
   for (const service of touched.filter((name) => !lost.includes(name))) {
-    const stopped = hadBefore(undo, service).filter((one) => one.state === 'running' && isStopped(one))
+    const stopped = hadBefore(undo, service).filter((one) => RAN.includes(one.state) && isStopped(one))
     if (stopped.length === 0) continue
     emit({ type: 'service', service, step: 'restore' })
     await docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
@@ -180,14 +181,12 @@ function followersOf(services: readonly string[], { order, needs, jobs }: Topolo
 async function restore(undo: Undo, lost: readonly string[]): Promise<void> {
   const { docker, emit, journal, served } = undo
   const unknown = lost.filter((service) => served?.model.services[service] === undefined)
-  if (served === undefined || unknown.length > 0)
-    throw new StagecraftError(
-      'failed',
-      `Cannot put back ${unknown.join(', ')}: it was not deployed by Stagecraft before`,
-    )
+  await startAgain(undo, unknown)
+  const known = lost.filter((service) => !unknown.includes(service))
+  if (served === undefined || known.length === 0) return
   await freeNetworks(docker, undo.name, journal.replaced)
   if (journal.handover) await stopAll(undo, lost) // ports pass back
-  const members = lost.map((service) => wantedAsBefore(service, journal.before))
+  const members = known.map((service) => wantedAsBefore(service, journal.before))
   for (const wave of toWaves(members, undo.project.topology.needs)) {
     for (const { service } of wave.members) emit({ type: 'service', service, step: 'restore' })
     const names = wave.members.map(({ service }) => service).join(', ')

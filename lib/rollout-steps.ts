@@ -79,10 +79,12 @@ async function up(
   const { docker, emit, project, onMade = async () => {} } = context
   const { services } = project.environment
   const { before } = recorder.journal
-  const inTurn = members.filter(({ gap }) => gap?.inTurn)
+  const aside = members.filter(isAside)
+  const inTurn = members.filter((member) => member.gap?.inTurn && !isAside(member))
   const beside = members.flatMap((member) => toBeside(member, services, before) ?? [])
   const rest = members.filter(
-    (member) => !inTurn.includes(member) && !beside.some(({ service }) => service === member.service),
+    (member) =>
+      !aside.includes(member) && !inTurn.includes(member) && !beside.some(({ service }) => service === member.service),
   )
   for (const { service, action, why } of members)
     emit({ type: 'service', service, step: STEPS[action] ?? 'create', note: why })
@@ -101,11 +103,22 @@ async function up(
   )
   const how = { docker, stage, services, recorder, onMade }
   if (beside.length > 0) await startBeside(how, beside, before) // nothing else has made any of these services
+  for (const member of aside) {
+    const old = before.filter(({ service, state }) => service === member.service && RUNS.includes(state))
+    await startBeside({ ...how, stopFirst: old.map(({ id }) => id) }, [member], before)
+  }
   for (const member of inTurn) {
     const target = gateTarget(context, member.service, [], new Set())
     const old = before.filter(({ service }) => service === member.service)
     await replaceInTurn(how, member, old, (ids) => pass(context, [{ ...target, ids }]))
   }
+}
+
+const RUNS: readonly Before['state'][] = ['running', 'restarting', 'paused']
+
+/** @returns whether the old containers of a service stay, stopped, until the release is live. */
+export function isAside({ action, aside }: ServicePlan): boolean {
+  return action === 'recreate' && aside === true
 }
 
 /** @returns how many containers a service gets beside those it has; undefined: Compose makes it what it is to be. */

@@ -548,7 +548,7 @@ describe('makePlan() where nothing has been released but containers run', () => 
     [
       'recreates what runs otherwise, and warns',
       { now: web(), containers: running, adoptable: { web: ['other'] } },
-      'web recreate: it runs, but not as the Compose file says now; what it was cannot be put back',
+      'web recreate: it runs, but not as the Compose file says now; its old container is kept until the new release is live',
     ],
     [
       'waits for the image before it decides',
@@ -562,7 +562,7 @@ describe('makePlan() where nothing has been released but containers run', () => 
         now: { ...web(), api: { image: 'api' } },
         containers: (made) => [...made, ...running()],
       },
-      'web recreate: it runs without having been released',
+      'web recreate: it runs without having been released; its old container is kept until the new release is live',
     ],
   ])('%s', (_, situation, expected) => {
     expect(planned(situation)).toContain(expected)

@@ -1,7 +1,11 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import type { Service } from '../lib/compose.ts'
+import { errorReport } from '../lib/error-report.ts'
+import { StagecraftError } from '../lib/errors.ts'
+import { errorLines } from '../lib/report-lines.ts'
 import { composeModel, ENGINE_AHEAD } from './support/fake-engine.ts'
 import { FakeProject, story } from './support/fake-project.ts'
+import { expectGolden } from './support/golden.ts'
 
 const projects: FakeProject[] = []
 afterEach(() => {
@@ -83,26 +87,106 @@ describe('an application that ran before Stagecraft', () => {
     expect(project.view()).toEqual(before)
   })
 
-  test('can not be put back where nobody knows what it was, and that is said', async () => {
-    const project = await running({ web: { image: 'web:one', environment: { A: '1' } } })
-    now(project, { web: { image: 'web:bad', environment: { A: '2' } } })
-    expect((await project.plan()).services[0]?.why).toBe(
-      'it runs, but not as the Compose file says now; what it was cannot be put back',
-    )
+  test('comes back as the containers that it was, where nobody knows what they were made from', async () => {
+    const project = await running({
+      web: { image: 'web:one', environment: { A: '1' }, scale: 2 },
+      db: { image: 'db:1' },
+    })
+    const before = [ids(project), project.view()]
+    now(project, { web: { image: 'web:bad', environment: { A: '2' } }, db: { image: 'db:1', environment: { B: '1' } } })
+    expect((await project.plan()).services[0]).toMatchObject({
+      action: 'recreate',
+      why: 'it runs, but not as the Compose file says now; its old container is kept until the new release is live',
+      aside: true,
+    })
+    const { error, events } = await project.deploy()
+    expect([error?.kind, error?.hint]).toEqual(['failed', 'What ran before still runs.'])
+    expect(story(events)).toContain('  web restore')
+    expect([ids(project), project.view()]).toEqual(before)
+  })
+
+  test('is replaced by what the file says: the old containers go once the release is live', async () => {
+    const project = await running({ web: { image: 'web:one', ports: [{ target: 80, published: '8080' }] } })
+    const before = project.engine.ids('shop', 'web')
+    now(project, { web: { image: 'web:two', ports: [{ target: 80, published: '8080' }] } })
     const { error } = await project.deploy()
-    expect(error?.kind).toBe('not-restored')
-    expect(error?.detail?.replaceAll(/[0-9a-f]{12}/g, '<image id>')).toMatchInlineSnapshot(`
-      "Cannot start web: it ended with exit code 1
-      container shop-web-1: exited, exit code 1
-      last log lines:
-        bad indeed
+    expect(error?.message).toBeUndefined()
+    expect(project.view()).toEqual(['web of two running on shop_default'])
+    expect(project.engine.ids('shop', 'web')).not.toEqual(before)
+    expect((await project.deploy()).bundle?.phases.rollout?.note).toBe('nothing to do: everything runs as it should')
+  })
 
-      Cannot put back web: it was not deployed by Stagecraft before
+  test('comes back with what is in its namespace', async () => {
+    const side = (value: string) => ({ image: 'web:one', network_mode: 'service:db', environment: { S: value } })
+    const project = await running({ db: { image: 'db:1' }, web: side('1') })
+    const before = [ids(project), project.view()]
+    now(project, { db: { image: 'web:bad' }, web: side('2') })
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    expect([ids(project), project.view()]).toEqual(before)
+  })
 
-      What runs now:
-        service  container   state   health  image
-        web      shop-web-1  exited  none    <image id>"
-    `)
+  test('comes back after a run that died at any command', async () => {
+    const project = await running({ web: { image: 'web:one', environment: { A: '1' } } })
+    project.write('.stagecraft/empty', '')
+    project.keep()
+    const before = [ids(project), project.view()]
+    now(project, { web: { image: 'web:bad', environment: { A: '2' } } })
+    let died = 0
+    for (let count = 1; await project.dieAt(count, 'all', () => project.deploy()); count++) {
+      died++
+      expect((await project.recover()).error).toBeUndefined()
+      expect([count, ids(project), project.view()]).toEqual([count, ...before])
+      project.comeBack()
+    }
+    expect(died).toBeGreaterThan(20)
+  })
+
+  test('comes back too where releases were made, but not of this service', async () => {
+    const project = await running({})
+    now(project, { db: { image: 'db:1' } })
+    await project.deploy()
+    await start(project, { web: { image: 'web:one' } })
+    const before = [ids(project), project.view()]
+    now(project, { db: { image: 'db:1' }, web: { image: 'web:bad' } })
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    expect([ids(project), project.view()]).toEqual(before)
+  })
+
+  test.each<[string, Service, Service]>([
+    ['it has a container_name (web)', { container_name: 'web' }, {}],
+    [
+      'its data in /data is in a volume without a name, which only Compose hands on',
+      { volumes: [{ type: 'volume', target: '/data' }] },
+      {},
+    ],
+    ['its data in /data is in a volume without a name, which only Compose hands on', {}, { image: 'web:volume' }],
+  ])('is refused before anything is touched where the two cannot be there at once: %s', async (why, more, image) => {
+    const project = await running({})
+    project.engine.withVolume.add('volume')
+    project.engine.addImage('web:volume', 'volume')
+    const web = { image: 'web:one', ...more, ...image }
+    await start(project, { web })
+    const before = [ids(project), project.view()]
+    const wanted = { web: { ...web, environment: { A: '2' } } }
+    now(project, wanted)
+    const { error } = await project.deploy()
+    expect([error?.kind, error?.message, error?.hint?.split('\n')[0]]).toEqual([
+      'config',
+      `Cannot take over web: it runs, but not as the Compose file says now, and it could not be put back if the deploy failed, since ${why}`,
+      'Let Compose bring it to what the file says now, then deploy: docker compose -p shop up -d --no-deps web',
+    ])
+    if (error && why.includes('container_name')) {
+      const hint = error.hint?.split('\n')[0]
+      const alone = new StagecraftError(error.kind, error.message, { hint })
+      expectGolden(
+        'core/plan.md',
+        'take-over',
+        errorLines(errorReport(alone, { verbose: false }), { mask: String }).join('\n'),
+      )
+    }
+    expect([ids(project), project.view()]).toEqual(before)
+    await start(project, wanted) // as the hint says
+    expect((await project.deploy()).error).toBeUndefined()
   })
 
   test('keeps its own image, whatever is built beside it', async () => {

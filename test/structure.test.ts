@@ -17,7 +17,7 @@ const LAYERS = [
   ],
   [
     'pure',
-    'lib/{bundle-check,ending,restarts,released-model,released-variables,plan,plan-differences,plan-format,plan-model,plan-networks,plan-order,plan-ports,plan-rolling,plan-routes,plan-service,plan-volumes,arguments,config-schema,config-check}.ts',
+    'lib/{bundle-check,ending,plan-adoption,restarts,released-model,released-variables,plan,plan-differences,plan-format,plan-model,plan-networks,plan-order,plan-ports,plan-rolling,plan-routes,plan-service,plan-volumes,arguments,config-schema,config-check}.ts',
   ],
   [
     'pure',

@@ -17,7 +17,7 @@ import { proveReachable } from '../plug.ts'
 import { releaseId } from '../release-id.ts'
 import { retire } from '../retire.ts'
 import { type Change, openChange } from '../rollout-change.ts'
-import { bringUp } from '../rollout-steps.ts'
+import { bringUp, isAside } from '../rollout-steps.ts'
 import { undoAll } from '../rollout-undo.ts'
 import { switchRoutes } from '../routing.ts'
 import type { Run, Site } from '../run.ts'
@@ -102,7 +102,7 @@ async function finish({ site, routing }: Change): Promise<void> {
 function beginJournal(site: Site, { plan, input, containers }: Planning, served: Served | undefined): Journal {
   const networks = (wanted: 'replace' | 'remove') =>
     plan.networks.flatMap(({ network, action }) => (action === wanted ? [network] : []))
-  const rolling = plan.services.flatMap(({ service, action }) => (action === 'rolling' ? [service] : []))
+  const rolling = plan.services.flatMap((each) => (each.action === 'rolling' || isAside(each) ? [each.service] : []))
   return {
     step: 'prepare',
     began_at: new Date(site.clock.now()).toISOString(),

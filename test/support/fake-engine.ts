@@ -470,6 +470,7 @@ export class FakeEngine {
       Name: `/${name}`,
       Image: image,
       RestartCount: count,
+      Mounts: anonymousMounts(container, this.state.images[image]?.volumes === true),
       Config: {
         Labels: {
           'com.docker.compose.project': project,
@@ -660,6 +661,13 @@ export function isQuestion(argv: readonly string[]): boolean {
 /** Scripts and configurations are long. */
 function shortWord(word: string): string {
   return word.includes('\n') || word.length > 200 ? '…' : word
+}
+
+/** A volume without a name, as the definition has one or the image declares it. */
+function anonymousMounts({ definition, anonymous }: FakeContainer, declared: boolean) {
+  const paths = (definition.volumes ?? []).flatMap((one) => (one.type === 'volume' && !one.source ? [one.target] : []))
+  const name = createHash('sha256').update(anonymous).digest('hex')
+  return [...paths, ...(declared ? ['/data'] : [])].map((Destination) => ({ Type: 'volume', Name: name, Destination }))
 }
 
 function portsOf({ definition }: FakeContainer): string[] {

@@ -115,6 +115,7 @@ export function container(service: string, number = 1, ended = false): Container
     health: 'none',
     healthTime: 0,
     failingTime: 0,
+    anonymous: [],
     healthOutput: '',
     restarts: 0,
     startedAt: '2026-11-22T08:00:00Z',
