@@ -1,5 +1,7 @@
+import type { ComposeModel } from './compose.ts'
 import { StagecraftError } from './errors.ts'
 import type { PlanInput, ServicePlan } from './plan.ts'
+import { NAMESPACES, namespaceOwner } from './services.ts'
 
 /** Why containers that no release made are kept aside: what they were made from is not known. */
 export const KEPT_ASIDE = 'its old container is kept until the new release is live'
@@ -12,7 +14,7 @@ export const KEPT_ASIDE = 'its old container is kept until the new release is li
 export function refuseUnkeepable(input: PlanInput, services: readonly ServicePlan[]): void {
   for (const { service, aside, action } of services) {
     if (!aside || action !== 'recreate') continue
-    const because = whyNotBeside(service, input)
+    const because = whyNotBeside(service, input, services)
     if (because === undefined) continue
     const what = input.serving
       ? 'it runs without having been released'
@@ -26,18 +28,39 @@ export function refuseUnkeepable(input: PlanInput, services: readonly ServicePla
 }
 
 /** @returns what keeps a second container of a service from being made beside the one there is. */
-function whyNotBeside(service: string, { target, containers }: PlanInput): string | undefined {
+function whyNotBeside(
+  service: string,
+  { target, containers }: PlanInput,
+  plans: readonly ServicePlan[],
+): string | undefined {
   const name = target.model.services[service]?.container_name
   const own = containers.filter((container) => container.service === service)
   if (name !== undefined) return `it has a container_name (${name})`
+  const [sharer] = sharersOf(service, target.model)
+  if (sharer !== undefined) return `${sharer} uses something of it, and Compose would give it that of either`
+  const left = containers.find(({ id }) => own.some(({ shares }) => shares.includes(id)))?.service
+  const isChanged = plans.some((plan) => plan.service === left && !['unchanged', 'hold'].includes(plan.action))
+  if (isChanged) return `it uses something of ${left}, which is made anew`
   const paths = own.flatMap(({ anonymous }) => anonymous)
   if (paths.length > 0)
     return `its data in ${paths.join(', ')} is in a volume without a name, which only Compose hands on`
   return undefined
 }
 
+/** @returns the services that are in the namespace of a service, use its volumes, or are linked to it. */
+function sharersOf(service: string, { services }: ComposeModel): string[] {
+  return Object.entries(services).flatMap(([name, other]) => {
+    const joins = NAMESPACES.some((key) => namespaceOwner(other[key]) === service)
+    const uses = [...(other.volumes_from ?? []), ...(other.links ?? [])].some(
+      (entry) => entry.split(':')[0] === service,
+    )
+    return joins || uses ? [name] : []
+  })
+}
+
 function wayOut(service: string, { serving, target, containers }: PlanInput): string {
   const names = containers.flatMap((container) => (container.service === service ? [container.name] : []))
   if (serving) return `Remove it first, if what it holds may go: docker rm -f ${names.join(' ')}`
-  return `Let Compose bring it to what the file says now, then deploy: docker compose -p ${target.model.name} up -d --no-deps ${service}`
+  const all = [service, ...sharersOf(service, target.model)].join(' ')
+  return `Let Compose bring it to what the file says now, then deploy: docker compose -p ${target.model.name} up -d --no-deps ${all}`
 }

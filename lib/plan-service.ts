@@ -82,8 +82,10 @@ function planAdoption(service: string, input: PlanInput, containers: readonly Co
   if (input.serving) return unknown('it runs without having been released')
   const hashes = input.adoptable[service] ?? []
   const image = input.images[service]
-  if (!containers.every(({ configHash }) => hashes.includes(configHash)))
-    return unknown('it runs, but not as the Compose file says now')
+  if (!containers.every(({ configHash }) => hashes.includes(configHash))) {
+    const why = 'it runs, but not as the Compose file says now'
+    return input.remembered?.includes(service) ? say('recreate', why) : unknown(why)
+  }
   const stopped = containers.find(({ state }) => state !== 'running')
   if (stopped) return say('recreate', `it is not running (${stopped.state}, exit code ${stopped.exitCode})`)
   if (image === undefined) return say('recreate', 'if the image that is built or pulled differs', true)

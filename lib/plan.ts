@@ -104,6 +104,8 @@ export interface PlanInput {
   readonly containers: readonly Container[]
   /** where nothing has been released yet but containers run: the labels they would have if they are as the file says */
   readonly adoptable: Readonly<Record<string, readonly string[]>>
+  /** services of which an adoption that failed has brought the containers back: what they were made from is known */
+  readonly remembered?: readonly string[]
   /** the host's proxy as it is; undefined: there is none, or nobody needs to know */
   readonly proxy: SeenProxy | undefined
   /** what it does for the project where no release says it; default: what the serving one made it do */

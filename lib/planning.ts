@@ -19,6 +19,7 @@ import { routedBefore } from './plan-routes.ts'
 import type { Project } from './project.ts'
 import { readProxyIfUp } from './proxy.ts'
 import { findProxy, outdated } from './proxy-life.ts'
+import { remembered, withRemembered } from './remembered.ts'
 import { type Rendering, withoutBuildAndOrder } from './render.ts'
 import { refuseTakenRoutes } from './route-conflicts.ts'
 import { exposedServices, type Routed, routesOf } from './routes.ts'
@@ -70,6 +71,7 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     serving,
     containers,
     adoptable: adoption?.adoptable ?? {},
+    remembered: adoption ? Object.keys(remembered(project.stateFile, containers).services) : [],
     ...withReach(seen, containers, routedBefore(options), rendering.model.name),
     rollback: options.released !== undefined,
     phases: options.released ? ROLLBACK_PHASES : describePhases(project, targets),
@@ -213,7 +215,8 @@ function releasedImages(
 /** Makes a model that runs what is running now, for the services whose definition is known: to put them back. */
 export function adoptedModel(project: Project, { input, containers }: Planning): ComposeModel | undefined {
   const reduced = withoutBuildAndOrder(project.model)
-  const known: Record<string, Service> = {}
+  const kept = remembered(project.stateFile, containers)
+  const known: Record<string, Service> = { ...kept.services }
   for (const [service, definition] of Object.entries(reduced.services)) {
     const own = containers.filter((container) => container.service === service)
     const image = own[0]?.image
@@ -222,7 +225,7 @@ export function adoptedModel(project: Project, { input, containers }: Planning):
   }
   if (Object.keys(known).length === 0) return undefined
   const files = (kind: 'configs' | 'secrets') => (reduced[kind] ? { [kind]: filesOf(reduced[kind], project) } : {})
-  return { ...reduced, services: known, ...files('configs'), ...files('secrets') }
+  return withRemembered({ ...reduced, services: known, ...files('configs'), ...files('secrets') }, kept)
 }
 
 /** Compose acts on the model without the environment that `environment:` files come from: their values become files. */

@@ -13,7 +13,6 @@ import { drainFresh, plugBack, proveAnswers, routeBack } from './put-back-routes
 import { gateTarget, type StepContext, wantedAsBefore } from './rollout-steps.ts'
 import { unplugUnrouted } from './routing.ts'
 import type { Topology } from './services.ts'
-import { RAN, startAgain } from './start-again.ts'
 
 /** A rollout that did not come to its commit point, and what it takes to undo it. Its settings are those of what served. */
 export interface Undo extends StepContext {
@@ -101,15 +100,21 @@ async function removeNew(undo: Undo) {
   const started: string[] = []
   if (journal.handover) await stopAll(undo, lost) // what is started again may want its port back
   for (const service of touched.filter((name) => !lost.includes(name))) {
-    const stopped = hadBefore(undo, service).filter((one) => RAN.includes(one.state) && isStopped(one))
+    const stopped = hadBefore(undo, service).filter((one) => isOn(one) && isStopped(one))
     if (stopped.length === 0) continue
     emit({ type: 'service', service, step: 'restore' })
     await docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
     started.push(service)
   }
-  const bereft = [...followersOf([...lost, ...started], undo.project.topology), ...orphans(now)]
+  const known = orphans(now).filter((service) => undo.served?.model.services[service]) // what nobody knows was so before
+  const bereft = [...followersOf([...lost, ...started], undo.project.topology), ...known]
   const followers = bereft.filter((name) => hadBefore(undo, name).length > 0)
   return { lost: [...new Set([...lost, ...followers])], started, removed: fresh.length }
+}
+
+/** What the engine was starting again and again is on as well. */
+function isOn({ state }: Before): boolean {
+  return state === 'running' || state === 'restarting'
 }
 
 /** @returns services in the namespace of a container that is gone: whoever undid before came as far as that one. */
@@ -181,12 +186,14 @@ function followersOf(services: readonly string[], { order, needs, jobs }: Topolo
 async function restore(undo: Undo, lost: readonly string[]): Promise<void> {
   const { docker, emit, journal, served } = undo
   const unknown = lost.filter((service) => served?.model.services[service] === undefined)
-  await startAgain(undo, unknown)
-  const known = lost.filter((service) => !unknown.includes(service))
-  if (served === undefined || known.length === 0) return
+  if (served === undefined || unknown.length > 0)
+    throw new StagecraftError(
+      'failed',
+      `Cannot put back ${unknown.join(', ')}: it was not deployed by Stagecraft before`,
+    )
   await freeNetworks(docker, undo.name, journal.replaced)
   if (journal.handover) await stopAll(undo, lost) // ports pass back
-  const members = known.map((service) => wantedAsBefore(service, journal.before))
+  const members = lost.map((service) => wantedAsBefore(service, journal.before))
   for (const wave of toWaves(members, undo.project.topology.needs)) {
     for (const { service } of wave.members) emit({ type: 'service', service, step: 'restore' })
     const names = wave.members.map(({ service }) => service).join(', ')

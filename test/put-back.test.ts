@@ -116,13 +116,45 @@ describe('an application that ran before Stagecraft', () => {
     expect((await project.deploy()).bundle?.phases.rollout?.note).toBe('nothing to do: everything runs as it should')
   })
 
-  test('comes back with what is in its namespace', async () => {
+  test('is refused where something shares its namespace: Compose would give it that of either', async () => {
+    const side = { image: 'web:one', network_mode: 'service:db' }
+    const project = await running({ db: { image: 'db:1' }, web: side })
+    const before = [ids(project), project.view()]
+    now(project, { db: { image: 'db:1', environment: { A: '1' } }, web: side })
+    const { error } = await project.deploy()
+    expect([error?.kind, error?.message, error?.hint?.split('\n')[0]]).toEqual([
+      'config',
+      'Cannot take over db: it runs, but not as the Compose file says now, and it could not be put back if the deploy failed, since web uses something of it, and Compose would give it that of either',
+      'Let Compose bring it to what the file says now, then deploy: docker compose -p shop up -d --no-deps db web',
+    ])
+    expect([ids(project), project.view()]).toEqual(before)
+  })
+
+  test('is refused where it uses the namespace of what is recreated, and would come back to one that is gone', async () => {
     const side = (value: string) => ({ image: 'web:one', network_mode: 'service:db', environment: { S: value } })
     const project = await running({ db: { image: 'db:1' }, web: side('1') })
-    const before = [ids(project), project.view()]
-    now(project, { db: { image: 'web:bad' }, web: side('2') })
+    now(project, { db: { image: 'db:1' }, web: side('2') })
+    expect((await project.plan()).services.map(({ action, aside }) => [action, aside])).toEqual([
+      ['unchanged', undefined],
+      ['recreate', true],
+    ])
+    project.engine.addImage('db:1', 'bad') // somebody moved the tag
+    const { error } = await project.deploy()
+    expect(error?.message).toEndWith('since it uses something of db, which is made anew')
+  })
+
+  test('is remembered after a first deploy that failed: the next one takes it over', async () => {
+    const side = { image: 'web:one', network_mode: 'service:db' }
+    const project = await running({ db: { image: 'db:1' }, web: side })
+    const view = project.view()
+    project.engine.addImage('db:1', 'bad')
     expect((await project.deploy()).error?.kind).toBe('failed')
-    expect([ids(project), project.view()]).toEqual(before)
+    expect(project.view()).toEqual(view)
+    now(project, { db: { image: 'web:bad', environment: { A: '2' } }, web: side })
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    expect(project.view()).toEqual(view)
+    now(project, { db: { image: 'web:two', environment: { A: '2' } }, web: side })
+    expect((await project.deploy()).error).toBeUndefined()
   })
 
   test('comes back after a run that died at any command', async () => {

@@ -20,7 +20,8 @@ import {
 const h1 = host('h1')
 const folder = h1.folder('adopted')
 const failing = h1.folder('adopt-fails')
-afterAll(() => Promise.all([folder.cleanUp(), failing.cleanUp()]))
+const unknown = h1.folder('adopt-unknown')
+afterAll(() => Promise.all([folder.cleanUp(), failing.cleanUp(), unknown.cleanUp()]))
 
 let port = 0
 let api = 0
@@ -119,4 +120,44 @@ test('an adopted service whose image changed is recreated; if that fails, the ol
   writePage(failing, 'by a release')
   expect(await touchedBy(failing, () => deploy(failing, 'v2'))).toEqual(['beside', 'web'])
   await expectPage(failing, own, 'by a release')
+})
+
+test('what ran otherwise than the file says comes back as the containers that it was, or goes once the release is live', async () => {
+  const own = await h1.freePort()
+  const store = (script: string) => ({
+    image: 'busybox:1',
+    command: ['sh', '-c', `${script} exec ${httpd('/www').join(' ')}`],
+    volumes: ['data:/www'],
+    ports: [`${own}:80`],
+    ...QUICK_STOP,
+  })
+  const services = (script: string) => ({
+    db: store(script),
+    init: { ...idle, restart: 'no', command: ['true'] },
+  })
+  const write = (script: string) =>
+    writeApp(unknown, {
+      services: services(script),
+      compose: { volumes: { data: {} } },
+      settings: { db: { rollout: { min_ready: '2s' } } },
+    })
+  write('echo precious >/www/index.html;')
+  expectCode(await composeUp(unknown), 0)
+  const before = await unknown.containers()
+  write('echo broken >/www/broken; sleep 1; exit 9;')
+  const { stderr } = await deploy(unknown, 'v1', 5)
+  expect(stderr).toContain('Cannot start db: it ended with exit code 9')
+  expect(stderr).toContain('What ran before still runs.')
+  const facts = (list: typeof before) => list.map(({ id, service, state }) => [id, service, state])
+  expect(facts(await unknown.containers())).toEqual(facts(before))
+  await expectPage(unknown, own, 'precious')
+
+  write('')
+  const live = await deploy(unknown, 'v2')
+  expect(live.stderr).toContain('init ended with 0')
+  await expectPage(unknown, own, 'precious')
+  const db = (await unknown.containers()).filter(({ service }) => service === 'db')
+  expect(db).toHaveLength(1)
+  expect(before.map(({ id }) => id)).not.toContain(db[0]?.id)
+  expect(await touchedBy(unknown, () => deploy(unknown, 'v3'))).toEqual([])
 })

@@ -20,7 +20,8 @@ import {
 const h1 = host('h1')
 const folder = h1.folder('failures')
 const fresh = h1.folder('first-failure')
-afterAll(() => Promise.all([folder.cleanUp(), fresh.cleanUp()]))
+const slow = h1.folder('slow-database')
+afterAll(() => Promise.all([folder.cleanUp(), fresh.cleanUp(), slow.cleanUp()]))
 
 let port = 0
 let registry = 0
@@ -97,7 +98,13 @@ test('a container that ends at once', async () => {
 
 test('a container that crashes again and again', async () => {
   const script = 'echo "attempt"; sleep 0.1; echo "no route to the database" >&2; exit 1'
-  writeApp(folder, withWeb({ command: shell(script), restart: 'always' }, { web: { rollout: { min_ready: '3s' } } }))
+  writeApp(
+    folder,
+    withWeb(
+      { command: shell(script), restart: 'always' },
+      { web: { rollout: { min_ready: '3s', health_timeout: '4s' } } },
+    ),
+  )
   const stderr = await fails('v-loop', 'rollout', ['web'])
   expect(stderr).toContain('Cannot start web: it crashes and is restarted')
   expect(stderr).toContain('no route to the database')
@@ -167,4 +174,27 @@ test('a first deploy that fails leaves nothing but volumes', async () => {
   writeApp(fresh, { services: { db, web: idle }, compose: { volumes: { kept: {} } } })
   await deploy(fresh, 'v2')
   expectPhases(fresh, 'v2')
+})
+
+test('what ends until its database is up is waited for, and what ends with 0 then is a job that is done', async () => {
+  const ask = (then: string) => shell(`nc -w 1 db 5432 </dev/null || { echo no database; exit 1; }; ${then}`)
+  const services = {
+    db: { image: 'busybox:1', command: shell('sleep 4; exec nc -ll -p 5432 -e cat'), ...QUICK_STOP },
+    web: { ...idle, restart: 'unless-stopped', command: ask('exec sleep 1d') },
+    seed: { ...idle, restart: 'on-failure', command: ask('exit 0') },
+  }
+  const settings = { web: { rollout: { min_ready: '2s' } }, seed: { rollout: { min_ready: '2s' } } }
+  writeApp(slow, { services, settings })
+  const { stderr } = await deploy(slow, 'v1')
+  expect(stderr).toMatch(/ {2}web +wait +restarted (once|\d times), waiting\n/)
+  expect(stderr).toContain('seed ended with 0: it is taken for a job that is done')
+  const before = await slow.containers()
+  expect(before.map(({ service, state }) => `${service} ${state}`)).toEqual([
+    'db running',
+    'seed exited',
+    'web running',
+  ])
+  const again = await deploy(slow, 'v2')
+  expect(again.stderr).not.toContain('ended with 0')
+  expect(touched(before, await slow.containers())).toEqual([])
 })

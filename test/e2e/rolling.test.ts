@@ -49,9 +49,9 @@ const web = (text: string, more: ServiceSource = {}): ServiceSource => ({
   ...more,
 })
 
-function writeTraps(service: ServiceSource): void {
+function writeTraps(service: ServiceSource, rollout: object = {}): void {
   const expose = { host: `${traps.name}.test`, port: 80, tls: 'off' }
-  writeApp(traps, { services: { web: service }, settings: { web: { expose } } })
+  writeApp(traps, { services: { web: service }, settings: { web: { expose, rollout } } })
 }
 
 const idsOf = async () => (await traps.containers()).map(({ id, started, state }) => `${id} ${started} ${state}`)
@@ -71,7 +71,7 @@ lab(
 
 lab('a version that crashes and is restarted is never switched to: `up --wait` lets it pass', async () => {
   const before = await idsOf()
-  writeTraps(web('three', { command: ['sh', '-c', 'exit 3'], restart: 'always' }))
+  writeTraps(web('three', { command: ['sh', '-c', 'exit 3'], restart: 'always' }), { health_timeout: '4s' })
   const { stderr } = await deploy(traps, 'v3', 5)
   expect(stderr).toContain('Cannot start web: it crashes and is restarted')
   expect(await idsOf()).toEqual(before)
