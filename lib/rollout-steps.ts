@@ -44,7 +44,8 @@ export async function bringUp(
   let containers: readonly Container[] | undefined
   for (const wave of toWaves(members, project.topology.needs)) {
     recorder.touch(wave.members.map(({ service }) => service))
-    await up(context, stage, wave.members, recorder).catch((error) => blame(context, open, error))
+    const passed = await upBeside(context, stage, wave.members, { recorder, open })
+    open = open.filter((target) => !passed.includes(target))
     const now = await listContainers(context.docker, stage.model.name)
     const targets = wave.members.map(({ service }) => gateTarget(context, service, now, old))
     containers = now
@@ -58,6 +59,35 @@ export async function bringUp(
   }
   await pass(context, open)
   return containers
+}
+
+/**
+ * Starts a wave. What is to be in the namespace of a container cannot be while that one is being started again: it is
+ * waited for then, and the wave started once more.
+ * @param open what was started before, and need not be ready yet @returns those of them that were waited for
+ */
+async function upBeside(
+  context: StepContext,
+  stage: Stage,
+  members: readonly ServicePlan[],
+  { recorder, open }: { readonly recorder: Recorder; readonly open: readonly GateTarget[] },
+): Promise<readonly GateTarget[]> {
+  const start = () => up(context, stage, members, recorder)
+  const { docker, clock, project } = context
+  const joined = members.flatMap(({ service }) =>
+    (project.topology.needs[service] ?? []).flatMap((need) => (need.follows ? [need.service] : [])),
+  )
+  const owners = open.filter(({ service, ids }) => joined.includes(service) && ids.length > 0)
+  try {
+    await start()
+    return []
+  } catch (error) {
+    const down = await findFailure(docker, owners, clock, () => {}).catch(() => undefined)
+    if (down === undefined) return blame(context, open, error)
+  }
+  await pass(context, owners)
+  await start().catch((error) => blame(context, open, error))
+  return owners
 }
 
 /** What could not start may only have missed what it joins, and that one's end is the reason to tell. */

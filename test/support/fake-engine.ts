@@ -389,6 +389,8 @@ export class FakeEngine {
     if (container.behaviour.refuses !== undefined) return container.behaviour.refuses
     const gone = container.networks.find((name) => this.state.networks[name] === undefined)
     if (gone !== undefined) return `network ${gone} not found`
+    const owner = this.state.containers.find(({ id }) => id === container.joined)
+    if (owner && this.statusOf(owner).status !== 'running') return 'cannot join network of a non running container'
     const taken = this.#takenPort(container)
     if (taken !== undefined) return `Bind for 0.0.0.0:${taken} failed: port is already allocated`
     container.state = 'started'
