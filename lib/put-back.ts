@@ -100,7 +100,9 @@ async function removeNew(undo: Undo) {
   const started: string[] = []
   if (journal.handover) await stopAll(undo, lost) // what is started again may want its port back
   for (const service of touched.filter((name) => !lost.includes(name))) {
-    const stopped = hadBefore(undo, service).filter((one) => isOn(one) && isStopped(one))
+    const stopped = hadBefore(undo, service).filter(
+      (one) => ['running', 'restarting'].includes(one.state) && isStopped(one),
+    )
     if (stopped.length === 0) continue
     emit({ type: 'service', service, step: 'restore' })
     await docker.run(`start ${service} again`, ['start', ...stopped.map(({ id }) => id)])
@@ -110,11 +112,6 @@ async function removeNew(undo: Undo) {
   const bereft = [...followersOf([...lost, ...started], undo.project.topology), ...known]
   const followers = bereft.filter((name) => hadBefore(undo, name).length > 0)
   return { lost: [...new Set([...lost, ...followers])], started, removed: fresh.length }
-}
-
-/** What the engine was starting again and again is on as well. */
-function isOn({ state }: Before): boolean {
-  return state === 'running' || state === 'restarting'
 }
 
 /** @returns services in the namespace of a container that is gone: whoever undid before came as far as that one. */

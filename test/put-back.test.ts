@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import type { Service } from '../lib/compose.ts'
 import { errorReport } from '../lib/error-report.ts'
 import { StagecraftError } from '../lib/errors.ts'
+import { createMask } from '../lib/mask.ts'
 import { errorLines } from '../lib/report-lines.ts'
 import { composeModel, ENGINE_AHEAD } from './support/fake-engine.ts'
 import { FakeProject, story } from './support/fake-project.ts'
@@ -213,7 +214,7 @@ describe('an application that ran before Stagecraft', () => {
       expectGolden(
         'core/plan.md',
         'take-over',
-        errorLines(errorReport(alone, { verbose: false }), { mask: String }).join('\n'),
+        errorLines(errorReport(alone, { verbose: false }), { mask: createMask([]) }).join('\n'),
       )
     }
     expect([ids(project), project.view()]).toEqual(before)
