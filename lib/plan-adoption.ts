@@ -12,19 +12,23 @@ export const KEPT_ASIDE = 'its old container is kept until the new release is li
  * @throws config (3) with the way out
  */
 export function refuseUnkeepable(input: PlanInput, services: readonly ServicePlan[]): void {
-  for (const { service, aside, action } of services) {
-    if (!aside || action !== 'recreate') continue
-    const because = whyNotBeside(service, input, services)
-    if (because === undefined) continue
-    const what = input.serving
-      ? 'it runs without having been released'
-      : 'it runs, but not as the Compose file says now'
-    throw new StagecraftError(
-      'config',
-      `Cannot take over ${service}: ${what}, and it could not be put back if the deploy failed, since ${because}`,
-      { hint: wayOut(service, input) },
-    )
-  }
+  const found = services.flatMap(({ service, aside, action }) => {
+    const because = aside && action === 'recreate' ? whyNotBeside(service, input, services) : undefined
+    return because === undefined ? [] : [{ service, because }]
+  })
+  const [first, ...others] = found
+  if (first === undefined) return
+  const names = found.map(({ service }) => service)
+  const what = input.serving ? 'without having been released' : 'but not as the Compose file says now'
+  const message =
+    others.length === 0
+      ? `Cannot take over ${first.service}: it runs, ${what}, and it could not be put back if the deploy failed, since ${first.because}`
+      : `Cannot take over ${names.join(', ')}: they run, ${what}, and could not be put back if the deploy failed`
+  const detail = found.map(({ service, because }) => `${service}: ${because}`).join('\n')
+  throw new StagecraftError('config', message, {
+    hint: wayOut(names, input),
+    ...(others.length === 0 ? {} : { detail }),
+  })
 }
 
 /** @returns what keeps a second container of a service from being made beside the one there is. */
@@ -58,9 +62,9 @@ function sharersOf(service: string, { services }: ComposeModel): string[] {
   })
 }
 
-function wayOut(service: string, { serving, target, containers }: PlanInput): string {
-  const names = containers.flatMap((container) => (container.service === service ? [container.name] : []))
+function wayOut(services: readonly string[], { serving, target, containers }: PlanInput): string {
+  const names = containers.flatMap(({ service, name }) => (services.includes(service) ? [name] : []))
   if (serving) return `Remove it first, if what it holds may go: docker rm -f ${names.join(' ')}`
-  const all = [service, ...sharersOf(service, target.model)].join(' ')
-  return `Let Compose bring it to what the file says now, then deploy: docker compose -p ${target.model.name} up -d --no-deps ${all}`
+  const all = new Set([...services, ...services.flatMap((service) => sharersOf(service, target.model))])
+  return `Let Compose bring it to what the file says now, then deploy: docker compose -p ${target.model.name} up -d --no-deps ${[...all].join(' ')}`
 }

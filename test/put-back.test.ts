@@ -131,6 +131,20 @@ describe('an application that ran before Stagecraft', () => {
     expect([ids(project), project.view()]).toEqual(before)
   })
 
+  test('is refused in one message with all causes', async () => {
+    const project = await running({
+      web: { image: 'web:one', container_name: 'w' },
+      db: { image: 'db:1', container_name: 'd' },
+    })
+    now(project, { web: { image: 'web:two', container_name: 'w' }, db: { image: 'web:two', container_name: 'd' } })
+    const { error } = await project.deploy()
+    expect([error?.message, error?.detail, error?.hint?.split('\n')[0]]).toEqual([
+      'Cannot take over db, web: they run, but not as the Compose file says now, and could not be put back if the deploy failed',
+      'db: it has a container_name (d)\nweb: it has a container_name (w)',
+      'Let Compose bring it to what the file says now, then deploy: docker compose -p shop up -d --no-deps db web',
+    ])
+  })
+
   test('is refused where it uses the namespace of what is recreated, and would come back to one that is gone', async () => {
     const side = (value: string) => ({ image: 'web:one', network_mode: 'service:db', environment: { S: value } })
     const project = await running({ db: { image: 'db:1' }, web: side('1') })
@@ -183,6 +197,21 @@ describe('an application that ran before Stagecraft', () => {
     now(project, { db: { image: 'db:1' }, web: { image: 'web:bad' } })
     expect((await project.deploy()).error?.kind).toBe('failed')
     expect([ids(project), project.view()]).toEqual(before)
+  })
+
+  test('is refused with another way out where releases were made, but not of this service', async () => {
+    const project = await running({})
+    now(project, { db: { image: 'db:1' } })
+    await project.deploy()
+    await start(project, { web: { image: 'web:one', container_name: 'web' } })
+    now(project, { db: { image: 'db:1' }, web: { image: 'web:two', container_name: 'web' } })
+    const { error } = await project.deploy()
+    expect([error?.kind, error?.hint?.split('\n')[0]]).toEqual([
+      'config',
+      'Remove it first, if what it holds may go: docker rm -f web',
+    ])
+    await project.engine.exec(['docker', 'rm', '-f', ...project.engine.ids('shop', 'web')])
+    expect((await project.deploy()).error).toBeUndefined()
   })
 
   test.each<[string, Service, Service]>([
