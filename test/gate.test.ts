@@ -96,6 +96,13 @@ describe('gate() opens', () => {
     expect(found.error).toBeUndefined()
   })
 
+  test('only min_ready after the last start, also where nobody saw that it was down', async () => {
+    expect((await waitFor({ web: { after: 4_000, recovers: 1, pause: 0 } })).told).toEqual([
+      'web wait 4: restarted once, waiting',
+      'web ready 9',
+    ])
+  })
+
   test('when what was restarted often is up before 30 seconds have passed since its first end', async () => {
     const found = await waitFor({ web: { after: 4_000, recovers: 6 } }) // ends at 4 and 29 s
     expect(found.told.at(-2)).toBe('web wait 29: restarted 6 times, waiting')

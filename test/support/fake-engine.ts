@@ -17,7 +17,9 @@ export interface Behaviour {
   readonly after?: number
   /** is started again each time it ends */
   readonly restarts?: boolean
-  /** so often, a second after each end; then it stays, and its healthcheck has the opinion `after` that */
+  /** milliseconds from an end to the next start of what recovers; default: a second */
+  readonly pause?: number
+  /** so often, a `pause` after each end; then it stays, and its healthcheck has the opinion `after` that */
   readonly recovers?: number
   /** what its healthcheck says, if the service has one; `never` makes up its mind */
   readonly health?: 'healthy' | 'unhealthy' | 'never'
@@ -700,12 +702,12 @@ function parseCompose(args: readonly string[]) {
 
 /** @param elapsed milliseconds since its first start */
 function recovering(
-  { exit = 1, after = 0, health = 'healthy' }: Behaviour,
+  { exit = 1, after = 0, health = 'healthy', pause = 1_000 }: Behaviour,
   times: number,
   elapsed: number,
   check: boolean,
 ): Status {
-  const [pause, round] = [1_000, Math.min(times, Math.floor(elapsed / (after + 1_000)))]
+  const round = Math.min(times, Math.floor(elapsed / (after + pause)))
   const since = round * (after + pause)
   const isUp = round === times || elapsed - since < after
   if (!isUp) return { status: 'restarting', code: exit, health: check ? 'unhealthy' : '', count: round + 1, since }
