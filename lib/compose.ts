@@ -40,6 +40,8 @@ export interface Service {
 export interface Build {
   readonly context: string
   readonly dockerfile?: string
+  readonly dockerfile_inline?: string
+  readonly additional_contexts?: Readonly<Record<string, string>> | readonly string[]
   readonly args?: Readonly<Record<string, string | null>> | null
   readonly tags?: readonly string[]
   readonly platforms?: readonly string[]

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { isAbsolute, join, relative } from 'node:path'
 import dockerignore from '@balena/dockerignore'
-import { ignoreFileOf } from './build-context.ts'
+import { buildFolders, escaped, presentIgnoreFile } from './build-context.ts'
 import type { ComposeModel } from './compose.ts'
 import { addIgnoreLines, type IgnoreChange } from './ignore-files.ts'
 
@@ -40,10 +40,13 @@ export function ignoreInContext(directory: string, { ignoreFile, lines }: Contex
 /** @returns the build contexts above the project folder that would take the state with them, one for each ignore file */
 export function contextsAbove(directory: string, model: ComposeModel): ContextAbove[] {
   const found = new Map<string, ContextAbove>()
-  for (const { service, context, dockerfile } of contextsOf(model)) {
+  const folders = Object.entries(model.services).flatMap(([service, { build }]) =>
+    (build ? buildFolders(build) : []).map((folder) => ({ service, ...folder })),
+  )
+  for (const { service, folder: context, ignoreFiles } of folders) {
     const inside = relative(context, directory)
     if (!isBelow(inside)) continue
-    const ignoreFile = ignoreFileOf(context, dockerfile) ?? join(context, '.dockerignore')
+    const ignoreFile = presentIgnoreFile(ignoreFiles) ?? join(context, '.dockerignore')
     const lines = missingLines(context, inside, ignoreFile)
     const services = [...(found.get(ignoreFile)?.services ?? []), service]
     if (lines.length > 0) found.set(ignoreFile, { services: [...new Set(services)], context, ignoreFile, lines })
@@ -51,28 +54,11 @@ export function contextsAbove(directory: string, model: ComposeModel): ContextAb
   return [...found.values()]
 }
 
-/** A service's own context, and those that its Dockerfile calls by name. */
-function contextsOf({ services }: ComposeModel) {
-  return Object.entries(services).flatMap(([service, { build }]) => {
-    if (!build) return []
-    const named: unknown = build['additional_contexts']
-    const others = typeof named === 'object' && named !== null ? Object.values(named).map(String) : []
-    return [build.context, ...others]
-      .filter((path) => isAbsolute(path) && existsSync(path))
-      .map((path) => ({ service, context: realpathSync(path), dockerfile: build.dockerfile ?? 'Dockerfile' }))
-  })
-}
-
 function missingLines(context: string, inside: string, ignoreFile: string): string[] {
   const matcher = dockerignore().add(existsSync(ignoreFile) ? readFileSync(ignoreFile, 'utf8') : '')
   const state = matcher.ignores(join(inside, '.stagecraft/content')) ? [] : [`${escaped(inside)}/.stagecraft/`]
   const program = relative(context, programPath())
   return isBelow(program) && !matcher.ignores(program) ? [...state, escaped(program)] : state
-}
-
-/** A folder's name may hold what a pattern means something by. */
-function escaped(path: string): string {
-  return path.replaceAll(/[\\*?[\]]/g, '\\$&').replace(/^[#!]/, '/$&')
 }
 
 /** `<Dockerfile>.dockerignore`, which takes the place of `.dockerignore`, of builds from the project folder. */

@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { hasMissingOutside } from './bind-mounts.ts'
 import { type Forbidden, refuseLeakyContexts } from './build-context.ts'
@@ -81,7 +81,7 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   await refuseSharedModel(exec, { directory, files, envFiles }, settings, model)
   const problems = new Problems()
   problems.try(() => refuseUnknownServices(environment, model))
-  problems.try(() => refuseLeakyContexts(model, forbiddenIn(state)))
+  problems.try(() => refuseLeakyContexts(model, forbiddenIn(directory, state)))
   const variables = await resolveVariables(exec, source, environmentFiles(model))
   const secrets = [...new Set([...ofFiles, ...secretsOfProject(model, variables)])]
   options.secrets?.add(secrets)
@@ -103,10 +103,15 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   return project
 }
 
-/** What belongs into no image: the state with its secrets, and the program. */
-function forbiddenIn(state: string): Forbidden[] {
+/** What belongs into no image: states with their secrets, also that of another environment in the project folder, and the program. */
+function forbiddenIn(directory: string, state: string): Forbidden[] {
+  const states = [...new Set([state, stateFile(directory)])].flatMap((file) => {
+    const folder = dirname(file)
+    if (existsSync(folder)) return [join(realpathSync(folder), basename(file))]
+    return file === state ? [file] : []
+  })
   return [
-    { path: dirname(state), holds: [state, bundleFolder(state, 'id'), contentFolder(state)] },
+    ...states.map((file) => ({ path: dirname(file), holds: [file, bundleFolder(file, 'id'), contentFolder(file)] })),
     { path: process.execPath, holds: [process.execPath] },
   ]
 }

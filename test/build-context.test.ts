@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { refuseLeakyContexts } from '../lib/build-context.ts'
+import type { Build } from '../lib/compose.ts'
 import { StagecraftError } from '../lib/errors.ts'
 
 let root = ''
@@ -32,6 +33,10 @@ function refusal(files: Files, { context = '.', dockerfile = 'Dockerfile', state
     { path: join(path, 'stagecraft'), holds: [join(path, 'stagecraft')] },
   ]
   const build = { context: context.includes('://') ? context : join(path, context), dockerfile }
+  return answer(path, build, forbidden)
+}
+
+function answer(path: string, build: Build, forbidden: Parameters<typeof refuseLeakyContexts>[1]): string {
   try {
     refuseLeakyContexts({ name: 'shop', services: { db: { image: 'db' }, web: { build } } }, forbidden)
     return 'fine'
@@ -41,15 +46,25 @@ function refusal(files: Files, { context = '.', dockerfile = 'Dockerfile', state
   }
 }
 
+/** What a build from `app` is told that has the folder of the project, with its `.stagecraft`, in another way. */
+function refusalOf(files: Files, more: (path: string) => Partial<Build>): string {
+  const path = folder(files)
+  symlinkSync(path, join(path, 'app/link'))
+  const kept = join(path, '.stagecraft')
+  return answer(path, { context: join(path, 'app'), ...more(path) }, [
+    { path: kept, holds: [join(kept, 'releases.json')] },
+  ])
+}
+
 describe('refuseLeakyContexts()', () => {
   test('names what would be copied, and the line to add to which file', () => {
     expect(refusal({})).toMatchInlineSnapshot(`
       "config: Cannot build web: .stagecraft would be copied into its image
-      Add the line \`.stagecraft\` to ./.dockerignore (its build context is .); \`stagecraft init\` does it for the state."
+      Add the line \`.stagecraft\` to ./.dockerignore (its build context is .)."
     `)
     expect(refusal({ '.dockerignore': '.stagecraft\n' })).toMatchInlineSnapshot(`
       "config: Cannot build web: stagecraft would be copied into its image
-      Add the line \`stagecraft\` to ./.dockerignore (its build context is .); \`stagecraft init\` does it for the state."
+      Add the line \`stagecraft\` to ./.dockerignore (its build context is .)."
     `)
   })
 
@@ -97,5 +112,58 @@ describe('refuseLeakyContexts()', () => {
     )
     expect(refusal({ '.dockerignore': 'stagecraft\nreleases.json\nreleases\ncontent' }, { state: '.' })).toBe('fine')
     expect(refusal({ '.dockerignore': 'stagecraft' }, { state: '..' })).toBe('fine')
+  })
+
+  const LEAK = 'config: Cannot build web: .stagecraft would be copied into its image\nAdd the line `.stagecraft` to ./'
+  const named = (folder: (path: string) => string) => (path: string) => ({
+    additional_contexts: { image: 'docker-image://busybox:1', root: folder(path) },
+  })
+
+  test.each<[string, (path: string) => Partial<Build>]>([
+    ['a mapping', named((path) => path)],
+    ['a list', (path) => ({ additional_contexts: [`root=${path}`] })],
+    ['a symlink', named((path) => join(path, 'app/link'))],
+    ['a path with an =', (path) => ({ additional_contexts: [`a=b=c`, `root=${path}`] })],
+    [
+      'another context that is none',
+      (path) => ({ context: 'https://example.com/app.git', ...named(() => path)(path) }),
+    ],
+  ])('refuses a named context that holds it: %s', (_, more) => {
+    expect(refusalOf({}, more)).toBe(`${LEAK}.dockerignore (its additional context root is .).`)
+    expect(refusalOf({ '.dockerignore': '.stagecraft' }, more)).toBe('fine')
+  })
+
+  test('goes for a named context by its own .dockerignore only, also where it is the build context', () => {
+    const twice = (path: string) => ({ context: path, ...named(() => path)(path) })
+    expect(refusalOf({ 'Dockerfile.dockerignore': '.stagecraft' }, twice)).toStartWith(`${LEAK}.dockerignore (its add`)
+    expect(
+      refusalOf(
+        { 'app/.dockerignore': '*' },
+        named((path) => path),
+      ),
+    ).toStartWith(LEAK)
+  })
+
+  test('has nothing against what is no folder', () => {
+    for (const value of [
+      'service:db',
+      'docker-image://busybox:1',
+      'https://example.com/x.git',
+      'git@example.com:x',
+      '/none',
+    ])
+      expect(
+        refusalOf(
+          {},
+          named(() => value),
+        ),
+      ).toBe('fine')
+  })
+
+  test('knows that an inline Dockerfile has no ignore file of its own', () => {
+    const inline = (path: string) => ({ context: path, dockerfile: 'Dockerfile', dockerfile_inline: 'FROM busybox:1' })
+    expect(refusalOf({ 'Dockerfile.dockerignore': '.stagecraft' }, inline)).toStartWith(
+      `${LEAK}.dockerignore (its build`,
+    )
   })
 })

@@ -215,3 +215,15 @@ describe('two environments with one Compose project on one engine', () => {
     expect((await project.open('staging')).model.name).toBe('stated')
   })
 })
+
+test('openProject() refuses a named context that holds the state of another environment of this folder', async () => {
+  const project = folder('shop', 'project: {name: shop}\nenvironments: {local: {}, prod: {root: /srv/none}}\n')
+  const build = { context: join(project.folder, 'web'), additional_contexts: { root: project.folder } }
+  project.engine.model = composeModel('shop', { services: { web: { build } } })
+  const open = () => project.open('prod')
+  expect((await open()).model.name).toBe('shop-prod') // no state is here yet
+  project.write('.stagecraft/releases.json', '{}')
+  expect((await refusal(open()))[1]).toBe('Cannot build web: .stagecraft would be copied into its image')
+  project.write('.dockerignore', '.stagecraft\n')
+  expect((await open()).model.name).toBe('shop-prod')
+})
