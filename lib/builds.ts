@@ -2,7 +2,7 @@ import { type ComposeModel, type ComposeSource, modelText } from './compose.ts'
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import type { TellOutput } from './events.ts'
-import { type BuildTarget, buildModel, imageRepository, tagImage } from './images.ts'
+import { type BuildTarget, buildModel, imageRepository, type Pull, tagImage } from './images.ts'
 
 /** What building and pushing need: a release has it, and so has `stagecraft build`, which makes none. */
 export interface BuildInput {
@@ -68,10 +68,14 @@ export async function pushImages(
 /** @throws failed (5) where the registry has no such image, unreachable (8) where it does not answer */
 export async function pullImages(
   { docker, tell }: Pick<BuildInput, 'docker' | 'tell'>,
-  images: readonly string[],
+  images: readonly Pull[],
 ): Promise<void> {
-  for (const image of images) {
-    const result = await docker.try(['pull', image], { onLine: tell && ((line) => tell('push', line)), outlive: 0 })
+  for (const { name: image, platform } of images) {
+    const flags = platform === undefined ? [] : ['--platform', platform]
+    const result = await docker.try(['pull', ...flags, image], {
+      onLine: tell && ((line) => tell('push', line)),
+      outlive: 0,
+    })
     if (result.code !== 0)
       throw registryError(`pull ${image}`, result.stderr.trim(), childError(`pull ${image}`, result))
   }

@@ -18,6 +18,7 @@ export interface Service {
   readonly image?: string
   readonly build?: Build | null
   readonly pull_policy?: string
+  readonly platform?: string
   readonly container_name?: string
   readonly depends_on?: Readonly<Record<string, Dependency>>
   readonly environment?: Readonly<Record<string, string | null>> | null

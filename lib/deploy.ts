@@ -12,6 +12,7 @@ import { placeOnHosts } from './placement.ts'
 import type { Plan, PlanInput } from './plan.ts'
 import { planNetworks, refuseChangedVolumes } from './plan-networks.ts'
 import { planRollout } from './planning.ts'
+import { forPlatforms, platformsOf } from './platforms.ts'
 import { Problems } from './problems.ts'
 import type { Project } from './project.ts'
 import { beforeRelease, carryOut, type Order, type Part } from './release.ts'
@@ -31,9 +32,9 @@ export async function planDeploy(project: Project, version: Version, world: Worl
     const docker = openReleaseDocker(part.project, world)
     await platformOf(part.project.host, docker)
     const targets = buildTargets(part.project.model, version.version)
-    const names = [...new Set(imageNames(part.project.model, targets).values())]
-    const final = names.filter((name) => !targets.some(({ versionTag }) => versionTag === name))
-    const images = await inspectImages(docker, final)
+    const named = imageNames(part.project.model, targets)
+    const final = [...new Set(named.values())].filter((name) => !targets.some(({ versionTag }) => versionTag === name))
+    const images = forPlatforms(await inspectImages(docker, final), platformsOf(part.project.model, named))
     const exec = execOn(part.project.host, world)
     return (await planRollout({ ...part, targets, images, docker, exec, version: version.version })).plan
   })
@@ -86,10 +87,11 @@ function orderDeploy(project: Project, version: Version, world: World): Order {
     )
     return part
   })
+  const targets = buildTargets(project.model, version.version)
+  problems.try(() => platformsOf(project.model, imageNames(project.model, targets)))
   problems.refuse()
   const warnings = parts.flatMap((part) => [...(part.rendering.warnings ?? []), ...vanished(part)])
   for (const message of new Set(warnings)) world.emit({ type: 'warning', message })
-  const targets = buildTargets(project.model, version.version)
   return { project, version, state, serving, targets, parts: atLeastOne(parts) }
 }
 

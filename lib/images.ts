@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { canonical } from './canonical.ts'
-import type { ComposeModel, Service } from './compose.ts'
+import type { Build, ComposeModel, Service } from './compose.ts'
 import { childError, type Docker, type Image, inspectImages } from './docker.ts'
 import { StagecraftError } from './errors.ts'
+import { forPlatforms, platformsOf } from './platforms.ts'
 
 /** The image of one service in a release. */
 export interface ReleasedImage {
@@ -46,11 +47,18 @@ export function buildModel(model: ComposeModel, targets: readonly BuildTarget[])
     const tags = [...(build?.tags ?? []), ...(image === undefined ? [] : [versionTag])]
     services[service] = {
       image: image ?? versionTag,
-      ...(build ? { build: { ...build, ...(tags.length > 0 ? { tags } : {}) } } : {}),
+      ...(build ? { build: { ...forOnePlatform(build, platform), ...(tags.length > 0 ? { tags } : {}) } } : {}),
       ...(platform === undefined ? {} : { platform }),
     }
   }
   return { ...model, services }
+}
+
+/** As `docker compose up` builds: what runs has one platform, its own or the builder's. One that is not listed is refused by Compose. */
+function forOnePlatform({ platforms, ...build }: Build, platform: string | undefined): Build {
+  if (platforms === undefined || platforms.length <= 1) return { ...build, ...(platforms ? { platforms } : {}) }
+  if (platform === undefined) return build
+  return { ...build, platforms: platforms.includes(platform) ? [platform] : platforms }
 }
 
 /**
@@ -69,20 +77,32 @@ export function imageNames(model: ComposeModel, targets: readonly BuildTarget[])
   )
 }
 
-/** Images that must be had from elsewhere before they can run: those the engine lacks, and `pull_policy: always`. */
+/** An image to pull: by its name, for the platform that its services ask for. */
+export interface Pull {
+  readonly name: string
+  readonly platform: string | undefined
+}
+
+/**
+ * Images that must be had from elsewhere before they can run: those the engine lacks, or has for another platform, and
+ * `pull_policy: always`.
+ */
 export function imagesToPull(
   model: ComposeModel,
   names: ReadonlyMap<string, string>,
   present: ReadonlyMap<string, Image>,
   targets: readonly BuildTarget[],
-): string[] {
+): Pull[] {
+  const platforms = platformsOf(model, names)
+  const there = forPlatforms(present, platforms)
   const built = new Set(targets.map(({ versionTag }) => versionTag))
   const wanted = [...names].filter(([service, name]) => {
     if (built.has(name)) return false
     const policy = model.services[service]?.pull_policy
-    return policy === 'always' || (!present.has(name) && policy !== 'never')
+    return policy === 'always' || (!there.has(name) && policy !== 'never')
   })
-  return [...new Set(wanted.map(([, name]) => name))].toSorted()
+  const pulled = [...new Set(wanted.map(([, name]) => name))].toSorted()
+  return pulled.map((name) => ({ name, platform: platforms.get(name) }))
 }
 
 /** @returns what a release records of an image that the engine has. */

@@ -191,7 +191,9 @@ async function fetchImage(
   image: ReleasedImage,
 ): Promise<void> {
   const remote = remoteName(image)
-  const pulled = remote === undefined ? undefined : await docker.try(['pull', remote])
+  const { platform } = target.model.services[service] ?? {}
+  const flags = platform === undefined ? [] : ['--platform', platform]
+  const pulled = remote === undefined ? undefined : await docker.try(['pull', ...flags, remote])
   const found = pulled?.code === 0 ? await inspectImages(docker, [image.id]) : undefined
   if (!found?.has(image.id)) throw imageGone(target, service, image, pulled?.stderr.trim())
 }

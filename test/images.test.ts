@@ -107,7 +107,10 @@ describe('imagesToPull()', () => {
       ['there', image()],
       ['always', image()],
     ])
-    expect(imagesToPull(model, imageNames(model, built), present, built)).toEqual(['always', 'missing'])
+    expect(imagesToPull(model, imageNames(model, built), present, built)).toEqual([
+      { name: 'always', platform: undefined },
+      { name: 'missing', platform: undefined },
+    ])
   })
 })
 

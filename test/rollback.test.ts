@@ -405,6 +405,23 @@ describe('images', () => {
     expect(project.engine.changes()).toContain(`docker pull ${reference}`)
   })
 
+  test('are fetched for the platform that they had', async () => {
+    const project = shop()
+    change(project, { db: { image: 'postgres:16', platform: 'linux/arm64' } })
+    await threeReleases(project)
+    const { id = '', reference = '', name } = newest(project)?.images['db'] ?? {}
+    expect([name, project.engine.state.images[id]?.platform]).toEqual(['postgres:16', 'linux/arm64'])
+    change(project, { db: { image: 'mysql:9' } })
+    project.engine.registry['mysql:9'] = 'mysql'
+    await released(project, 'D')
+    delete project.engine.state.images[id]
+    for (const [tag, of] of Object.entries(project.engine.state.tags))
+      if (of === id) delete project.engine.state.tags[tag]
+    project.engine.registry[reference] = 'postgres'
+    expect(told(await project.rollback())).toBe('no error')
+    expect(project.engine.changes()).toContain(`docker pull --platform linux/arm64 ${reference}`)
+  })
+
   test('whose name in the registry somebody removed from the engine are run by their content', async () => {
     const project = shop()
     await threeReleases(project)

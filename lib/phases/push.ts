@@ -3,12 +3,14 @@ import { type Image, inspectImages } from '../docker.ts'
 import { StagecraftError } from '../errors.ts'
 import { formatBytes } from '../format.ts'
 import { contentStore } from '../host.ts'
-import { imageNames, imagesToPull, tagImage } from '../images.ts'
+import { imageNames, tagImage } from '../images.ts'
 import { giveToOwners } from '../owned-files.ts'
+import { platformsOf } from '../platforms.ts'
 import type { Run, Site } from '../run.ts'
 import { onSites } from '../sites.ts'
 import { openTransfer, type Transfer } from '../transfer.ts'
 import { builtTags } from './build.ts'
+import { fetchImages, type Here } from './fetch.ts'
 
 /** Makes the images present where they run: pushes what was built to the registry, pulls what an engine lacks. */
 export async function push(run: Run): Promise<string> {
@@ -26,7 +28,7 @@ export async function push(run: Run): Promise<string> {
   } else if (project.host.name === undefined) notes.push('nothing to push: the engine that built the images runs them')
   const transfer = openTransfer({ exec: project.host.local, from: run.builder })
   try {
-    const brought = await onSites(run, (site) => provide(site, transfer, registry))
+    const brought = await onSites(run, (site) => provide(site, { transfer, builder: run.builder }, registry))
     notes.push(...brought.flat())
   } finally {
     transfer.close()
@@ -35,21 +37,20 @@ export async function push(run: Run): Promise<string> {
 }
 
 /** @returns what was brought to one host */
-async function provide(site: Site, transfer: Transfer, registry: string | undefined): Promise<string[]> {
+async function provide(site: Site, here: Here, registry: string | undefined): Promise<string[]> {
   const { project, targets } = site
-  const notes = project.host.name === undefined ? [] : await bring(site, transfer, registry)
+  const notes = project.host.name === undefined ? [] : await bring(site, here.transfer, registry)
   const names = imageNames(project.model, targets)
-  const pulls = imagesToPull(project.model, names, site.images, targets)
-  await pullImages(site, pulls)
-  if (pulls.length > 0) {
-    notes.push(`pulled ${pulls.join(', ')}`)
-    site.images = new Map([...site.images, ...(await inspectImages(site.docker, pulls))])
-  }
+  const { pulled, sent } = await fetchImages(site, here)
+  if (pulled.length > 0) notes.push(`pulled ${pulled.join(', ')}`)
+  if (sent.length > 0) notes.push(`sent ${sent.join(', ')} from this machine to ${project.host.name}`)
+  const fetched = [...pulled, ...sent]
+  site.images = new Map([...site.images, ...(await inspectImages(site.docker, fetched))])
   for (const [service, name] of names)
     if (!site.images.has(name))
       throw new StagecraftError('failed', `Cannot find the image of ${service}: the engine has no ${name}`, {
         hint:
-          pulls.includes(name) || targets.some(({ versionTag }) => versionTag === name)
+          fetched.includes(name) || targets.some(({ versionTag }) => versionTag === name)
             ? 'It was there, and somebody has removed it (docker image prune -a?): stop that for a while, then deploy again.'
             : 'Its pull_policy is `never`: build or load the image first.',
       })
@@ -101,8 +102,10 @@ async function send(
 }
 
 async function pull(site: Site, registry: string, tags: readonly string[]): Promise<Brought> {
+  const { model } = site.project
+  const platforms = platformsOf(model, imageNames(model, site.targets))
   for (const tag of tags) {
-    await pullImages(site, [registryTag(registry, tag)])
+    await pullImages(site, [{ name: registryTag(registry, tag), platform: platforms.get(tag) }])
     await tagImage(site.docker, registryTag(registry, tag), tag)
   }
   return { notes: [], images: await inspectImages(site.docker, tags) }

@@ -53,6 +53,8 @@ interface FakeImage {
   readonly content: string
   readonly labels: Readonly<Record<string, string>>
   readonly volumes: boolean
+  /** default: linux/amd64 */
+  readonly platform?: string
 }
 
 /** Everything that lasts on an engine. Plain values, so that a test can keep a copy and come back to it. */
@@ -184,7 +186,8 @@ export class FakeEngine {
     if (first === 'image' && second === 'ls') return this.#listImages(rest)
     if (first === 'rmi') return this.#untag(second)
     if (first === 'tag') return this.#tag(second, rest[0] ?? '')
-    if (first === 'pull') return half ? {} : this.#pull(args.at(-1) ?? '')
+    if (first === 'pull')
+      return half ? {} : this.#pull(args.at(-1) ?? '', args[1] === '--platform' ? args[2] : undefined)
     if (first === 'push') return this.#push(second)
     if (first === 'info') return { stdout: `${new Date(this.state.now + ENGINE_AHEAD).toISOString()}\n` }
     if (first === 'events') return {} // nothing here is on its way
@@ -533,11 +536,12 @@ export class FakeEngine {
   // Images
 
   /** An image of this content, under this name. @returns its id, which follows from content and labels */
-  addImage(name: string, content: string, labels: Readonly<Record<string, string>> = {}): string {
+  addImage(name: string, content: string, labels: Readonly<Record<string, string>> = {}, platform?: string): string {
     const id = `sha256:${createHash('sha256')
-      .update(JSON.stringify([content, labels]))
+      .update(JSON.stringify([content, labels, ...(platform ? [platform] : [])]))
       .digest('hex')}`
-    this.state.images[id] = { id, content, labels, volumes: this.withVolume.has(content) }
+    const volumes = this.withVolume.has(content)
+    this.state.images[id] = { id, content, labels, volumes, ...(platform ? { platform } : {}) }
     this.state.tags[name] = id
     return id
   }
@@ -551,14 +555,14 @@ export class FakeEngine {
     return { code: 1, stdout: JSON.stringify(inspected), stderr: lines.join('\n') }
   }
 
-  #inspectedImage({ id, content, labels, volumes }: FakeImage) {
+  #inspectedImage({ id, content, labels, volumes, platform = 'linux/amd64' }: FakeImage) {
     const names = Object.keys(this.state.tags).filter((name) => this.state.tags[name] === id)
     return {
       Id: id,
       RepoTags: names.filter((name) => !name.includes('@')),
       RepoDigests: names.filter((name) => name.includes('@')),
-      Os: 'linux',
-      Architecture: 'amd64',
+      Os: platform.split('/')[0],
+      Architecture: platform.split('/')[1],
       RootFS: { Layers: [`layer of ${content}`] },
       Config: { Cmd: [content], Labels: labels, ...(volumes ? { Volumes: { '/data': {} } } : {}) },
     }
@@ -599,11 +603,11 @@ export class FakeEngine {
     return {}
   }
 
-  #pull(name: string): Answer {
+  #pull(name: string, platform: string | undefined): Answer {
     const content = this.registry[name]
     if (content === undefined)
       return { code: 1, stderr: `Error response from daemon: manifest for ${name} not found: manifest unknown` }
-    const id = this.addImage(name, content)
+    const id = this.addImage(name, content, {}, platform)
     this.state.tags[`${name.replace(/:[^/:]*$/, '')}@sha256:${digestOf(content)}`] = id
     return { lines: [`${name}: Pulling`, `Status: Downloaded newer image for ${name}`] }
   }
