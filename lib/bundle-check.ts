@@ -27,7 +27,10 @@ const image = object(
 
 const route = object(
   { service, hosts: list(text), path: text, tls: text, ports: table(service, number) },
-  { internal: object({ port: number, names: list(text), networks: list(word), subnets: list(text) }, {}) },
+  {
+    internal: object({ port: number, names: list(text), networks: list(word), subnets: list(text) }, {}),
+    trusted: list(text),
+  },
 )
 const slots = table(service, matching(/^[ab]$/, 'a slot'))
 

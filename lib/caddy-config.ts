@@ -64,7 +64,11 @@ function isWildcard({ route }: Owned): boolean {
 function publicRoute(owned: Owned): Json {
   const { hosts, path } = owned.route
   const match = { host: hosts, ...(path === '/' ? {} : { path: [path, `${path}/*`] }) }
-  return { match: [match], terminal: true, handle: [subroute([maintenance(owned), ...slots(owned)])] }
+  return {
+    match: [match],
+    terminal: true,
+    handle: [subroute([maintenance(owned), ...slots(owned, owned.route.trusted)])],
+  }
 }
 
 /** @returns the subnets on which others are answered at the same port too: a name tells which of them is meant. */
@@ -86,7 +90,11 @@ function namedRoutes(owned: Owned, all: readonly Owned[]): Json[] {
   if (ranges.length === 0) return []
   const host = names.flatMap((name) => [name, ...networks.map((network) => `${name}.${network}`)])
   return [
-    { match: [{ remote_ip: { ranges }, host: distinct(host) }], terminal: true, handle: [subroute(slots(owned))] },
+    {
+      match: [{ remote_ip: { ranges }, host: distinct(host) }],
+      terminal: true,
+      handle: [subroute(slots(owned, owned.route.internal?.subnets))],
+    },
   ]
 }
 
@@ -108,7 +116,13 @@ function otherRoutes(owned: Owned, all: readonly Owned[]): Json[] {
   const alone = subnets.filter((subnet) => !notMine.includes(subnet))
   if (alone.length === 0 && subnets.length > 0) return []
   const ranges = alone.length > 0 ? alone : ['127.0.0.1/32'] // an empty list would match everyone
-  return [{ match: [{ remote_ip: { ranges } }], terminal: true, handle: [subroute(slots(owned))] }]
+  return [
+    {
+      match: [{ remote_ip: { ranges } }],
+      terminal: true,
+      handle: [subroute(slots(owned, owned.route.internal?.subnets))],
+    },
+  ]
 }
 
 function subroute(routes: readonly Json[]): Json {
@@ -135,7 +149,8 @@ function maintenance({ project }: Owned): Json {
   }
 }
 
-function slots(owned: Owned): Json[] {
+/** @param trusted who forwards requests of others: X-Forwarded headers are what they say, and their address is added */
+function slots(owned: Owned, trusted: readonly string[] = []): Json[] {
   const { project, route } = owned
   const live = (slot: Slot) => ({
     match: [{ file: { root: `${PROXY_FOLDER}/live`, try_files: [`/${project}/${route.service}.${slot}`] } }],
@@ -148,6 +163,7 @@ function slots(owned: Owned): Json[] {
         load_balancing: { try_duration: '10s', try_interval: '100ms' },
         // A changed route would cut WebSockets otherwise.
         stream_close_delay: '1h',
+        ...(trusted.length > 0 ? { trusted_proxies: trusted } : {}),
       },
     ],
   })

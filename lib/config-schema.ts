@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { DURATION, parseDuration } from './duration.ts'
 import { hostKey, parseHostName } from './host-name.ts'
+import { isRange, PRIVATE_RANGES } from './trusted-proxies.ts'
 
 const MAX_DURATION = 24 * 3_600_000
 const CONTROL = /\p{Cc}/u
@@ -95,6 +96,14 @@ const urlPath = v.pipe(
   v.regex(URL_PATH, 'must be a path such as /up: letters, digits and -._~/ after a first /'),
 )
 
+const RANGE =
+  'must be an address or a range such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32, or the word private_ranges'
+const senders = v.pipe(
+  v.union([v.string(RANGE), v.array(v.string(RANGE), RANGE)], RANGE),
+  v.transform((value) => (typeof value === 'string' ? [value] : value)),
+  v.check((list) => list.every((text) => text === PRIVATE_RANGES || isRange(text)), RANGE),
+)
+
 const expose = v.pipe(
   v.strictObject(
     {
@@ -104,13 +113,14 @@ const expose = v.pipe(
       health: v.exactOptional(urlPath),
       tls: v.exactOptional(v.picklist(['off', 'auto', 'internal'], 'must be off, auto or internal')),
       internal: v.exactOptional(v.boolean('must be true or false')),
+      trusted_proxies: v.exactOptional(senders),
     },
     'must be a mapping with a port, and a host or `internal: true`',
   ),
   v.check(({ host, internal }) => host !== undefined || internal === true, 'must have a host, or say `internal: true`'),
   v.check(
-    ({ host, path, tls }) => host !== undefined || (path === undefined && tls === undefined),
-    '`path` and `tls` are for what has a host',
+    ({ host, path, tls, trusted_proxies: trusted }) => host !== undefined || (path ?? tls ?? trusted) === undefined,
+    '`path`, `tls` and `trusted_proxies` are for what has a host',
   ),
   v.check(
     ({ host, tls }) => tls === 'off' || tls === 'internal' || !host?.some((name) => name.startsWith('*.')),

@@ -59,6 +59,8 @@ export interface ExposeConfig {
   readonly tls?: 'off' | 'auto' | 'internal'
   /** the proxy answers under the service's own name on its networks */
   readonly internal?: boolean
+  /** whose X-Forwarded headers are passed on; default: private ranges with `tls: off`, else nobody's */
+  readonly trusted_proxies?: readonly string[]
 }
 
 export interface RolloutConfig {

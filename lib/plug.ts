@@ -4,6 +4,7 @@ import { lastWords } from './gate.ts'
 import { connect, NO_PROXY, probe } from './proxy.ts'
 import { routeNetwork, type Slots, slotAlias } from './routes.ts'
 import type { Routing } from './routing.ts'
+import { trustedRanges } from './trusted-proxies.ts'
 
 /** Gives containers the alias of their service's slot, under which the proxy finds them, unless they have it. */
 export async function plugIntoSlots(
@@ -92,7 +93,9 @@ async function proveOne(routing: Routing, id: string, { isLate, cancelled }: Pat
     const { address } = networks[routeNetwork(name)] ?? {}
     if (expose === undefined) return
     const { port, health, host = [service] } = expose
-    const scheme = expose.host === undefined || expose.tls === 'off' ? 'http' : 'https'
+    // Behind a balancer requests have come by HTTPS: an application that redirects others would never be ready.
+    const isPlain = expose.host === undefined || (expose.tls === 'off' && trustedRanges(expose).length === 0)
+    const scheme = isPlain ? 'http' : 'https'
     const target = { address: address ?? '', port, health, host: host[0] ?? service, scheme }
     const away = container.state === 'running' ? 'it is not on the proxy’s network' : 'it does not run any more'
     const wrong = address ? await probe(docker, target, PROBE_SECONDS) : away

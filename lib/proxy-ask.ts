@@ -30,7 +30,7 @@ export async function askLive(
   const args = live.flatMap((route) => {
     const { health = '/' } = services[route.service]?.expose ?? {}
     const [host = route.service] = route.hosts
-    const scheme = route.hosts.length === 0 || route.tls === 'off' ? 'http' : 'https'
+    const scheme = route.hosts.length === 0 || (route.tls === 'off' && route.trusted === undefined) ? 'http' : 'https'
     return [`http://${slotAddress(name, route, slots[route.service] ?? 'a')}${health}`, host, scheme]
   })
   const [result, proxy] = await Promise.all([

@@ -1,5 +1,6 @@
 import type { ComposeModel } from './compose.ts'
 import type { ExposeConfig, ServiceConfig } from './config.ts'
+import { trustedRanges } from './trusted-proxies.ts'
 
 /** Where the containers of a routed service are found: the live ones have one, the next ones get the other. */
 export type Slot = 'a' | 'b'
@@ -18,6 +19,8 @@ export interface Route {
   /** where the containers of each slot listen: a new release may have another port */
   readonly ports: Readonly<Record<Slot, number>>
   readonly internal?: InternalRoute
+  /** whose X-Forwarded headers are passed on: addresses and ranges */
+  readonly trusted?: readonly string[]
 }
 
 /** What the proxy does for a project: its routes, and which slot of each is live. */
@@ -91,6 +94,7 @@ export function routesOf(
     const other = was?.ports[otherSlot(slot)] ?? expose.port
     const ports = slot === 'a' ? { a: expose.port, b: other } : { a: other, b: expose.port }
     const { host: hosts = [], path = '/', tls = 'auto' } = expose
+    const trusted = hosts.length === 0 ? [] : trustedRanges(expose)
     const internal = expose.internal ? internalRoute(service, expose, model) : undefined
     return [
       {
@@ -100,6 +104,7 @@ export function routesOf(
         tls,
         ports,
         ...(internal ? { internal } : {}),
+        ...(trusted.length > 0 ? { trusted } : {}),
       },
     ]
   })

@@ -56,6 +56,9 @@ test('caddyConfig() writes all of it, for two projects', () => {
                                 "try_interval": "100ms",
                               },
                               "stream_close_delay": "1h",
+                              "trusted_proxies": [
+                                "10.3.0.0/24",
+                              ],
                               "upstreams": [
                                 {
                                   "dial": "a.api.blog.stagecraft.internal:3000",
@@ -84,6 +87,9 @@ test('caddyConfig() writes all of it, for two projects', () => {
                                 "try_interval": "100ms",
                               },
                               "stream_close_delay": "1h",
+                              "trusted_proxies": [
+                                "10.3.0.0/24",
+                              ],
                               "upstreams": [
                                 {
                                   "dial": "b.api.blog.stagecraft.internal:3000",
@@ -112,6 +118,9 @@ test('caddyConfig() writes all of it, for two projects', () => {
                                 "try_interval": "100ms",
                               },
                               "stream_close_delay": "1h",
+                              "trusted_proxies": [
+                                "10.3.0.0/24",
+                              ],
                               "upstreams": [
                                 {
                                   "dial": "a.api.blog.stagecraft.internal:3000",
@@ -171,6 +180,10 @@ test('caddyConfig() writes all of it, for two projects', () => {
                                 "try_interval": "100ms",
                               },
                               "stream_close_delay": "1h",
+                              "trusted_proxies": [
+                                "10.1.0.0/24",
+                                "10.2.0.0/24",
+                              ],
                               "upstreams": [
                                 {
                                   "dial": "a.api.shop.stagecraft.internal:4000",
@@ -199,6 +212,10 @@ test('caddyConfig() writes all of it, for two projects', () => {
                                 "try_interval": "100ms",
                               },
                               "stream_close_delay": "1h",
+                              "trusted_proxies": [
+                                "10.1.0.0/24",
+                                "10.2.0.0/24",
+                              ],
                               "upstreams": [
                                 {
                                   "dial": "b.api.shop.stagecraft.internal:4001",
@@ -227,6 +244,10 @@ test('caddyConfig() writes all of it, for two projects', () => {
                                 "try_interval": "100ms",
                               },
                               "stream_close_delay": "1h",
+                              "trusted_proxies": [
+                                "10.1.0.0/24",
+                                "10.2.0.0/24",
+                              ],
                               "upstreams": [
                                 {
                                   "dial": "a.api.shop.stagecraft.internal:4000",
@@ -1150,4 +1171,17 @@ describe('a request', () => {
     expect(ask({ host: 'api', port: 4000, from: '10.1.0.0/24' }, files)).toEqual(dial('a.api.shop', 4000))
     expect(ask({ host: 'any.example.com', port: 80 }, files)).toEqual(dial('a.web.blog', 3000))
   })
+})
+
+test('caddyConfig() passes on what trusted senders say, and what internal callers do', () => {
+  const web = route('web', { trusted: ['10.0.0.0/8'] })
+  const api = route('api', {
+    ...{ hosts: [], tls: 'auto' },
+    internal: { port: 4000, names: ['api'], networks: ['back'], subnets: ['10.9.0.0/24'] },
+  })
+  const trusted = (routes: Route[]) =>
+    JSON.stringify(caddyConfig({ shop: routes })).match(/"trusted_proxies":\[[^\]]*\]/g) ?? []
+  expect(trusted([route('web')])).toEqual([])
+  expect(new Set(trusted([web]))).toEqual(new Set(['"trusted_proxies":["10.0.0.0/8"]']))
+  expect(new Set(trusted([api]))).toEqual(new Set(['"trusted_proxies":["10.9.0.0/24"]']))
 })

@@ -201,8 +201,8 @@ test('parseConfig() says what is wrong with what is exposed, how it rolls, and t
     'expose: yes': '1:43: must be a mapping with a port, and a host or `internal: true`, not "yes"',
     'expose: {port: 80}': '1:43: must have a host, or say `internal: true`',
     'expose: {internal: false, port: 80}': '1:43: must have a host, or say `internal: true`',
-    'expose: {internal: true, port: 80, path: /x}': '1:43: `path` and `tls` are for what has a host',
-    'expose: {internal: true, port: 80, tls: off}': '1:43: `path` and `tls` are for what has a host',
+    'expose: {internal: true, port: 80, path: /x}': '1:43: `path`, `tls` and `trusted_proxies` are for what has a host',
+    'expose: {internal: true, port: 80, tls: off}': '1:43: `path`, `tls` and `trusted_proxies` are for what has a host',
     'expose: {internal: true, port: 443}':
       '1:43: cannot be internal on port 443: internal callers are answered without TLS',
     'expose: {host: "*.a.b", port: 80}':
@@ -224,6 +224,10 @@ test('parseConfig() says what is wrong with what is exposed, how it rolls, and t
       '1:69: must be a path such as /up: letters, digits and -._~/ after a first /, not "x"',
     'expose: {host: a, port: 80, health: "/up?x"}':
       '1:71: must be a path such as /up: letters, digits and -._~/ after a first /, not "/up?x"',
+    'expose: {internal: true, port: 80, trusted_proxies: 10.0.0.1}':
+      '1:43: `path`, `tls` and `trusted_proxies` are for what has a host',
+    'expose: {host: a, port: 80, trusted_proxies: [10.0.0.0/33]}':
+      '1:80: must be an address or a range such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32, or the word private_ranges',
     'expose: {host: a, port: 80, tls: on}': '1:68: must be off, auto or internal, not "on"',
     'expose: {host: a, prot: 80, port: 1}': '1:53: unknown key "prot" (did you mean "port"?)',
     'rollout: {order: random}': '1:52: must be start-first or stop-first, not "random"',

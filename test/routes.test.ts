@@ -12,6 +12,7 @@ import {
   slotAddress,
   slotAlias,
 } from '../lib/routes.ts'
+import { trustedRanges } from '../lib/trusted-proxies.ts'
 
 const model: ComposeModel = {
   name: 'shop',
@@ -67,8 +68,20 @@ describe('routesOf()', () => {
         ...{ service: 'api', hosts: [], path: '/', tls: 'auto', ports: { a: 4000, b: 4000 } },
         internal: { port: 4000, names: ['api', 'backend'], networks: ['shop_default', 'the-back'], subnets: [] },
       },
-      { service: 'web', hosts: ['shop.example.com'], path: '/shop', tls: 'off', ports: { a: 3000, b: 3000 } },
+      {
+        ...{ service: 'web', hosts: ['shop.example.com'], path: '/shop', tls: 'off', ports: { a: 3000, b: 3000 } },
+        trusted: trustedRanges({ tls: 'off' }),
+      },
     ])
+  })
+
+  test('says whose X-Forwarded headers arrive, for what has a host', () => {
+    const trusted = (expose: ExposeConfig) =>
+      routesOf(settings({ web: expose }), model, { slots: { web: 'a' }, before: [] })[0]?.trusted
+    expect(trusted(host('x'))).toBeUndefined()
+    expect(trusted({ ...host('x'), trusted_proxies: ['203.0.113.0/24'] })).toEqual(['203.0.113.0/24'])
+    expect(trusted({ ...host('x'), tls: 'off', trusted_proxies: [] })).toBeUndefined()
+    expect(trusted({ internal: true, port: 80 })).toBeUndefined()
   })
 
   test('leaves the other slot the port that it had', () => {

@@ -13,7 +13,7 @@ const LAYERS = [
   // Pure: the same result for the same arguments. No files, processes, clock or environment.
   [
     'pure',
-    'lib/{content-text,path-names,problems,errors,error-report,events,duration,canonical,nearest,mask,secrets,secret-forms,secret-places,json-scan,format,services,report-lines,usage,lock-text,system-error}.ts',
+    'lib/{content-text,path-names,problems,errors,error-report,events,duration,canonical,nearest,mask,secrets,secret-forms,secret-places,json-scan,format,services,trusted-proxies,report-lines,usage,lock-text,system-error}.ts',
   ],
   [
     'pure',
