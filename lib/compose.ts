@@ -68,6 +68,7 @@ export interface Mount {
 export interface Port {
   readonly target: number
   readonly published?: string
+  readonly host_ip?: string
   readonly protocol?: string
 }
 

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { type Image, parseArray, parseContainer, parseImage, parseWhatThereIs } from './docker-json.ts'
-import { engineIsGone, engineTimeout, hungEngine, noEngine, whileEngineAnswers } from './engine.ts'
+import { engineIsGone, engineTimeout, hungEngine, noEngine, whileEngineAnswers, portHint } from './engine.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, ExecOptions, Result } from './exec.ts'
 import type { Held } from './lock.ts'
@@ -141,7 +141,7 @@ export function childError(what: string, result: Result): StagecraftError {
   const said = result.stderr.trim() || result.stdout.trim()
   if (engineIsGone(said)) return noEngine(said)
   return new StagecraftError('failed', `Cannot ${what}: docker ${subcommand(result.argv)} ${howItEnded(result.code)}`, {
-    detail: said,
+    ...{ detail: said, hint: portHint(said) },
   })
 }
 

@@ -90,3 +90,10 @@ export function noEngine(said: string): StagecraftError {
       : 'Start it (sudo systemctl start docker), or point DOCKER_HOST or `docker context use` at one that runs.',
   })
 }
+
+/** Containers that have a port are named before anything is changed (lib/obstacles.ts): this is another program, or one that came meanwhile. */
+export function portHint(said: string): string | undefined {
+  const words = /(?:listen \w+|Bind for|bind host port(?: for)?) [^\s]*?:(\d+)\b.*(?:already in use|already allocated)/
+  const port = words.exec(said)?.[1]
+  return port && `Who has port ${port} there: sudo ss -lntup 'sport = :${port}'. Stop it, or publish another port.`
+}

@@ -10,6 +10,8 @@ interface Obstacle {
   readonly avoid?: string
   /** `strategy: rolling` overrules it: whoever says so knows that two may write there */
   readonly yields?: true
+  /** what avoids it makes the service roll also if it is not routed yet */
+  readonly routes?: true
 }
 
 /**
@@ -61,14 +63,26 @@ function obstacleTo(service: string, input: PlanInput, replaced: ReadonlySet<str
   const { strategy, order } = input.environment.services[service]?.rollout ?? {}
   if (strategy === 'recreate') return { because: 'it is to be recreated (strategy: recreate)' }
   if (order === 'stop-first') return { because: 'its replicas are replaced in turn (order: stop-first)' }
-  if (strategy !== 'rolling' && !isRouted(service, input))
-    return {
-      because: 'it is not routed',
-      avoid: 'expose it, or say `strategy: rolling` if two versions may run at once',
-    }
   const target = input.target.model.services[service] ?? {}
-  const found = [...technicalObstacles(service, target, input, replaced)]
-  return found.find(({ yields }) => !(yields && strategy === 'rolling'))
+  const found = [...technicalObstacles(service, target, input, replaced)].filter(
+    ({ yields }) => !(yields && strategy === 'rolling'),
+  )
+  const isAlone = strategy !== 'rolling' && !isRouted(service, input)
+  return summarize(isAlone && !found.some(({ routes }) => routes) ? [...found, UNROUTED] : found)
+}
+
+const UNROUTED: Obstacle = {
+  because: 'it is not routed',
+  avoid: 'expose it, or say `strategy: rolling` if two versions may run at once',
+}
+
+/** Who does all that `avoid` says has no obstacle left; where one of them stays, nothing of it would help. */
+function summarize(found: readonly Obstacle[]): Obstacle | undefined {
+  const [first] = found
+  const lasting = found.find(({ avoid }) => avoid === undefined)
+  if (first === undefined || lasting !== undefined) return lasting
+  const avoid = [...new Set(found.map((one) => one.avoid))].join('; and ')
+  return { because: first.because, avoid }
 }
 
 function* technicalObstacles(
@@ -83,12 +97,17 @@ function* technicalObstacles(
   if (port)
     yield {
       because: `it publishes port ${port.published}`,
-      avoid: 'let the proxy have the port: `expose`, and no `ports` in the Compose file',
+      avoid: 'let the proxy have the port if it is HTTP: `expose`, and no `ports` in the Compose file',
+      routes: true,
     }
   if (target.container_name)
-    yield { because: `it has a container_name (${target.container_name})`, avoid: 'take it out of the Compose file' }
+    yield {
+      because: `it has a container_name (${target.container_name})`,
+      avoid: 'take `container_name` out of the Compose file',
+    }
   if (target.network_mode === 'host') yield { because: 'it is on the host network' }
-  if (hasFixedAddress(target)) yield { because: 'it has a fixed address', avoid: 'take it out of the Compose file' }
+  if (hasFixedAddress(target))
+    yield { because: 'it has a fixed address', avoid: 'take the address out of the Compose file' }
   for (const hook of ['post_start', 'pre_stop'])
     if (hook in target) yield { because: `it has a ${hook} hook, which is Compose's to run` }
   yield* sharing(service, target, input)
@@ -126,6 +145,7 @@ function* mounts(target: Service, image: ReleasedImage | undefined): Generator<O
         because: `it writes to ${type === 'volume' ? `volume ${source}` : source}`,
         avoid: 'say `strategy: rolling` if two may write there at once',
         yields: true,
+        routes: true,
       }
   }
   if (image?.volumes) yield { because: 'its image declares a volume' }

@@ -14,7 +14,8 @@ import { withEndedJobs } from './ending.ts'
 import type { Exec } from './exec.ts'
 import { contentStore } from './host.ts'
 import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
-import { makePlan, type Plan, type PlanInput } from './plan.ts'
+import { refuseObstacles } from './obstacles.ts'
+import { isNothingToDo, makePlan, type Plan, type PlanInput } from './plan.ts'
 import { routedBefore } from './plan-routes.ts'
 import type { Project } from './project.ts'
 import { readProxyIfUp } from './proxy.ts'
@@ -76,7 +77,9 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     rollback: options.released !== undefined,
     phases: options.released ? ROLLBACK_PHASES : describePhases(project, targets),
   }
-  return { plan: makePlan(input), input, containers }
+  const plan = makePlan(input)
+  if (!isNothingToDo(plan)) await refuseObstacles(plan, rendering.model, options.docker)
+  return { plan, input, containers }
 }
 
 /** The host's proxy, where something is or was routed. @throws config (3) for a route that another project has */

@@ -330,3 +330,17 @@ describe('lastLogLines()', () => {
     expect(calls[0]?.argv).toEqual(['docker', 'logs', '--tail', '5', 'c1'])
   })
 })
+
+test.each([
+  ['Error starting userland proxy: listen tcp4 0.0.0.0:18081: bind: address already in use', '18081'],
+  ['Bind for 0.0.0.0:8080 failed: port is already allocated', '8080'],
+  ['failed to bind host port for 0.0.0.0:80:172.18.0.2:80/tcp: address already in use', '80'],
+  ['failed to bind host port 127.0.0.1:81/tcp: address already in use', '81'],
+  ['Bind for :::8080 failed: port is already allocated', '8080'],
+  ['invalid reference format', undefined],
+])('childError() says how to find who has a port: %s', (stderr, port) => {
+  const { hint } = childError('start web', { argv: ['docker'], code: 1, stdout: '', stderr, timedOut: false })
+  expect(hint).toBe(
+    port && `Who has port ${port} there: sudo ss -lntup 'sport = :${port}'. Stop it, or publish another port.`,
+  )
+})

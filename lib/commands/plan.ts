@@ -19,6 +19,7 @@ export default command({
   ],
   exits: [
     [3, 'stagecraft.yml, the Compose file or an env file is invalid'],
+    [5, 'a deploy could not succeed: a port, name, network, volume or image'],
     [8, 'the engine cannot be reached'],
     [11, 'with --exit-code: there is something to do'],
   ],

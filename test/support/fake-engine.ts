@@ -445,6 +445,18 @@ export class FakeEngine {
     return { status: 'exited', code: exit, health: check ? 'unhealthy' : '', count: 0 }
   }
 
+  /** Each container: its name, Compose project and service, and what it publishes. */
+  #everybody(): string {
+    const rows = this.state.containers.map((one) => {
+      const ports = this.isRunning(one) ? portsOf(one).map((port) => `0.0.0.0:${port}->80/tcp`) : []
+      return [one.name, one.project, one.service, ports.join(', ')]
+    })
+    const proxies = this.state.proxy.boxes.map((box) => {
+      return [box.name, '', '', box.state === 'running' ? '0.0.0.0:80->80/tcp, 0.0.0.0:443->443/tcp' : '']
+    })
+    return [...rows, ...proxies].map((row) => `${row.join('\t')}\n`).join('')
+  }
+
   #ps(args: readonly string[]): Answer {
     const network = args.find((word) => word.startsWith('network='))?.slice('network='.length)
     if (network !== undefined) {
@@ -452,6 +464,7 @@ export class FakeEngine {
       const rows = on.map((one) => `${one.id}\t${one.name}\t${'project' in one ? one.project : ''}\n`)
       return { stdout: rows.join('') }
     }
+    if (args[1] === '-a') return { stdout: this.#everybody() }
     const project = args.find((word) => word.startsWith('label='))?.replace('label=com.docker.compose.project=', '')
     const ids = this.containersOf(project ?? '').map(({ id }) => `${id}\n`)
     return { stdout: ids.join('') }

@@ -77,6 +77,7 @@ function disconnect(engine: Networking, network: string, id: string): Said {
 }
 
 function inspectNetwork(engine: Networking, network: string, format: string): Said {
+  if (format === '') return { stdout: '[{}]\n' }
   if (format === SUBNETS) return { stdout: `${subnetOf(engine.state, network)} \n` }
   if (format !== CONTAINERS) throw new Error(`unexpected: network inspect --format ${format}`)
   return {
