@@ -1,14 +1,14 @@
-import { existsSync, realpathSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { realpathSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 import { hasMissingOutside } from './bind-mounts.ts'
-import { type Forbidden, refuseLeakyContexts } from './build-context.ts'
-import { bundleFolder, contentFolder } from './bundle.ts'
+import { refuseLeakyContexts } from './build-context.ts'
 import { type ComposeModel, type ComposeSource, loadCompose, resolveVariables } from './compose.ts'
 import { type Config, type Environment, loadConfig, selectEnvironment, sharedInFile } from './config.ts'
 import { earlierOnEngine, projectNameOf } from './config-projects.ts'
 import { isEngineElsewhere } from './engine-place.ts'
 import { StagecraftError } from './errors.ts'
 import { type Exec, exec as execHere } from './exec.ts'
+import { forbiddenIn } from './forbidden.ts'
 import { type Host, localHost } from './host.ts'
 import { type HostName, parseHostName } from './host-name.ts'
 import { namesOfSettings, secretsOfProject, secretsOfSource } from './known-secrets.ts'
@@ -81,7 +81,7 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   await refuseSharedModel(exec, { directory, files, envFiles }, settings, model)
   const problems = new Problems()
   problems.try(() => refuseUnknownServices(environment, model))
-  problems.try(() => refuseLeakyContexts(model, forbiddenIn(directory, state)))
+  problems.try(() => refuseLeakyContexts(model, forbiddenIn(stateFile(directory), state)))
   const variables = await resolveVariables(exec, source, environmentFiles(model))
   const secrets = [...new Set([...ofFiles, ...secretsOfProject(model, variables)])]
   options.secrets?.add(secrets)
@@ -101,19 +101,6 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   if (problems.found.length > 0) renderAll(model, renderOptions(project, false), problems)
   problems.refuse()
   return project
-}
-
-/** What belongs into no image: states with their secrets, also that of another environment in the project folder, and the program. */
-function forbiddenIn(directory: string, state: string): Forbidden[] {
-  const states = [...new Set([state, stateFile(directory)])].flatMap((file) => {
-    const folder = dirname(file)
-    if (existsSync(folder)) return [join(realpathSync(folder), basename(file))]
-    return file === state ? [file] : []
-  })
-  return [
-    ...states.map((file) => ({ path: dirname(file), holds: [file, bundleFolder(file, 'id'), contentFolder(file)] })),
-    { path: process.execPath, holds: [process.execPath] },
-  ]
 }
 
 /** Reads stagecraft.yml of a project folder. @throws config (3), not-found (4) for the environment */
