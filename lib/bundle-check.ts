@@ -91,6 +91,7 @@ const bundle = object(
     retiring: list(service),
     journal,
     error: object({ message: text }, { hint: text, detail: text }),
+    engine: object({ id: text, name: text, endpoint: text }, {}),
     actor: object({ user: text, machine: text, directory: text }, {}),
     services: table(service, settings),
     plan: object({ services: list(object({ service, action: text, why: text }, {})) }, {}),

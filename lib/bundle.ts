@@ -4,6 +4,7 @@ import { writeFileAtomic } from './atomic-write.ts'
 import { bundleProblem } from './bundle-check.ts'
 import { type ComposeModel, modelText, unescapeDollars } from './compose.ts'
 import type { ServiceConfig } from './config.ts'
+import type { EnginePlace } from './engine-place.ts'
 import { errnoOf, StagecraftError } from './errors.ts'
 import { jsonLine } from './format.ts'
 import type { ReleasedImage } from './images.ts'
@@ -48,6 +49,8 @@ export interface Bundle {
   /** a rollout that has something left to undo or to finish */
   readonly journal?: Journal | undefined
   readonly error?: { readonly message: string; readonly hint?: string; readonly detail?: string }
+  /** on which engine, where the environment names no hosts */
+  readonly engine?: EnginePlace
   /** who made the release, and from where */
   readonly actor?: Actor
   /** what stagecraft.yml said of the services when it was made */

@@ -1,3 +1,4 @@
+import { composeWarnings } from './compose-warnings.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, Result } from './exec.ts'
 import { escapeForYaml } from './released-model.ts'
@@ -123,7 +124,7 @@ export async function loadCompose(
   const args = [...sourceFlags(source), 'config', '--format', 'json']
   const result = await exec(['docker', 'compose', ...args], { cwd: source.directory, timeout: 60_000 })
   if (result.code !== 0) throw composeError(result)
-  for (const message of warnings(result.stderr)) warn(message)
+  for (const message of composeWarnings(result.stderr)) warn(message)
   const model = unescapeDollars(JSON.parse(result.stdout), 'keys too')
   if (isModel(model)) return refuseReservedNames(model)
   throw new StagecraftError('config', 'Cannot read the Compose file: it defines no services', {
@@ -217,16 +218,4 @@ function composeError(result: Result): StagecraftError {
       hint: 'Run it where compose.yaml is, or name the folder with -C, or the file with `compose:` in stagecraft.yml.',
     })
   return new StagecraftError('config', 'Cannot read the Compose file: docker compose refuses it', { detail: said })
-}
-
-/** Compose logs as logfmt, one line a message: `time="…" level=warning msg="…"`. */
-function warnings(stderr: string): string[] {
-  const found = stderr.matchAll(/level=warning msg=("(?:[^"\\]|\\.)*")/g)
-  return [...found].map(([, quoted]) => {
-    try {
-      return String(JSON.parse(quoted ?? '""'))
-    } catch {
-      return quoted ?? ''
-    }
-  })
 }

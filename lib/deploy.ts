@@ -15,7 +15,7 @@ import { planRollout } from './planning.ts'
 import { forPlatforms, platformsOf } from './platforms.ts'
 import { Problems } from './problems.ts'
 import type { Project } from './project.ts'
-import { beforeRelease, carryOut, type Order, type Part } from './release.ts'
+import { beforeRelease, carryOut, lookAtEngine, type Order, type Part } from './release.ts'
 import { render, renderAll } from './render.ts'
 import { renderOptions } from './render-options.ts'
 import { openState, type Release } from './state.ts'
@@ -26,6 +26,7 @@ import { execOn, type Locked, openReleaseDocker, type World } from './world.ts'
 export async function planDeploy(project: Project, version: Version, world: World): Promise<Plan[]> {
   const order = orderDeploy(project, version, world)
   const { parts } = order
+  await lookAtEngine(order, world)
   await refuseMissingOnHosts(parts)
   await refuseLostData(order, world)
   const plans = await onEach(parts, async (part) => {
@@ -52,6 +53,7 @@ export async function deploy(project: Project, version: Version, world: Locked):
     world,
   )
   const order = orderDeploy(project, version, world)
+  const engine = await beforeRelease(lookAtEngine(order, world), world)
   await beforeRelease(refuseMissingOnHosts(order.parts), world)
   await beforeRelease(claim(project, project.model.name, world), world)
   await beforeRelease(refuseLostData(order, world), world)
@@ -61,7 +63,7 @@ export async function deploy(project: Project, version: Version, world: Locked):
     const hint = `To remove it, on that host: docker compose -p ${project.model.name} down`
     world.emit({ type: 'warning', message, hint })
   }
-  return carryOut(order, world)
+  return carryOut({ ...order, engine }, world)
 }
 
 /** @returns the hosts on which the serving release is, and that are not named any more */

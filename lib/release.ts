@@ -1,5 +1,6 @@
 import { appendEvent, type ServingRelease } from './bundle.ts'
 import { type Docker, enginePlatform, listContainers, openDocker } from './docker.ts'
+import { askEngine, type EnginePlace, sayEngine } from './engine-place.ts'
 import { StagecraftError, withHint } from './errors.ts'
 import type { Emit } from './events.ts'
 import type { Exec } from './exec.ts'
@@ -28,6 +29,8 @@ export interface Order {
   readonly targets: readonly BuildTarget[]
   /** a rollback: the release to put back */
   readonly target?: ServingRelease
+  /** where no hosts are named */
+  readonly engine?: EnginePlace | undefined
   /** the hosts, the first first */
   readonly parts: readonly [Part, ...Part[]]
 }
@@ -41,6 +44,16 @@ export interface Part extends Placed {
   readonly keepContent: () => Rendering
   /** a rollback: what its target was there */
   readonly target?: ServingRelease
+}
+
+/** Says where the environment is, before anything is done. @returns its engine, where no hosts are named */
+export async function lookAtEngine({ project, serving, parts }: Order, world: World): Promise<EnginePlace | undefined> {
+  if (project.host.name !== undefined) return undefined // its name says it
+  const now = await askEngine(openReleaseDocker(project, world))
+  const hasFiles = parts.some(({ rendering }) => rendering.content.length > 0)
+  const { name: environment } = project.environment
+  if (now) sayEngine({ environment, now, before: serving?.bundle.engine, hasFiles }, world.emit)
+  return now
 }
 
 /** What is asked of the engine before there is a release. @throws what it throws, or that a signal ended it */

@@ -14,7 +14,7 @@ import { claim } from './ownership.ts'
 import type { Plan } from './plan.ts'
 import { planRollout } from './planning.ts'
 import type { Project, Settings } from './project.ts'
-import { beforeRelease, carryOut, type Order, type Part } from './release.ts'
+import { beforeRelease, carryOut, lookAtEngine, type Order, type Part } from './release.ts'
 import { chooseTarget, type RollbackRequest } from './rollback-target.ts'
 import { openState, type Release } from './state.ts'
 import { execOn, type Locked, openReleaseDocker, type World } from './world.ts'
@@ -91,6 +91,7 @@ function notThere({ bundle }: ServingRelease, { name }: Host): StagecraftError {
 
 /** What the rollback would do, on each host. Reads; writes nothing, anywhere. @throws not-found (4) for an image that is gone */
 export async function planRollback({ order }: Rollback, world: World): Promise<Plan[]> {
+  await lookAtEngine(order, world)
   await refuseLostData(order, world)
   return onEach(order.parts, async (part) => {
     const docker = openReleaseDocker(part.project, world)
@@ -109,6 +110,7 @@ export async function planRollback({ order }: Rollback, world: World): Promise<P
  * @throws not-found (4) before a release is made, where an image is nowhere to be had
  */
 export async function rollback({ order }: Rollback, world: Locked): Promise<Release> {
+  const engine = await beforeRelease(lookAtEngine(order, world), world)
   const parts = await onEach(order.parts, async (part) => {
     const docker = openReleaseDocker(part.project, world)
     const target = targetOf(part)
@@ -120,7 +122,7 @@ export async function rollback({ order }: Rollback, world: Locked): Promise<Rele
   })
   await beforeRelease(claim(order.project, order.project.model.name, world), world)
   await beforeRelease(refuseLostData(order, world), world)
-  return carryOut({ ...order, parts: atLeastOne(parts) }, world)
+  return carryOut({ ...order, engine, parts: atLeastOne(parts) }, world)
 }
 
 function targetOf({ target }: Part): ServingRelease {

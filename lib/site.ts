@@ -51,7 +51,7 @@ export function onHost(emit: Emit, { name = '' }: Host): Emit {
 }
 
 export function newBundle(
-  { project, serving, target, parts }: Order,
+  { project, serving, target, parts, engine }: Order,
   part: Part,
   release: Release,
   user: string,
@@ -72,6 +72,7 @@ export function newBundle(
     ...{ phases: {}, images: {}, content: [], config_hashes: {} },
     ...(host.name === undefined ? {} : { host: host.key }),
     ...(isFirst && parts.length > 1 ? { hosts: parts.map((each) => each.project.host.key) } : {}),
+    ...(engine ? { engine } : {}),
     actor: { user, machine: hostname(), directory: project.directory },
     services: part.project.environment.services,
     ...(serving ? { served_before: serving.bundle.id } : {}),

@@ -77,9 +77,9 @@ describe('loadCompose()', () => {
       told.push(message),
     )
     expect(told).toEqual([
-      'The "TAG" variable is not set. Defaulting to a blank string.',
       '/app/compose.yaml: `version` is obsolete',
       '"a \\x bad escape"',
+      'a variable of the Compose file is not set, and empty: TAG',
     ])
   })
 

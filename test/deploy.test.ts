@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import { readdirSync, statSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Service } from '../lib/compose.ts'
 import { exitCodeOf } from '../lib/errors.ts'
@@ -85,6 +86,7 @@ describe('a deploy that succeeds', () => {
         version: 'v1',
         commit_sha: '',
         project: 'shop',
+        engine: { id: expect.any(String), name: hostname(), endpoint: 'unix:///var/run/docker.sock' },
         topology: {
           order: ['cache', 'db', 'job', 'web'],
           jobs: ['job'],

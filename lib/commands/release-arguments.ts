@@ -90,12 +90,24 @@ export async function openRelease(
     openHost: async (place, timeout) =>
       hosts.find(({ name }) => name === place.host.written) ?? hostOpener(context)(place, timeout),
     secrets: context.report.secrets,
-    // Compose's own words
-    warn: (message) => context.report.emit({ type: 'warning', message: context.report.secrets.mask(message) }),
+    warn: warnOnce(context),
     ...how,
   })
   context.report.secrets.addNames([version.version, version.commit_sha])
   return { project, version }
+}
+
+const SAID = new WeakMap<Context, Set<string>>()
+
+/** @returns what tells Compose's own words, once in the length of a command: after a wait the files are read again */
+function warnOnce(context: Context): (message: string) => void {
+  const said = SAID.get(context) ?? new Set<string>()
+  SAID.set(context, said)
+  return (message) => {
+    if (said.has(message)) return
+    said.add(message)
+    context.report.emit({ type: 'warning', message: context.report.secrets.mask(message) })
+  }
 }
 
 /** Undoing takes as long as containers take to stop: without a word that looks like hanging. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { type ComposeModel, modelText, type Resource, type Service, unescapeDollars } from '../../lib/compose.ts'
 import type { Exec, ExecOptions, Result } from '../../lib/exec.ts'
 import type { Clock } from '../../lib/gate.ts'
@@ -133,6 +134,9 @@ export class FakeEngine {
   buildLabels: Record<string, string> = {}
   behave: (container: { service: string; content: string; definition: Service }) => Behaviour | undefined = () =>
     undefined
+  /** what its machine is called, and how docker gets there */
+  machine = hostname()
+  endpoint = 'unix:///var/run/docker.sock'
   /** asked before every command, with its number from 1; may let it fail, hang, or just watch */
   intercept: (argv: readonly string[], count: number) => Failure | 'hang' | undefined = () => undefined
   /** called before every command, whatever becomes of it: to look at what holds then */
@@ -189,6 +193,8 @@ export class FakeEngine {
     if (first === 'pull')
       return half ? {} : this.#pull(args.at(-1) ?? '', args[1] === '--platform' ? args[2] : undefined)
     if (first === 'push') return this.#push(second)
+    if (first === 'info' && args[2]?.includes('{{.Name}}')) return this.#name(args[2])
+    if (first === 'context') return { stdout: `${this.endpoint}\n` }
     if (first === 'info') return { stdout: `${new Date(this.state.now + ENGINE_AHEAD).toISOString()}\n` }
     if (first === 'events') return {} // nothing here is on its way
     if (first === 'logs') return this.#logs(args.filter((word) => word !== '--follow'))
@@ -199,6 +205,10 @@ export class FakeEngine {
       return this.#each(first, half ? ids.slice(0, 1) : ids)
     }
     throw new Error(`the fake engine does not know: ${argv.join(' ')}`)
+  }
+
+  #name(format: string): Answer {
+    return { stdout: format.includes('.ID') ? `id of ${this.machine}\t${this.machine}\n` : `${this.machine}\n` }
   }
 
   #volume(what: string, words: readonly string[]): Answer {
@@ -672,7 +682,7 @@ export class FakeEngine {
 /** @returns whether a command changes nothing on the engine. */
 export function isQuestion(argv: readonly string[]): boolean {
   const asking =
-    /^docker (version|info|ps|container inspect|image (inspect|ls)|logs|volume (inspect|ls)|network (inspect|ls)|compose.* config|run --rm) /
+    /^docker (version|info|context inspect|ps|container inspect|image (inspect|ls)|logs|volume (inspect|ls)|network (inspect|ls)|compose.* config|run --rm) /
   return (
     asking.test(`${argv.join(' ')} `) ||
     argv.some((word) => /^stagecraft-(read|in-flight|drained|probe|ask)$/.test(word))

@@ -84,8 +84,8 @@ export class FakeProject {
     return { exec, clock: this.engine.clock, emit, tell, user: 'tester', signal }
   }
 
-  async plan(version = 'next'): Promise<Plan> {
-    return only(await planDeploy(await this.open(), { version, commit_sha: '' }, this.world()))
+  async plan(version = 'next', emit: (event: Event) => void = () => {}): Promise<Plan> {
+    return only(await planDeploy(await this.open(), { version, commit_sha: '' }, this.world(emit)))
   }
 
   /** Deploys what the engine's model says now. Never throws for a deploy that fails. */
