@@ -1,6 +1,7 @@
 import type { ComposeModel, Port, Service } from './compose.ts'
 import { childError, type Docker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
+import type { Listener } from './listeners.ts'
 import type { Plan } from './plan.ts'
 import { resourceKeys } from './plan-model.ts'
 import { PROXY } from './routes.ts'
@@ -36,17 +37,28 @@ export interface Neighbour {
 
 /**
  * Looks, before anything is changed, for what would stop the rollout in its midst.
+ * @param listen asks what listens on the machine of the engine, in a container or not
  * @throws failed (5) with all of it: ports and container names that others have, external networks and volumes that are missing
  */
-export async function refuseObstacles(plan: Plan, model: ComposeModel, docker: Docker): Promise<void> {
+export async function refuseObstacles(
+  plan: Plan,
+  model: ComposeModel,
+  docker: Docker,
+  listen: () => Promise<readonly Listener[]>,
+): Promise<void> {
   const needs = needsOf(plan, model)
   const neighbours = needs.ports.length + needs.names.length === 0 ? [] : await listNeighbours(docker)
+  const loose = needs.ports.filter(
+    ({ port }) => !neighbours.some(({ ports }) => ports.some((held) => held.port === port)),
+  )
+  const listeners = loose.length === 0 ? [] : await listen()
   const [networks, volumes] = await Promise.all([
     missing(docker, 'network', needs.networks),
     missing(docker, 'volume', needs.volumes),
   ])
   const found = [
     ...takenPorts(needs, neighbours, model.name),
+    ...listenedPorts(loose, listeners),
     ...takenNames(needs, neighbours, model.name),
     ...networks.map((name) => noSuch('network', name)),
     ...volumes.map((name) => noSuch('volume', name)),
@@ -142,15 +154,39 @@ function publishedToo(port: string, service: string): Obstacle {
   }
 }
 
+/** @param loose ports that no container has */
+function listenedPorts(loose: readonly WantedPort[], listeners: readonly Listener[]): Obstacle[] {
+  return loose.flatMap(({ port, address, user }) => {
+    const found = listeners.find((one) => one.port === port && overlaps(one.address, address))
+    if (found === undefined) return []
+    const name = port.replace('/tcp', '')
+    const [number] = port.split('/')
+    const look = found.program === undefined ? ` Who it is: sudo ss -lntup 'sport = :${number}'.` : ''
+    return [
+      {
+        message: `Cannot give port ${name} to ${whose(user)}: ${found.program ?? 'a program that is in no container'} listens there`,
+        hint: `Stop it, or ${another(user)}.${look} Nothing has been changed.`,
+      },
+    ]
+  })
+}
+
+function whose(user: string): string {
+  return user === PROXY ? 'the proxy' : user
+}
+
+function another(user: string): string {
+  return user === PROXY ? 'use that proxy (spec/guides/own-proxy.md)' : 'publish another port'
+}
+
 function overlaps(one: string, other: string): boolean {
   const all = ['', '0.0.0.0', '::']
   return one === other || all.includes(one) || all.includes(other)
 }
 
 function takenPort(port: string, user: string, holder: Neighbour, project: string): Obstacle {
-  const who = user === PROXY ? 'the proxy' : user
   return {
-    message: `Cannot give port ${port} to ${who}: ${describe(holder)} has it`,
+    message: `Cannot give port ${port} to ${whose(user)}: ${describe(holder)} has it`,
     hint: `${wayOut(user, holder, project)} Nothing has been changed.`,
   }
 }
@@ -159,7 +195,7 @@ function wayOut(user: string, { name, project, service }: Neighbour, own: string
   if (name === PROXY)
     return `Take the port out of the Compose file; what the proxy answers there is \`expose\` in stagecraft.yml.`
   if (project === own) return `Deploy once without \`expose\`, so that ${service} gives the port up, and then with it.`
-  return `Stop it (docker stop ${name}), or ${user === PROXY ? 'use that proxy (spec/guides/own-proxy.md)' : 'publish another port'}.`
+  return `Stop it (docker stop ${name}), or ${another(user)}.`
 }
 
 function takenNames({ names }: Needs, neighbours: readonly Neighbour[], project: string): Obstacle[] {

@@ -14,6 +14,7 @@ import { withEndedJobs } from './ending.ts'
 import type { Exec } from './exec.ts'
 import { contentStore } from './host.ts'
 import { type BuildTarget, imageNames, type ReleasedImage, releasedImage } from './images.ts'
+import { listListeners } from './listeners.ts'
 import { refuseObstacles } from './obstacles.ts'
 import { isNothingToDo, makePlan, type Plan, type PlanInput } from './plan.ts'
 import { routedBefore } from './plan-routes.ts'
@@ -78,7 +79,8 @@ export async function planRollout(options: PlanningInput): Promise<Planning> {
     phases: options.released ? ROLLBACK_PHASES : describePhases(project, targets),
   }
   const plan = makePlan(input)
-  if (!isNothingToDo(plan)) await refuseObstacles(plan, rendering.model, options.docker)
+  const listen = () => listListeners(project.host, options.exec)
+  if (!isNothingToDo(plan)) await refuseObstacles(plan, rendering.model, options.docker, listen)
   return { plan, input, containers }
 }
 

@@ -3,6 +3,7 @@ import type { ComposeModel } from '../lib/compose.ts'
 import { openDocker } from '../lib/docker.ts'
 import { StagecraftError } from '../lib/errors.ts'
 import type { Exec } from '../lib/exec.ts'
+import { type Listener, parseListeners } from '../lib/listeners.ts'
 import { parseNeighbour, refuseObstacles } from '../lib/obstacles.ts'
 import type { Plan } from '../lib/plan.ts'
 import { formatError } from '../lib/report-lines.ts'
@@ -40,9 +41,15 @@ function engine(containers: readonly string[], there: readonly string[] = []) {
 
 type More = Partial<ComposeModel>
 
-async function errorOf(plan: Plan, services: ComposeModel['services'], lines: string[], more: More = {}) {
+async function errorOf(
+  plan: Plan,
+  services: ComposeModel['services'],
+  lines: string[],
+  more: More = {},
+  listeners: Listener[] = [],
+) {
   const { docker } = engine(lines)
-  return refuseObstacles(plan, { name: 'shop', services, ...more }, docker).then(
+  return refuseObstacles(plan, { name: 'shop', services, ...more }, docker, async () => listeners).then(
     () => undefined,
     (error: unknown) => {
       if (error instanceof StagecraftError) return error
@@ -105,6 +112,26 @@ describe('refuseObstacles()', () => {
     expect(await refusal(start, web('80'), [])).toContain('port 80 to the proxy: web publishes it in the Compose file')
   })
 
+  test('names the program that listens on a port, and no container’s', async () => {
+    const create = planOf({ web: 'create' })
+    const nginx = { port: '80/tcp', address: '', program: 'nginx (pid 812)' }
+    expect(await refusal(create, web('80'), [], {}, [nginx])).toBe(
+      'failed: Cannot give port 80 to web: nginx (pid 812) listens there\n' +
+        'Stop it, or publish another port. Nothing has been changed.',
+    )
+    expect(await refusal(create, web('80'), [], {}, [{ port: '80/tcp', address: '127.0.0.1' }])).toBe(
+      'failed: Cannot give port 80 to web: a program that is in no container listens there\n' +
+        "Stop it, or publish another port. Who it is: sudo ss -lntup 'sport = :80'. Nothing has been changed.",
+    )
+    const own = ['shop-web-1\tshop\tweb\t0.0.0.0:80->80/tcp']
+    expect(await refusal(planOf({ web: 'recreate' }), web('80'), own, {}, [nginx])).toBe('fine')
+    const elsewhere = web('80', { host_ip: '10.0.0.1' })
+    expect(await refusal(create, elsewhere, [], {}, [{ port: '80/tcp', address: '127.0.0.1' }])).toBe('fine')
+    expect(await refusal(create, web('53', { protocol: 'udp' }), [], {}, [{ port: '53/tcp', address: '' }])).toBe(
+      'fine',
+    )
+  })
+
   test('names who has the name of a container', async () => {
     const services = { web: { container_name: 'app' } }
     expect(await refusal(planOf({ web: 'create' }), services, ['app\tblog\tweb\t'])).toBe(
@@ -147,7 +174,9 @@ describe('refuseObstacles()', () => {
 
   test('asks nothing where nothing of it is needed', async () => {
     const { docker, asked } = engine([])
-    await refuseObstacles(planOf({ web: 'create' }), { name: 'shop', services: { web: {} } }, docker)
+    await refuseObstacles(planOf({ web: 'create' }), { name: 'shop', services: { web: {} } }, docker, () => {
+      throw new Error('nobody wants a port')
+    })
     expect(asked).toEqual([])
   })
 })
@@ -157,5 +186,21 @@ test('parseNeighbour() reads what docker ps prints of ports', () => {
     { port: '80/tcp', address: '127.0.0.1' },
     { port: '7000/udp', address: '::' },
     { port: '7001/udp', address: '::' },
+  ])
+})
+
+test('parseListeners() reads what the kernel says, and who ss says that it is', () => {
+  const said = [
+    'tcp 0100007F:0050',
+    'tcp6 00000000000000000000000000000000:01BB',
+    'udp 00000000:0035',
+    'ss tcp LISTEN 0 128 127.0.0.1:80 0.0.0.0:* users:(("nginx",pid=812,fd=6),("nginx",pid=813,fd=6))',
+    'ss tcp LISTEN 0 128 [::]:443 [::]:*',
+    '',
+  ]
+  expect(parseListeners(said.join('\n'))).toEqual([
+    { port: '80/tcp', address: '127.0.0.1', program: 'nginx (pid 812)' },
+    { port: '443/tcp', address: '' },
+    { port: '53/udp', address: '' },
   ])
 })

