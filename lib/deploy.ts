@@ -1,7 +1,7 @@
 import { findServing } from './bundle.ts'
 import { partOn, placeOf } from './bundle-parts.ts'
 import { refuseLostData, sayWhatBeginsEmpty } from './data-guard.ts'
-import { inspectImages } from './docker.ts'
+import { type Docker, inspectImages, openDocker } from './docker.ts'
 import { StagecraftError } from './errors.ts'
 import { platformOf } from './host.ts'
 import { refuseMissingOnHosts } from './host-mounts.ts'
@@ -36,11 +36,31 @@ export async function planDeploy(project: Project, version: Version, world: Worl
     const named = imageNames(part.project.model, targets)
     const final = [...new Set(named.values())].filter((name) => !targets.some(({ versionTag }) => versionTag === name))
     const images = forPlatforms(await inspectImages(docker, final), platformsOf(part.project.model, named))
+    await refuseAbsent(
+      part.project,
+      final.filter((name) => !images.has(name)),
+      docker,
+    )
     const exec = execOn(part.project.host, world)
     return (await planRollout({ ...part, targets, images, docker, exec, version: version.version })).plan
   })
   await refuseOthers(project, project.model.name, world)
   return plans
+}
+
+/** What is never pulled must be there, or here, from where it is sent. @throws failed (5) as the push would */
+async function refuseAbsent({ model, host }: Project, absent: readonly string[], docker: Docker): Promise<void> {
+  const never = Object.entries(model.services).filter(
+    ([, { image = '', pull_policy: policy }]) => policy === 'never' && absent.includes(image),
+  )
+  if (never.length === 0) return
+  const names = never.map(([, { image = '' }]) => image)
+  const here = host.name === undefined ? new Map() : await inspectImages(openDocker(host.local, docker.mask), names)
+  const [service, { image }] = never.find(([, { image = '' }]) => !here.has(image)) ?? ['', {}]
+  if (image === undefined) return
+  throw new StagecraftError('failed', `Cannot find the image of ${service}: the engine has no ${image}`, {
+    hint: 'Its pull_policy is `never`: build or load the image first.',
+  })
 }
 
 /**

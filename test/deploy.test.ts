@@ -499,6 +499,10 @@ describe('a deploy that fails', () => {
       hint: Its pull_policy is \`never\`: build or load the image first.
       v1 (<id>) still serves."
     `)
+    const project = projects[0] ?? shop()
+    await expect(project.plan()).rejects.toThrow('Cannot find the image of cache: the engine has no redis:own')
+    project.engine.addImage('redis:own', 'redis')
+    expect((await project.plan()).version).toBe('next')
   })
 
   test.each<[string, Behaviour, string[]]>([
