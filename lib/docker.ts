@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { type Image, parseArray, parseContainer, parseImage, parseWhatThereIs } from './docker-json.ts'
-import { engineIsGone, engineTimeout, hungEngine, noEngine, whileEngineAnswers, portHint } from './engine.ts'
+import { engineIsGone, engineTimeout, hungEngine, noEngine, portHint, whileEngineAnswers } from './engine.ts'
 import { StagecraftError } from './errors.ts'
 import type { Exec, ExecOptions, Result } from './exec.ts'
 import type { Held } from './lock.ts'
