@@ -129,7 +129,8 @@ function judgeService(
   const slow = looks.find(({ verdict }) => !verdict.ready)
   if (slow === undefined) return looks[0]?.verdict ?? { ready: true }
   const limit = timeoutOf(target, containers)
-  if (now - waitsSince(target, watch) >= limit) return { ...lateBy(target, limit), container: slow.container }
+  if (now - waitsSince(target, watch) >= limit)
+    return { ...lateBy(target, limit, slow.container), container: slow.container }
   const restarts = looks.map(({ verdict }) => (verdict.ready ? 0 : (verdict.restarts ?? 0)))
   return { ready: false, restarts: Math.max(...restarts) }
 }
@@ -190,8 +191,9 @@ function timeoutOf(target: GateTarget, containers: ReadonlyMap<string, Container
   return Math.max(MIN_HEALTH_TIMEOUT, ...times.map((time) => time + 5_000))
 }
 
-function lateBy(target: GateTarget, limit: number) {
-  const what = target.job ? 'it has not ended' : 'it has not become healthy'
+function lateBy(target: GateTarget, limit: number, container: Container | undefined) {
+  const crashes = (container?.restarts ?? 0) > 0 ? 'it crashes and is restarted, and is not ready' : undefined
+  const what = target.job ? 'it has not ended' : (crashes ?? 'it has not become healthy')
   return {
     ready: false,
     late: true,

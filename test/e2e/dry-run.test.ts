@@ -103,7 +103,9 @@ describe('plan and deploy --dry-run', () => {
   })
 
   test('where the deploy would be refused', async () => {
-    folder.remove('site')
+    const { files = {} } = app.services
+    const volumes = ['./site:/www:ro', './gone.conf:/etc/gone.conf:ro']
+    writeApp(folder, { ...app, services: { ...app.services, files: { ...files, volumes } } })
     expect(await plan(3)).toBe('')
   })
 })

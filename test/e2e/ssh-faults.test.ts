@@ -153,7 +153,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
   }, 240_000)
 
   test('its disk is full where the state is: nothing is changed, or it is put back', async () => {
-    const small = `${site.kept}/releases`
+    const small = `${site.kept}/objects`
     await server.exec([
       'sh',
       '-c',
