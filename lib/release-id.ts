@@ -11,21 +11,25 @@ export const RFC_3339 = new RegExp(
 
 const PARTS = /^rel-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(\d{3})?$/
 
+/** Milliseconds by which an id may be ahead of the clock and still be taken for its time: more was imported from elsewhere. */
+const MOST_AHEAD = 60_000
+
 /** The last instant that an id has room for. */
 const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
 /**
  * @param ids the ids so far, each a `RELEASE_ID`, in any order.
  * @param now epoch milliseconds.
- * @returns an id past all of them, the clock's time if that will do, and its timestamp; undefined if no id is left.
+ * @returns an id past all of them, the clock's time if that will do, and its timestamp, which is the clock's where the id is
+ * far ahead of it; undefined if no id is left.
  */
 export function nextReleaseId(ids: Iterable<string>, now: number): { id: string; timestamp: string } | undefined {
   let greatest = ''
   for (const id of ids) if (withMilliseconds(id) > greatest) greatest = withMilliseconds(id)
   const time = Math.max(Math.floor(now), greatest === '' ? 0 : timeOf(greatest) + 1)
   if (time > LAST_TIME) return undefined
-  const timestamp = new Date(time).toISOString()
-  const digits = timestamp.replace(/\D/g, '')
+  const digits = new Date(time).toISOString().replace(/\D/g, '')
+  const timestamp = new Date(time - now > MOST_AHEAD ? Math.floor(now) : time).toISOString()
   return { id: `rel-${digits.slice(0, 8)}-${digits.slice(8)}`, timestamp }
 }
 

@@ -19,7 +19,17 @@ describe('nextReleaseId()', () => {
       NOW + 0.9,
     )
     expect(next?.id).toBe(`rel-${expected}`)
-    expect(next?.timestamp.replace(/[-:.TZ]/g, '')).toBe(expected.replace('-', ''))
+    // Far ahead of the clock it is somebody else's time: the timestamp is the clock's.
+    const isAhead = expected > '20261122-080325643'
+    expect(next?.timestamp.replace(/[-:.TZ]/g, '')).toBe((isAhead ? '20261122-080225643' : expected).replace('-', ''))
+  })
+
+  test.each([
+    [60_000, '2026-11-22T08:03:25.643Z'],
+    [60_001, '2026-11-22T08:02:25.643Z'],
+  ])('has a timestamp of its own up to a minute ahead of the clock: %d ms', (ahead, timestamp) => {
+    const greatest = new Date(NOW + ahead - 1).toISOString().replace(/\D/g, '')
+    expect(nextReleaseId([`rel-${greatest.slice(0, 8)}-${greatest.slice(8)}`], NOW)?.timestamp).toBe(timestamp)
   })
 
   test('is none after the end of the year 9999', () => {
