@@ -105,7 +105,7 @@ describe.skipIf(!isUp('h3'))('on a host', () => {
       await server.exec(['sh', '-c', 'sed "$0" "$1.as-it-was" > "$1"; rm -f "$2/head"', change, file, kept])
       const ran = await folder.stagecraft(['rollback'], { env: TODAY })
       expectCode(ran, 9)
-      expect(ran.stderr).toContain(`Cannot use releases/${first}/compose.json on the host: ${at}`)
+      expect(ran.stderr).toContain(`Cannot use root@h3:${file}: ${at}`)
       expect(ran.stdout + ran.stderr).not.toContain('canary-of')
     }
     await server.exec(['mv', `${file}.as-it-was`, file])
