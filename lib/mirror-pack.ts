@@ -23,8 +23,9 @@ export async function packChanges(exec: Exec, folder: string, difference: Differ
   removeTree(stage)
   fs.mkdirSync(stage, { mode: 0o700 })
   const put = (path: string, bytes: string | Uint8Array) => {
-    fs.mkdirSync(dirname(join(stage, path)), { recursive: true, mode: 0o700 })
+    makeShared(dirname(join(stage, path)))
     fs.writeFileSync(join(stage, path), bytes, { mode: 0o600 })
+    fs.chmodSync(join(stage, path), 0o660)
   }
   const list = (name: string, lines: readonly string[]) => put(name, lines.map((line) => `${line}\n`).join(''))
   const content = [...difference.now.content].filter((name) => !difference.before.content.has(name))
@@ -48,6 +49,13 @@ export async function packChanges(exec: Exec, folder: string, difference: Differ
   return { archive, sums: sha256(sums) }
 }
 
+/** What a write that died leaves there is removed by the next one, whoever of the group that is. */
+function makeShared(folder: string): void {
+  if (fs.existsSync(folder)) return
+  fs.mkdirSync(folder)
+  fs.chmodSync(folder, 0o770)
+}
+
 type Put = (path: string, bytes: string | Uint8Array) => void
 type List = (name: string, lines: readonly string[]) => void
 
@@ -57,7 +65,7 @@ function putFiles(folder: string, { before, now }: Difference, put: Put, list: L
   const added = [...now.files.values()].filter(({ path, hash }) => old.get(path)?.hash !== hash)
   const gone = [...old.values()].filter(({ path, hash }) => now.files.get(path)?.hash !== hash)
   const [links, appends]: [string[], string[]] = [[], []]
-  fs.mkdirSync(join(folder, '.stage/blobs'), { mode: 0o700 })
+  makeShared(join(folder, '.stage/blobs'))
   for (const { path, hash } of added) {
     const known = before.files.get(path)
     const bytes = fs.readFileSync(join(folder, path))

@@ -157,6 +157,21 @@ describe('a mirror of a folder on a host', () => {
     expect(read('releases.json')).toBe('new')
   })
 
+  test('what is sent can be removed by all of the group, where a write has died over it', async () => {
+    const mine = await fetched()
+    write(mine, 'releases/r1/events.jsonl', 'one\n')
+    await kept(mine)
+    fs.appendFileSync(join(mine.folder, 'releases/r1/events.jsonl'), 'two\n')
+    write(mine, 'releases.json', '{}')
+    write(mine, 'locks/prod.json', '{}')
+    const archive = join(root, `archive-${copies}`)
+    fs.writeFileSync(archive, (await mine.changes())?.archive ?? '')
+    const { stdout } = await exec(['tar', '-tvzf', archive])
+    const modes = [...stdout.matchAll(/^(\S+) .* (\S+)$/gm)].map(([, mode, path]) => `${mode} ${path?.slice(0, 5)}`)
+    expect(modes).toEqual(expect.arrayContaining(['drwxrwx--- blobs', 'drwxrwx--- tails', 'drwxrwx--- locks']))
+    expect(modes.filter((mode) => !/^(drwxrwx---|-rw-rw----) /.test(mode))).toEqual([])
+  })
+
   test('writes nothing where somebody else has written since it was read', async () => {
     const [mine, theirs] = [await fetched(), await fetched()]
     write(theirs, 'releases.json', 'theirs')
