@@ -35,10 +35,14 @@ export async function repairProxy({ docker, clock, emit, name, image }: ProxyRep
  * @returns what it routes
  */
 export async function connectProxy(docker: Docker, more: readonly string[] = []): Promise<ProjectRoutes> {
-  const [proxy, { projects }] = await Promise.all([findProxy(docker), readProxy(docker)])
+  const [proxy, { projects, live }] = await Promise.all([findProxy(docker), readProxy(docker)])
   if (proxy && !proxy.networks[PROXY_NETWORK]) await ensureProxyNetwork(docker)
   const routed = [...new Set([...Object.keys(projects), ...more])].map(routeNetwork)
-  const wanted = namesByNetwork(Object.values(projects).flat())
+  // Callers are not told of a service before a slot of it is live: beside its own containers the proxy would answer 503.
+  const answered = Object.entries(projects).flatMap(([project, routes]) =>
+    routes.filter(({ service }) => live[project]?.[service] !== undefined),
+  )
+  const wanted = namesByNetwork(answered)
   for (const network of [PROXY_NETWORK, ...routed]) await answerOn(docker, proxy, network, [])
   for (const [network, names] of wanted) await answerOn(docker, proxy, network, names)
   return projects
