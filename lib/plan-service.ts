@@ -24,7 +24,7 @@ export function planService(service: string, input: PlanInput, replaced: Readonl
   if (network !== undefined) reasons.push(`its network ${network} changed`)
   const change = before && changedNaming(service, input)
   if (change) reasons.push(change)
-  const replicas = wantedReplicas(target, before, asReleased(service, input, containers))
+  const replicas = wantedReplicas(target, before, ofLive(containers, input))
   const say = (action: Action, why: string, ifImageChanges = false): ServicePlan => ({
     service,
     action,
@@ -126,10 +126,10 @@ function isOrphaned(containers: readonly Container[], input: PlanInput): boolean
   return containers.some(({ shares }) => shares.some((id) => !present.has(id)))
 }
 
-/** What a release that failed has left beside what is live is no replica of it. */
-function asReleased(service: string, { serving }: PlanInput, containers: readonly Container[]): readonly Container[] {
-  const hash = serving?.bundle.config_hashes[service]
-  const own = containers.filter(({ configHash }) => configHash === hash)
+/** What a release that failed has left alongside what is live is no replica of it: it was made from a later model. */
+function ofLive(containers: readonly Container[], { serving }: PlanInput): readonly Container[] {
+  const madeBy = ({ configFiles }: Container) => /\/releases\/(rel-[\d-]+)\//.exec(configFiles)?.[1] ?? ''
+  const own = containers.filter((container) => serving === undefined || madeBy(container) <= serving.bundle.id)
   return own.length > 0 ? own : containers
 }
 

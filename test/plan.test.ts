@@ -416,7 +416,8 @@ describe('makePlan() about what somebody did by hand', () => {
   })
 
   test('does not count what a release that failed has left beside what is live', () => {
-    const left = () => [container('web', 1), { ...container('web', 2), configHash: 'of-another-release' }]
+    const configFiles = '/shop/.stagecraft/releases/rel-29991231-000000000/compose.json'
+    const left = () => [container('web', 1), { ...container('web', 2), configHash: 'other', configFiles }]
     const [plan] = makePlan(inputOf({ before: web(), now: web(), containers: left })).services
     expect([plan?.action, plan?.replicas]).toEqual(['recreate', 1])
   })
