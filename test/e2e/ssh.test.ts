@@ -134,26 +134,23 @@ lab.each([
     expect(await site.page()).toBe('version two')
   })
 
-  test.skipIf(name !== 'h3')(
-    'an image that only this machine has is sent, and one that is nowhere is named',
-    async () => {
-      const own = `${folder.name}-mine:1` // nobody's registry has it
-      folder.write('mine/Dockerfile', 'FROM busybox:1\nRUN echo 1 >/v\n')
-      expectCode(await folder.docker(['build', '-q', '-t', own, 'mine']), 0)
-      const tool = (image: string) => ({ image, init: true, command: ['sleep', '600'] })
-      site.write({ services: { ...site.app().services, tool: tool(own) } })
-      const { stderr } = await deploy(folder, 'v3')
-      expect(stderr).toContain(`warning: ${own} is sent from this machine`)
-      const id = ['image', 'inspect', '--format', '{{.Id}}', own]
-      const [here, there] = await Promise.all([folder.docker(id), server.docker(id)])
-      expect(there.stdout).toBe(here.stdout)
-      site.write({ services: { ...site.app().services, tool: { ...tool(`${own}x`), pull_policy: 'never' } } })
-      const nowhere = await folder.stagecraft(['deploy', '--version', 'v4'])
-      expectCode(nowhere, 5)
-      expect(nowhere.stderr).toContain(`This machine's engine has no ${own}x either`)
-      await Promise.all([folder.docker(['rmi', '-f', own]), server.docker(['rmi', '-f', own])])
-    },
-  )
+  test('an image that only this machine has is sent, and one that is nowhere is named', async () => {
+    const own = `${folder.name}-mine:1` // nobody's registry has it
+    folder.write('mine/Dockerfile', 'FROM busybox:1\nRUN echo 1 >/v\n')
+    expectCode(await folder.docker(['build', '-q', '-t', own, 'mine']), 0)
+    const tool = (image: string) => ({ image, init: true, command: ['sleep', '600'] })
+    site.write({ services: { ...site.app().services, tool: tool(own) } })
+    const { stderr } = await deploy(folder, 'v3')
+    expect(stderr).toContain(`warning: ${own} is sent from this machine`)
+    const id = ['image', 'inspect', '--format', '{{.Id}}', own]
+    const [here, there] = await Promise.all([folder.docker(id), server.docker(id)])
+    expect(there.stdout).toBe(here.stdout)
+    site.write({ services: { ...site.app().services, tool: { ...tool(`${own}x`), pull_policy: 'never' } } })
+    const nowhere = await folder.stagecraft(['deploy', '--version', 'v4'])
+    expectCode(nowhere, 5)
+    expect(nowhere.stderr).toContain(`This machine's engine has no ${own}x either`)
+    await Promise.all([folder.docker(['rmi', '-f', own]), server.docker(['rmi', '-f', own])])
+  })
 })
 
 lab('where sshd forwards no sockets', () => {
