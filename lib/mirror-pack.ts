@@ -23,7 +23,7 @@ export async function packChanges(exec: Exec, folder: string, difference: Differ
   removeTree(stage)
   fs.mkdirSync(stage, { mode: 0o700 })
   const put = (path: string, bytes: string | Uint8Array) => {
-    makeShared(dirname(join(stage, path)))
+    fs.mkdirSync(dirname(join(stage, path)), { recursive: true, mode: 0o700 })
     fs.writeFileSync(join(stage, path), bytes, { mode: 0o600 })
     fs.chmodSync(join(stage, path), 0o660)
   }
@@ -49,13 +49,6 @@ export async function packChanges(exec: Exec, folder: string, difference: Differ
   return { archive, sums: sha256(sums) }
 }
 
-/** What a write that died leaves there is removed by the next one, whoever of the group that is. */
-function makeShared(folder: string): void {
-  if (fs.existsSync(folder)) return
-  fs.mkdirSync(folder)
-  fs.chmodSync(folder, 0o770)
-}
-
 type Put = (path: string, bytes: string | Uint8Array) => void
 type List = (name: string, lines: readonly string[]) => void
 
@@ -65,7 +58,7 @@ function putFiles(folder: string, { before, now }: Difference, put: Put, list: L
   const added = [...now.files.values()].filter(({ path, hash }) => old.get(path)?.hash !== hash)
   const gone = [...old.values()].filter(({ path, hash }) => now.files.get(path)?.hash !== hash)
   const [links, appends]: [string[], string[]] = [[], []]
-  makeShared(join(folder, '.stage/blobs'))
+  fs.mkdirSync(join(folder, '.stage/blobs'), { mode: 0o700 })
   for (const { path, hash } of added) {
     const known = before.files.get(path)
     const bytes = fs.readFileSync(join(folder, path))
@@ -125,10 +118,15 @@ interface Packed {
   readonly content: readonly string[]
 }
 
+/**
+ * Folders are left out, but for those of content: the host makes them as its own are, for all of the group that shares them.
+ * What a write that died has left is then removed by the next one, whoever that is.
+ */
 async function pack(exec: Exec, { folder, stage, content }: Packed): Promise<Buffer> {
   const archive = join(folder, '.changes')
   const more = content.length > 0 ? ['-C', folder, ...content.map((name) => `content/${name}`)] : []
-  const argv = ['tar', '-czf', archive, '-C', stage, ...fs.readdirSync(stage), ...more]
+  const files = walk(stage, '.').filter((path) => fs.lstatSync(join(stage, path)).isFile())
+  const argv = ['tar', '-czf', archive, '-C', stage, ...files, ...more]
   const { code, stderr } = await exec(argv, { env: { COPYFILE_DISABLE: '1' } })
   if (code !== 0) throw new StagecraftError('state', 'Cannot pack what is to be kept on the host', { detail: stderr })
   const packed = fs.readFileSync(archive)

@@ -100,6 +100,7 @@ old=
 for one in .in-* content/.new-*; do [ ! -e "$one" ] || { chmod -R u+w "$one"; rm -rf "$one"; }; done
 in=.in-$$
 mkdir "$in" || exit ${EXITS.failed}
+[ -z "$6" ] || mkdir "$in/blobs" || fail "cannot make a folder"
 base64 -d | tar -xzopf - -C "$in" || fail "cannot unpack what was sent"
 is "$in/sums" "$4" && (cd "$in" && sha256sum -c sums >/dev/null) || fail "what came is not what was sent"
 [ "$(find "$in" -exec sh -c 'for one; do echo; done' sh {} + | wc -l)" -eq "$(cat "$in/count")" ] || fail "what came is not all that was sent"

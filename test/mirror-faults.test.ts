@@ -167,9 +167,27 @@ describe('a mirror of a folder on a host', () => {
     const archive = join(root, `archive-${copies}`)
     fs.writeFileSync(archive, (await mine.changes())?.archive ?? '')
     const { stdout } = await exec(['tar', '-tvzf', archive])
-    const modes = [...stdout.matchAll(/^(\S+) .* (\S+)$/gm)].map(([, mode, path]) => `${mode} ${path?.slice(0, 5)}`)
-    expect(modes).toEqual(expect.arrayContaining(['drwxrwx--- blobs', 'drwxrwx--- tails', 'drwxrwx--- locks']))
-    expect(modes.filter((mode) => !/^(drwxrwx---|-rw-rw----) /.test(mode))).toEqual([])
+    const modes = [...stdout.matchAll(/^(\S+) .* (\S+)$/gm)].map(([, mode, path]) => `${mode} ${path?.slice(0, 7)}`)
+    expect(modes).toEqual(expect.arrayContaining(['./blobs', './tails', './locks'].map((name) => `-rw-rw---- ${name}`)))
+    expect(modes.filter((mode) => !mode.startsWith('-rw-rw---- '))).toEqual([])
+  })
+
+  test('everything belongs to the group of the folder', async () => {
+    const group = process.getuid?.() === 0 ? 12_345 : (process.getgid?.() ?? 0)
+    fs.mkdirSync(host, { recursive: true })
+    fs.chownSync(host, process.getuid?.() ?? 0, group)
+    fs.chmodSync(host, 0o2770)
+    const mine = await fetched()
+    for (const text of ['one\n', 'one\ntwo\n']) {
+      write(mine, 'releases/r1/events.jsonl', text)
+      write(mine, 'releases.json', text)
+      write(mine, 'locks/prod.json', text)
+      await kept(mine)
+    }
+    // The lock for one write is made in a folder that has the socket's group, which is another one here.
+    const sent = files().filter((path) => path !== 'locks/state')
+    const others = sent.filter((path) => fs.statSync(join(host, path)).gid !== group)
+    expect([others, files().length > 8]).toEqual([[], true])
   })
 
   test('writes nothing where somebody else has written since it was read', async () => {
