@@ -119,7 +119,7 @@ async function afterwards(world: World, choice: Choice, next: Version) {
   const failures: Failures = [0, 5].includes(status.code) ? [] : [`status by ${other.name}: ${tell(status)}`]
   const said: Ran[] = []
   if (choice.prune) {
-    const prune = await world.run(other, ['prune', '--json'], 150)
+    const prune = await world.run(other, ['prune', '--json', '--wait', '60s'], 150)
     said.push(prune)
     if (prune.code !== 0) failures.push(`prune by ${other.name}: ${tell(prune)}`)
     else failures.push(...(await checkOneVersion(world)).map((what) => `after a prune: ${what}`))
