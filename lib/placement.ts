@@ -66,7 +66,7 @@ function refuseImpossible(
 }
 
 /** @returns what a service would have another one of on each host. A socket is no data. */
-export function dataOf({ volumes = [] }: Service): string | undefined {
+function dataOf({ volumes = [] }: Service): string | undefined {
   for (const { type, source, read_only, target } of volumes) {
     if (type === 'volume' && source !== undefined && source !== '') return `volume ${source}`
     if (type === 'bind' && read_only !== true && !/\.sock$/.test(source ?? '')) return target

@@ -16,7 +16,7 @@ export interface Life {
 }
 
 /** Without a healthcheck or `health_timeout`: how long after its first end a container may still end. */
-export const RESTART_GRACE = 30_000
+const RESTART_GRACE = 30_000
 
 /** Adds one look at a container to what is known of it. */
 export function observe(lives: Map<string, Life>, container: Container, now: number): void {

@@ -9,7 +9,7 @@ export const STUCK = 73
 export const SHORT_LIMIT = 20
 
 /** `nap`: some time, `$naps` of them a second. */
-export const NAP = `naps=5
+const NAP = `naps=5
 nap() { sleep 0.2 2>/dev/null || { naps=1; sleep 1; }; }`
 
 /**

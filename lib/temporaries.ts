@@ -26,7 +26,7 @@ export function deadTemporaries(folder: string, stem?: string): string[] {
 }
 
 /** @returns whether there is no such process in our pid namespace. */
-export function isDead(pid: number): boolean {
+function isDead(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return false
