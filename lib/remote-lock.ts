@@ -5,7 +5,7 @@ import { describeSelf, type Held, type Holder, type LockRequest, type LockState,
 import { holderOf, holdOf, lockFiles, parseJson, readHold, readHolder, writeDescription } from './lock-files.ts'
 import { BUSY, FROZEN, LOCK, OVER, WHO } from './lock-scripts.ts'
 import { type Obstacle, refusal, stoppedWaiting, waitEnded, waitingText } from './lock-text.ts'
-import { fetch, persist, placeOf, type Remote } from './remote.ts'
+import { fetch, persist, type Remote, statePlaceOf } from './remote.ts'
 import { lockTaken, stuckWriter, takenOver } from './remote-errors.ts'
 import { SHORT_LIMIT, STUCK } from './short-lock.ts'
 import { lostConnection } from './ssh-errors.ts'
@@ -64,7 +64,7 @@ async function take(
   let holder = describeSelf(request, world)
   const { ended, first, token, over } = await ask(remote, holder, { request, world })
   if (typeof first !== 'string') {
-    if (first.code === STUCK) throw stuckWriter(placeOf(remote), answersOf(first.stdout)('stuck')[0])
+    if (first.code === STUCK) throw stuckWriter(statePlaceOf(remote), answersOf(first.stdout)('stuck')[0])
     if (first.code !== BUSY && first.code !== FROZEN) throw cannotLock(remote, first.stderr)
     await fetch(remote)
     const hold = readHold(files.hold)
@@ -80,7 +80,7 @@ async function take(
     })
   remote.token = token
   // Somebody has written since we looked.
-  remote.onTakenOver = () => world.emit(takenOver(placeOf(remote)))
+  remote.onTakenOver = () => world.emit(takenOver(statePlaceOf(remote)))
   if (first !== remote.head || remote.legacy) {
     remote.onChange()
     await fetch(remote)
@@ -95,7 +95,7 @@ async function take(
       },
       check() {
         if (connection.lost.aborted) throw lostConnection(connection.host)
-        if (lost) throw lockTaken(placeOf(remote))
+        if (lost) throw lockTaken(statePlaceOf(remote))
       },
       persist: () => persist(remote),
     },

@@ -87,12 +87,12 @@ export async function fill(remote: Remote, said: Pick<Result, 'stdout'>): Promis
   const { connection, looked, environment } = remote
   let found = parseHostState(said.stdout, environment)
   for (let tries = 1; 'why' in found; tries++) {
-    if (found.why === 'unreadable' || tries === TRIES) throw unusableState(placeOf(remote), found)
+    if (found.why === 'unreadable' || tries === TRIES) throw unusableState(statePlaceOf(remote), found)
     // What is gone or is another one by now was written by somebody: then there is another head.
     const before = found.head
     await Bun.sleep(50 * tries)
     found = parseHostState((await askState(connection, READ, [looked.folder, environment])).stdout, environment)
-    if ('why' in found && found.head === before && tries > 1) throw unusableState(placeOf(remote), found)
+    if ('why' in found && found.head === before && tries > 1) throw unusableState(statePlaceOf(remote), found)
   }
   use(remote, found)
 }
@@ -122,14 +122,14 @@ async function keep(remote: Remote): Promise<void> {
   })
   const said = stdout.split('\n')
   if (said.includes('kept')) return kept(remote, changes)
-  if (code === EXITS.lost) throw lockTaken(placeOf(remote))
+  if (code === EXITS.lost) throw lockTaken(statePlaceOf(remote))
   if (code === EXITS.changed && unanswered && answersOf(stdout)('head')[0] === unanswered.next) {
     kept(remote, unanswered)
     return keep(remote)
   }
-  if (code === EXITS.changed) throw changedMeanwhile(placeOf(remote))
-  if (code === STUCK) throw stuckWriter(placeOf(remote), answersOf(stdout)('stuck')[0])
-  throw cannotWrite(placeOf(remote), stderr, timedOut)
+  if (code === EXITS.changed) throw changedMeanwhile(statePlaceOf(remote))
+  if (code === STUCK) throw stuckWriter(statePlaceOf(remote), answersOf(stdout)('stuck')[0])
+  throw cannotWrite(statePlaceOf(remote), stderr, timedOut)
 }
 
 function kept(remote: Remote, changes: Changes): void {
@@ -146,13 +146,13 @@ export async function makeFolders(remote: Remote, paths: readonly string[]): Pro
   if (paths.length === 0) return
   const { code, stderr } = await remote.connection.run('umask 002; mkdir -p "$@"', paths, { timeout: PATIENCE })
   if (code === 0) return
-  throw cannotMake({ ...placeOf(remote), stderr }, paths)
+  throw cannotMake({ ...statePlaceOf(remote), stderr }, paths)
 }
 
 /** Milliseconds that a host may take to write some files, and the bytes that the slowest line takes in one. */
 const [PATIENCE, SLOWEST] = [60_000, 16]
 
 /** @returns where it is, as errors name it */
-export function placeOf({ connection, looked, environment }: Remote): StatePlace {
+export function statePlaceOf({ connection, looked, environment }: Remote): StatePlace {
   return { host: connection.host.written, folder: looked.folder, user: looked.user, environment }
 }

@@ -6,7 +6,7 @@ import type { StagecraftError } from '../lib/errors.ts'
 import { exec } from '../lib/exec.ts'
 import { parseHostName } from '../lib/host-name.ts'
 import { LOCK, OVER } from '../lib/lock-scripts.ts'
-import { placeOf, type Remote } from '../lib/remote.ts'
+import { type Remote, statePlaceOf } from '../lib/remote.ts'
 import { stuckWriter } from '../lib/remote-errors.ts'
 import { lookAtLock, withRemoteLock } from '../lib/remote-lock.ts'
 import { formatError } from '../lib/report-lines.ts'
@@ -139,7 +139,7 @@ describe('withRemoteLock()', () => {
     const error = (await running) as StagecraftError
     expect(performance.now() - began).toBeLessThan(3000)
     expect(error).toMatchObject({ kind: 'locked', signal: 15 })
-    const stuck = stuckWriter(placeOf(remote()), 'tar (pid 81, root)')
+    const stuck = stuckWriter(statePlaceOf(remote()), 'tar (pid 81, root)')
     const { message } = JSON.parse(told[0] ?? '')
     const shown = [`waiting: ${message}`, ...formatError(stuck), ...formatError(error)].join('\n')
     expectGolden(
