@@ -1,12 +1,13 @@
-// Dispatch and exit codes. `--version` is answered before anything else is loaded.
+// Dispatch and exit codes. `--version`, `-v` and `version` are answered before anything else is loaded.
 
-// The bundler's definitions (build.ts). Run from source there are none.
+// Defined by the bundler (build.ts); undefined when run from source.
 declare const BUILD_VERSION: string | undefined
 declare const BUILD_COMMIT: string | undefined
 declare const BUILD_TARGET: string | undefined
 
 const argv = process.argv.slice(2)
-process.exit(argv.length === 1 && argv[0] === '--version' ? await printVersion() : await runCommand())
+const isVersion = argv.length === 1 && ['--version', '-v', 'version'].includes(argv[0] ?? '')
+process.exit(isVersion ? await printVersion() : await runCommand())
 
 async function printVersion(): Promise<number> {
   const built =
@@ -17,15 +18,15 @@ async function printVersion(): Promise<number> {
     await Bun.write(Bun.stdout, `stagecraft ${built}\n`)
     return 0
   } catch (error) {
-    const { errnoOf } = await import('./lib/errors.ts')
+    const { errnoOf } = await import('./lib/util/errors.ts')
     return errnoOf(error) === 'EPIPE' ? 141 : 9
   }
 }
 
 async function runCommand(): Promise<number> {
   const [{ dispatch }, { COMMANDS }] = await Promise.all([
-    import('./lib/dispatch.ts'),
-    import('./lib/commands/table.ts'),
+    import('./lib/cli/dispatch.ts'),
+    import('./lib/cli/commands/table.ts'),
   ])
   return dispatch({ argv, env: process.env, commands: COMMANDS })
 }

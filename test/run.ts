@@ -12,6 +12,9 @@ import { commandStep, endAll, localStep, type Result, testStep } from './support
 
 const ROOT = join(import.meta.dir, '..')
 const LEAST_COVERAGE = 85
+/** What builds, installs, loads every application, dies at every place, or starts the program or others again and again. */
+const SLOW =
+  /^test\/(faults\/|house\/(build|release)\.|cli\/(contract|distribution\/install|commands\/(init|status-watch))\.|docker\/engine\.|hosts\/ssh-lock\.|phases\/hook-points\.|project\/secret-sources\.|release\/(migrations|schedules)\.|system\/signals\.)/
 const ALL_HOSTS = Object.keys(HOSTS) as HostName[]
 
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
@@ -44,6 +47,7 @@ async function runQuick(): Promise<void> {
   const args = [
     '--timeout=60000', // a lab that starts beside them takes both cores
     '--parallel=3', // some wait more than they work
+    '--no-isolate', // to load lib/ again for each file takes a third of the time
     '--coverage',
     '--coverage-reporter=lcov',
     `--coverage-dir=${coverage}`,
@@ -63,7 +67,7 @@ async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> 
   if (ending) return
   if (build.failed > 0) return void leftOut.push('slow and e2e: there is no binary')
   const args = ['--timeout=120000']
-  const slow = testStep('slow', filesOf('slow'), join(scratch, 'slow.xml'), { args, limit: 1200 })
+  const slow = testStep('slow', filesOf('slow'), join(scratch, 'slow.xml'), { args, limit: 1800 })
   // The end-to-end tests wait for containers most of the time: more of them at once than there are processors.
   const engine = (await engineIsThere(labUp)) && !ending
   if (engine) {
@@ -71,8 +75,13 @@ async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> 
     note(await testStep('e2e', filesOf('e2e'), join(scratch, 'e2e.xml'), { args: parallel, live: true, limit: 1800 }))
   }
   note(await slow)
-  // Hundreds of requests a second, and hosts that are cut off, by themselves: others would be disturbed, and disturb them.
   if (!engine || ending) return
+  // Hosts that are cut off or made bare, and a proxy that is restarted or spoiled by its tests, when nobody else needs
+  // them: each of the three has its own.
+  const step = (part: Part) => testStep(part, filesOf(part), join(scratch, `${part}.xml`), { args, limit: 1800 })
+  await Promise.all((['servers', 'campaign', 'proxy'] as const).map((part) => step(part).then(note)))
+  // Hundreds of requests a second, by themselves: others would be disturbed, and disturb them.
+  if (ending) return
   note(await testStep('load', filesOf('load'), join(scratch, 'load.xml'), { args, live: true, limit: 1800 }))
 }
 
@@ -94,12 +103,15 @@ function filesOf(part: Part): string[] {
   return files.filter((file) => part === partOf(file))
 }
 
-type Part = 'quick' | 'slow' | 'e2e' | 'load'
+type Part = 'quick' | 'slow' | 'e2e' | 'servers' | 'campaign' | 'proxy' | 'load'
 
 function partOf(file: string): Part {
-  if (/^test\/e2e\/(zero-loss|rolling|own-proxy|ssh-rolling|hosts-campaign)\.test\.ts$/.test(file)) return 'load'
+  if (/^test\/e2e\/(fresh-server|moves)\./.test(file)) return 'servers'
+  if (/^test\/e2e\/hosts-campaign\./.test(file)) return 'campaign'
+  if (/^test\/e2e\/(proxy|own-certificate|acme)\./.test(file)) return 'proxy'
+  if (/^test\/e2e\/(zero-loss|rolling|own-proxy|proxy-loss|ssh-rolling|migrations-load)\./.test(file)) return 'load'
   if (file.startsWith('test/e2e/')) return 'e2e'
-  return file === 'test/build.test.ts' || file.endsWith('-faults.test.ts') ? 'slow' : 'quick'
+  return SLOW.test(file) ? 'slow' : 'quick'
 }
 
 function note(result: Result): void {
@@ -140,6 +152,8 @@ async function endBy(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): Promise<void> {
 
 function finish(): void {
   const total = (what: 'passed' | 'failed') => results.reduce((sum, result) => sum + result[what], 0)
+  const failures = results.flatMap(({ failures }) => failures ?? [])
+  if (failures.length > 0) print(`What failed, once more:\n${failures.join('\n')}`)
   if (leftOut.length > 0) print(`Left out:\n${leftOut.map((what) => `  ${what}`).join('\n')}`)
   print(`${((performance.now() - began) / 1000).toFixed(0)} s`)
   print(`${total('passed')} passed, ${total('failed')} failed`)

@@ -1,11 +1,13 @@
-import { pullImages } from '../builds.ts'
-import { type Docker, inspectImages } from '../docker.ts'
-import { StagecraftError, withHint } from '../errors.ts'
-import { platformOf } from '../host.ts'
-import { imageNames, imagesToPull, type Pull } from '../images.ts'
-import { isForPlatform, platformsOf } from '../platforms.ts'
-import type { Site } from '../run.ts'
-import type { Transfer } from '../transfer.ts'
+import { pullImages } from '../docker/build.ts'
+import type { Docker, Image } from '../docker/client.ts'
+import { inspectImages } from '../docker/image-store.ts'
+import { imagesToPull, type Pull } from '../docker/images.ts'
+import { isForPlatform } from '../docker/platforms.ts'
+import { type Host, platformOf } from '../hosts/host.ts'
+import type { Transfer } from '../hosts/transfer.ts'
+import { outputTo } from '../output/events.ts'
+import { StagecraftError, withHint } from '../util/errors.ts'
+import type { HostRequest, HostRun, HostTools } from './host-run.ts'
 
 /** This machine's engine, and how its images get to a host. */
 export interface Here {
@@ -13,53 +15,49 @@ export interface Here {
   readonly transfer: Transfer
 }
 
-/** What was brought to a host that is not built: by name. */
+/** Names of images that are not built and were brought to a host. */
 export interface Fetched {
   readonly pulled: readonly string[]
   readonly sent: readonly string[]
 }
 
 /**
- * Pulls what an engine lacks. What a host cannot pull and this machine has, somebody built or loaded here: it is sent, as what is
- * built is.
- * @throws failed (5) for an image that is nowhere, unreachable (8)
+ * Pulls images that an engine lacks. An image that a host cannot pull and this machine has is sent, as built images are:
+ * it was built or loaded here by hand.
+ * @throws failed (5) for an image that is nowhere to be had, unreachable (8)
  */
-export async function fetchImages(site: Site, here: Here): Promise<Fetched> {
-  const { project, targets, images } = site
-  const names = imageNames(project.model, targets)
-  const pulls = imagesToPull(project.model, names, images, targets)
-  const never = neverPulled(site, names)
+export async function fetchImages({ request, tools, found }: HostRun, here: Here): Promise<Fetched> {
+  const { project, images } = request
+  const pulls = imagesToPull(project.model, images, found.images)
+  const never = neverPulled(request, pulls, found.images)
   const [pulled, sent]: [string[], string[]] = [[], []]
   for (const pull of pulls) {
-    const error = await tryPull(site, pull)
+    const error = await tryPull(tools, pull)
     if (error === undefined) pulled.push(pull.name)
-    else if (project.host.name === undefined) throw error
+    else if (project.host.isLocal) throw error
     else {
-      await sendOwn(site, here, pull, error)
+      await sendOwn(project.host, tools, here, pull, error)
       sent.push(pull.name)
     }
   }
-  for (const pull of project.host.name === undefined ? [] : never) {
-    await sendOwn(site, here, pull, absent(site, pull))
+  for (const pull of project.host.isLocal ? [] : never) {
+    await sendOwn(project.host, tools, here, pull, absent(project.host, pull))
     sent.push(pull.name)
   }
   return { pulled, sent }
 }
 
-/** Images that are not there and that `pull_policy: never` keeps from being pulled. */
-function neverPulled({ project, targets, images }: Site, names: ReadonlyMap<string, string>): Pull[] {
-  const { model } = project
-  const pulls = new Set(imagesToPull(model, names, images, targets).map(({ name }) => name))
-  const built = new Set(targets.map(({ versionTag }) => versionTag))
-  const platforms = platformsOf(model, names)
+/** @returns missing images that are not pulled because of `pull_policy: never`. */
+function neverPulled({ images }: HostRequest, pulls: readonly Pull[], present: ReadonlyMap<string, Image>): Pull[] {
+  const { names, built, platforms } = images
   return [...new Set(names.values())]
-    .filter((name) => !images.has(name) && !pulls.has(name) && !built.has(name))
+    .filter((name) => !present.has(name) && !built.has(name) && !pulls.some((pull) => pull.name === name))
     .map((name) => ({ name, platform: platforms.get(name) }))
 }
 
-async function tryPull(site: Site, pull: Pull): Promise<StagecraftError | undefined> {
+async function tryPull({ docker, emit }: HostTools, pull: Pull): Promise<StagecraftError | undefined> {
   try {
-    await pullImages(site, [pull])
+    await pullImages({ docker, onOutput: outputTo(emit) }, [pull])
     return undefined
   } catch (error) {
     if (error instanceof StagecraftError) return error
@@ -67,22 +65,27 @@ async function tryPull(site: Site, pull: Pull): Promise<StagecraftError | undefi
   }
 }
 
-/** @throws `error`, with what was looked for here, where this machine has no such image for that host */
-async function sendOwn(site: Site, { builder, transfer }: Here, pull: Pull, error: StagecraftError): Promise<void> {
-  const { project, docker, emit } = site
-  const host = project.host.name ?? ''
-  const tag = /:[^/]*$/.test(pull.name) ? pull.name : `${pull.name}:latest` // docker saves all tags of a name without one
+/** Sends an image of this machine. @throws `error`, with a hint, if this machine has no such image for the host */
+async function sendOwn(
+  host: Host,
+  { docker, emit }: HostTools,
+  { builder, transfer }: Here,
+  pull: Pull,
+  error: StagecraftError,
+): Promise<void> {
+  const { name } = host
+  const tag = /:[^/]*$/.test(pull.name) ? pull.name : `${pull.name}:latest` // without a tag docker saves all of them
   const own = tag.includes('@') ? undefined : (await inspectImages(builder, [tag])).get(tag)
   if (own === undefined)
-    throw withHint(error, `This machine's engine has no ${pull.name} either: what is built or loaded here is sent.`)
-  const platform = pull.platform ?? (await platformOf(project.host, docker))
+    throw withHint(error, `This machine's engine has no ${pull.name} either: an image built or loaded here is sent.`)
+  const platform = pull.platform ?? (await platformOf(host, docker))
   if (!isForPlatform(own, platform))
-    throw withHint(error, `This machine has ${pull.name} for ${own.platform}: ${host} needs it for ${platform}.`)
+    throw withHint(error, `This machine has ${pull.name} for ${own.platform}: ${name} needs it for ${platform}.`)
   const present = await inspectImages(docker, [tag])
-  await transfer.send({ to: docker, emit, host, present }, [tag])
+  await transfer.send({ to: docker, emit, host: name, present }, [tag])
   emit({
     type: 'warning',
-    message: `${pull.name} is sent from this machine: ${host} cannot pull it`,
+    message: `${pull.name} is sent from this machine: ${name} cannot pull it`,
     hint: firstLine(error.detail) ?? 'Its pull_policy is `never`.',
   })
 }
@@ -91,8 +94,12 @@ function firstLine(text: string | undefined): string | undefined {
   return text?.split('\n').find((line) => line.trim() !== '')
 }
 
-function absent({ project }: Site, { name }: Pull): StagecraftError {
-  return new StagecraftError('failed', `Cannot run ${name}: ${project.host.name ?? 'the engine'} does not have it`, {
-    hint: 'Its pull_policy is `never`.',
-  })
+function absent(host: Host, { name }: Pull): StagecraftError {
+  return new StagecraftError(
+    'failed',
+    `Cannot run ${name}: ${host.isLocal ? 'the engine' : host.name} does not have it`,
+    {
+      hint: 'Its pull_policy is `never`.',
+    },
+  )
 }

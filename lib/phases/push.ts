@@ -1,34 +1,50 @@
-import { pullImages, pushImages, registryTag } from '../builds.ts'
-import { type Image, inspectImages } from '../docker.ts'
-import { StagecraftError } from '../errors.ts'
-import { formatBytes } from '../format.ts'
-import { contentStore } from '../host.ts'
-import { imageNames, tagImage } from '../images.ts'
-import { giveToOwners } from '../owned-files.ts'
-import { platformsOf } from '../platforms.ts'
-import type { Run, Site } from '../run.ts'
-import { onSites } from '../sites.ts'
-import { openTransfer, type Transfer } from '../transfer.ts'
-import { builtTags } from './build.ts'
+import { pullImages, pushImages, registryTag } from '../docker/build.ts'
+import type { Image } from '../docker/client.ts'
+import { inspectImages, tagImage } from '../docker/image-store.ts'
+import { giveToOwners } from '../docker/owned-files.ts'
+import { contentStore } from '../hosts/host.ts'
+import { openTransfer, type Transfer } from '../hosts/transfer.ts'
+import { outputTo } from '../output/events.ts'
+import { StagecraftError } from '../util/errors.ts'
+import { formatBytes } from '../util/format.ts'
+import { builtTags, NOTHING_BUILT, namesOf } from './build.ts'
+import { onEachHost } from './each-host.ts'
 import { fetchImages, type Here } from './fetch.ts'
+import type { HostRequest, HostRun, ReleaseRun } from './host-run.ts'
+import type { Phase } from './loop.ts'
 
-/** Makes the images present where they run: pushes what was built to the registry, pulls what an engine lacks. */
-export async function push(run: Run): Promise<string> {
-  const { project, targets, sites } = run
+export const PUSH: Phase = {
+  name: 'push',
+  deploy: { describe: willPush, run: push },
+  rollback: { describe: () => 'nothing: the engine has the images', run: keepPushed },
+}
+
+function willPush({ project: { config, host }, images: { targets } }: HostRequest): string {
+  const { registry } = config.project
+  if (targets.length > 0 && registry !== undefined) return `push ${namesOf(targets)} to ${registry}`
+  if (host.isLocal) return 'nothing: the engine that builds the images runs them'
+  return targets.length === 0 ? `nothing: ${NOTHING_BUILT}` : `send ${namesOf(targets)} to ${host.name}`
+}
+
+/** Brings the images to their engines: pushes built ones to the registry, pulls or sends what an engine lacks. */
+async function push(run: ReleaseRun): Promise<string> {
+  const { project, targets, hostRuns, builder } = run
   const notes: string[] = []
   const registry = project.config.project.registry
   if (registry !== undefined && targets.length > 0) {
-    const digests = await pushImages({ ...run, docker: run.builder }, registry)
-    for (const site of sites) {
-      const pushed = (site.bundle.tags ?? []).map(({ tag, id }) => ({ tag: registryTag(registry, tag), id }))
-      site.digests = digests
-      site.save({ tags: [...(site.bundle.tags ?? []), ...pushed] })
+    const input = { project, targets, docker: builder, onOutput: outputTo(run.tools.emit) }
+    const digests = await pushImages(input, registry)
+    for (const { bundle, found } of hostRuns) {
+      const { tags = [] } = bundle.now
+      const pushed = tags.map(({ tag, id }) => ({ tag: registryTag(registry, tag), id }))
+      found.digests = digests
+      bundle.save({ tags: [...tags, ...pushed] })
     }
     notes.push(`pushed ${targets.length} to ${registry}`)
-  } else if (project.host.name === undefined) notes.push('nothing to push: the engine that built the images runs them')
-  const transfer = openTransfer({ exec: project.host.local, from: run.builder })
+  } else if (project.host.isLocal) notes.push('nothing to push: this engine built the images')
+  const transfer = openTransfer({ exec: project.host.local, from: builder })
   try {
-    const brought = await onSites(run, (site) => provide(site, { transfer, builder: run.builder }, registry))
+    const brought = await onEachHost(run, (hostRun) => provide(hostRun, { transfer, builder }, registry))
     notes.push(...brought.flat())
   } finally {
     transfer.close()
@@ -36,28 +52,31 @@ export async function push(run: Run): Promise<string> {
   return notes.join('; ')
 }
 
-/** @returns what was brought to one host */
-async function provide(site: Site, here: Here, registry: string | undefined): Promise<string[]> {
-  const { project, targets } = site
-  const notes = project.host.name === undefined ? [] : await bring(site, here.transfer, registry)
-  const names = imageNames(project.model, targets)
-  const { pulled, sent } = await fetchImages(site, here)
+/** @returns notes on what was brought to one host. @throws failed (5) for an image that is nowhere to be had */
+async function provide(hostRun: HostRun, here: Here, registry: string | undefined): Promise<string[]> {
+  const { request, tools, found } = hostRun
+  const { project } = request
+  const { names, built } = request.images
+  const { docker } = tools
+  const notes = project.host.isLocal ? [] : await bring(hostRun, here.transfer, registry)
+  const { pulled, sent } = await fetchImages(hostRun, here)
   if (pulled.length > 0) notes.push(`pulled ${pulled.join(', ')}`)
   if (sent.length > 0) notes.push(`sent ${sent.join(', ')} from this machine to ${project.host.name}`)
   const fetched = [...pulled, ...sent]
-  site.images = new Map([...site.images, ...(await inspectImages(site.docker, fetched))])
+  found.images = new Map([...found.images, ...(await inspectImages(docker, fetched))])
   for (const [service, name] of names)
-    if (!site.images.has(name))
+    if (!found.images.has(name))
       throw new StagecraftError('failed', `Cannot find the image of ${service}: the engine has no ${name}`, {
         hint:
-          fetched.includes(name) || targets.some(({ versionTag }) => versionTag === name)
-            ? 'It was there, and somebody has removed it (docker image prune -a?): stop that for a while, then deploy again.'
+          fetched.includes(name) || built.has(name)
+            ? 'It was there, and somebody has removed it (docker image prune -a?): disable that for now, then deploy again.'
             : 'Its pull_policy is `never`: build or load the image first.',
       })
-  const [image] = site.images.values()
-  if (image && site.rendering.owned)
-    await giveToOwners(site.rendering.owned, {
-      docker: site.docker,
+  const [image] = found.images.values()
+  const { owned } = found.rendering
+  if (image && owned)
+    await giveToOwners(owned, {
+      docker,
       store: contentStore(project.host, true),
       project: project.model.name,
       image: image.id,
@@ -65,53 +84,53 @@ async function provide(site: Site, here: Here, registry: string | undefined): Pr
   return notes
 }
 
-/** Images from the registry, or from the engine that built them; folders for data. */
-async function bring(site: Site, transfer: Transfer, registry: string | undefined): Promise<string[]> {
-  const { project, targets, rendering } = site
-  const { host } = project
-  const folders = host.makeFolders(rendering.data.flatMap(({ at }) => (at === undefined ? [] : [at])))
-  folders.catch(() => {}) // told below
-  const tags = targets.map(({ versionTag }) => versionTag)
-  const { notes, images } = registry === undefined ? await send(site, transfer, tags) : await pull(site, registry, tags)
+/** Brings built images to a host, from the registry or from the builder's engine, and creates folders for data. */
+async function bring(hostRun: HostRun, transfer: Transfer, registry: string | undefined): Promise<string[]> {
+  const { request, bundle, found } = hostRun
+  const { host } = request.project
+  const folders = host.makeFolders(found.rendering.data.flatMap(({ at }) => (at === undefined ? [] : [at])))
+  folders.catch(() => {}) // thrown by the await below
+  const tags = [...request.images.built]
+  const { notes, images } =
+    registry === undefined ? await send(hostRun, transfer, tags) : await pull(hostRun, registry, tags)
   await folders
   if (tags.length === 0) return notes
-  site.images = new Map([...site.images, ...images])
-  // The two image stores have different ids for the same image: what counts from here on is the host's.
-  const others = (site.bundle.tags ?? []).filter(({ tag }) => !tags.includes(tag))
-  site.save({ tags: [...builtTags({ targets, images }), ...others] })
+  found.images = new Map([...found.images, ...images])
+  // The two kinds of image store have different ids for the same image: from here on the host's id counts.
+  const others = (bundle.now.tags ?? []).filter(({ tag }) => !tags.includes(tag))
+  bundle.save({ tags: [...builtTags(request.images, images), ...others] })
   return notes
 }
 
-/** What a host was given, for people, and its images. */
+/** Images that a host was given, with notes for people. */
 interface Brought {
   readonly notes: string[]
   readonly images: ReadonlyMap<string, Image>
 }
 
-async function send(
-  { project, docker, emit, present }: Site,
-  transfer: Transfer,
-  tags: readonly string[],
-): Promise<Brought> {
-  const { name = '' } = project.host
-  const { images, sent } = await transfer.send({ to: docker, emit, host: name, present }, tags)
+async function send({ request, tools, found }: HostRun, transfer: Transfer, tags: readonly string[]): Promise<Brought> {
+  const { name } = request.project.host
+  const to = { to: tools.docker, emit: tools.emit, host: name, present: found.present }
+  const { images, sent } = await transfer.send(to, tags)
   const note = sent
     ? `sent ${sent.tags.length} to ${name}, ${formatBytes(sent.bytes)} of ${formatBytes(sent.whole)}`
     : `${name} has all images`
   return { notes: [note], images }
 }
 
-async function pull(site: Site, registry: string, tags: readonly string[]): Promise<Brought> {
-  const { model } = site.project
-  const platforms = platformsOf(model, imageNames(model, site.targets))
+async function pull({ request, tools }: HostRun, registry: string, tags: readonly string[]): Promise<Brought> {
+  const { docker } = tools
+  const { platforms } = request.images
   for (const tag of tags) {
-    await pullImages(site, [{ name: registryTag(registry, tag), platform: platforms.get(tag) }])
-    await tagImage(site.docker, registryTag(registry, tag), tag)
+    await pullImages({ docker, onOutput: outputTo(tools.emit) }, [
+      { name: registryTag(registry, tag), platform: platforms.get(tag) },
+    ])
+    await tagImage(docker, registryTag(registry, tag), tag)
   }
-  return { notes: [], images: await inspectImages(site.docker, tags) }
+  return { notes: [], images: await inspectImages(docker, tags) }
 }
 
-/** A rollback runs the images where they are. */
-export async function keepPushed({ sites }: Run): Promise<string> {
-  return `nothing to push: the ${sites.length === 1 ? 'engine has' : 'engines have'} the images`
+/** A rollback pushes nothing: the engines have the images. */
+async function keepPushed({ hostRuns }: ReleaseRun): Promise<string> {
+  return `nothing to push: the ${hostRuns.length === 1 ? 'engine has' : 'engines have'} the images`
 }

@@ -1,5 +1,5 @@
-import type { Release } from '../../lib/state.ts'
-import { printRelease } from '../../lib/state-print.ts'
+import type { Release } from '../../lib/record/releases-file/format.ts'
+import { printRelease } from '../../lib/record/releases-file/print.ts'
 
 /** The text of a state file: an environment `prod` that has had that many completed releases, one a minute. */
 export function historyOf(count: number): Buffer {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Load, type LoadGenerator, percentile, startLoad } from '../rolling/load.ts'
-import { type ContainerEvent, watchContainers } from '../rolling/watch.ts'
+import { type Load, type LoadGenerator, percentile, startLoad } from '../load/load.ts'
+import { type ContainerEvent, watchContainers } from '../load/watch.ts'
 import type { Engine } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
 import { median, type Row } from './row.ts'
@@ -10,9 +10,9 @@ const ROLLOUTS = 20
 const RATE = 300
 /** How long one takes is measured with little else to do: half of these requests a second take 1 to 2 s. */
 const [TIMED, LITTLE] = [7, 6]
-const APPLICATION = join(import.meta.dir, '../rolling/server.mjs')
+const APPLICATION = join(import.meta.dir, '../load/server.mjs')
 
-const HEALTH = {
+export const HEALTH = {
   test: ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:3000/up'],
   ...{ interval: '1s', timeout: '2s', retries: 5 },
 }

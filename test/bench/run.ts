@@ -1,4 +1,5 @@
-// The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|deploy|rollback|rolling|ssh` measures less.
+// The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|deploy|rollback|rolling|ssh` measures less;
+// `--only peers` holds other tools against it (spec/guides/comparison.md), and nothing else does.
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -7,6 +8,8 @@ import { host, isUp } from '../support/lab.ts'
 import { dockerAnswers, Lab, whyNoLab } from '../support/lab-life.ts'
 import { commandStep, endAll } from '../support/steps.ts'
 import { deployRows } from './deploy.ts'
+import { peerRows } from './peers/rows.ts'
+import { endStacks } from './peers/ways.ts'
 import { rollbackRows } from './rollback.ts'
 import { rollingRows } from './rolling.ts'
 import type { Row } from './row.ts'
@@ -16,7 +19,8 @@ import { stateRows } from './state.ts'
 
 const { values: flags } = parseArgs({ options: { only: { type: 'string' } } })
 process.chdir(join(import.meta.dir, '../..'))
-const lab = whyNoLab() === undefined ? new Lab(['h1', 'h3']) : undefined
+const isPeers = flags.only === 'peers'
+const lab = whyNoLab() === undefined ? new Lab(isPeers ? ['h4'] : ['h1', 'h3']) : undefined
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop())
 
 try {
@@ -25,7 +29,9 @@ try {
   const labUp = lab?.up()
   const rows = [...(await part('startup', startupRows)), ...(await part('state', stateRows))]
   await labUp
-  if (isUp('h1') || (await dockerAnswers())) {
+  if (isPeers) {
+    rows.push(...(await peerRows(isUp('h4') ? host('h4') : host('h1'))))
+  } else if (isUp('h1') || (await dockerAnswers())) {
     rows.push(...(await part('deploy', () => deployRows(host('h1')))))
     rows.push(...(await part('rollback', () => rollbackRows(host('h1')))))
     rows.push(...(await part('rolling', () => rollingRows(host('h1')))))
@@ -44,8 +50,9 @@ async function part(name: string, rows: () => Row[] | Promise<Row[]>): Promise<R
 
 async function stop(): Promise<void> {
   await endAll()
+  if (isPeers && isUp('h4')) await endStacks(host('h4'), RUN)
   if (lab?.startedSome) await lab.down()
-  else if (isUp('h1')) await host('h1').cleanUp(RUN)
+  else if (isUp('h1')) await host(isPeers ? 'h4' : 'h1').cleanUp(RUN)
   process.exit(130)
 }
 

@@ -1,13 +1,13 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { Site } from '../scenes/site.ts'
 import { cleanUp } from '../support/clean-up.ts'
 import type { Ran } from '../support/engine.ts'
 import { host, LAB_DIR } from '../support/lab.ts'
-import { Site } from '../support/site.ts'
 import { median, type Row } from './row.ts'
 
 const PAIRS = 5
-const RELAY = join(import.meta.dir, '../ssh/relay.mjs')
+const RELAY = join(import.meta.dir, '../load/relay.mjs')
 /** Milliseconds that each direction takes longer: together the round trip of the figure. */
 const DELAY = 50
 
@@ -75,6 +75,8 @@ async function timeRows(site: Site): Promise<Row[]> {
   for (const act of [deploy('prod'), deploy('local'), compose]) await act()
   const pairs = await times(PAIRS, async () => (await deploy('prod')()) - (await deploy('local')()))
   const ratios = await times(PAIRS, async () => (await deploy('prod')()) / (await compose()))
+  // The next environments are first ones: what runs from this folder under another name would be in their way.
+  await folder.exec(['docker', 'compose', '-p', `${folder.name}-theirs`, 'down'], { env: { DOCKER_HOST: address } })
   const [more, ratio] = [median(pairs) / 1000, median(ratios)]
   return [
     row(

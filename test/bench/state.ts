@@ -12,7 +12,8 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { openState, PHASES } from '../../lib/state.ts'
+import { PHASES } from '../../lib/plan/six-phases.ts'
+import { openState } from '../../lib/record/releases.ts'
 import { historyOf } from './history.ts'
 import { type Row, ratioRow } from './row.ts'
 

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Release } from '../../lib/state-format.ts'
+import type { Release } from '../../lib/record/releases-file/format.ts'
 import type { Ran } from '../support/engine.ts'
 import { type Application, type Version, writeVersion } from './app.ts'
 import { differences, idOf, type View, viewOf } from './engine-view.ts'

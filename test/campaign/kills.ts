@@ -1,4 +1,4 @@
-import type { Ran } from '../support/engine.ts'
+import type { Engine, Ran } from '../support/engine.ts'
 import { BAD_FATES, type Fate } from './app.ts'
 import { type Load, startLoad } from './load.ts'
 import { killNow, programOf } from './processes.ts'
@@ -55,7 +55,7 @@ async function oneKill(
   const running = subject.start(kind === 'rollback' ? undefined : version)
   const watch = subject.watch()
   const limit = fraction * (learned.get(kind) ?? learned.get('good') ?? 5000)
-  const ran = await killAfter(subject, running, limit, how)
+  const ran = await killAfter(subject.engine, running, limit, how)
   watch.stop()
   if (ran.code !== KILLED) learned.set(kind, performance.now() - began)
   const title = `${name}: ${kind} ${version.name} killed ${how} after ${limit.toFixed(0)} ms, then ${next.name}`
@@ -66,15 +66,16 @@ async function oneKill(
 
 export const KILLED = 128 + 9
 
-async function killAfter(
-  subject: Subject,
+/** Kills a run once it has run for so long. @returns how it ended */
+export async function killAfter(
+  engine: Engine,
   { pid, done }: { pid: number; done: Promise<Ran> },
   limit: number,
   how: 'alone' | 'group',
 ) {
   const ended = await Promise.race([done.then(() => true), Bun.sleep(limit).then(() => false)])
   if (!ended) {
-    const binary = subject.engine.binary()
+    const binary = engine.binary()
     for (let tries = 0; tries < 100; tries++) {
       const program = programOf(pid, binary)
       if (program !== undefined && killNow(program, how)) break

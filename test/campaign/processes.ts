@@ -19,7 +19,9 @@ export function killNow(pid: number, how: 'alone' | 'group'): boolean {
   return true
 }
 
+/** @param pid 0: it had ended before it was found. The kernel would signal the group of who asks. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
+  if (pid <= 0) return false
   try {
     return process.kill(pid, name)
   } catch {

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Journal } from '../../lib/journal.ts'
-import { PHASES, type PhaseName, parseReleases, type Release } from '../../lib/state-format.ts'
+import { PHASES, type PhaseName } from '../../lib/plan/six-phases.ts'
+import type { Journal } from '../../lib/record/journal.ts'
+import { parseReleases, type Release } from '../../lib/record/releases-file/format.ts'
 import type { Folder } from '../support/folder.ts'
 
 const ENDED = ['completed', 'failed', 'skipped']

@@ -1,8 +1,9 @@
 // Shows that a release is never half-done: runs are killed at random instants and before each rename, and whatever else
 // can happen happens to them in each phase (spec/core/faults.md). Prints tables; exit 1 if a check failed.
-// usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix|rolling|hosts|host-files] [--fault <text>] [--write]
+// usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix|roads|rolling|hosts|host-files] [--fault <text>] [--write]
 // `--only hosts`: 200 faults to deploys of two operators on two hosts (h5, h6), or [--from 17] [--count 1] of them by their index;
-// no more are begun after [--minutes 90]. `--only host-files`: each call of the scripts that a host runs fails or is killed, full disks,
+// no more are begun after [--minutes 90]; one that was broken off goes on with [--held <file>], which keeps what held; STAGECRAFT_HOSTS=h8,h9
+// are others for a second one at the same time. `--only host-files`: each call of the scripts that a host runs fails or is killed, full disks,
 // over SSH (h5), or of [--share 10] every tenth. `--only rolling`: 20 rollouts, 5 of which fail, two rollbacks and five kills under load lose no request (host h3)
 // for work on this program: --built: dist/stagecraft as it is; --host h1: that lab host, where no engine is stopped
 import { join } from 'node:path'
@@ -23,6 +24,7 @@ import type { World } from './hosts/world.ts'
 import { kills } from './kills.ts'
 import { matrix } from './matrix.ts'
 import { renames } from './renames.ts'
+import { roads } from './roads.ts'
 import { Site } from './site.ts'
 import { Subject } from './subject.ts'
 import { killTable, matrixTable, writeTables } from './tables.ts'
@@ -41,6 +43,7 @@ const { values: flags } = parseArgs({
     minutes: { type: 'string', default: '90' },
     share: { type: 'string', default: '1' },
     host: { type: 'string', default: 'h4' },
+    held: { type: 'string' },
     built: { type: 'boolean', default: false },
   },
 })
@@ -81,7 +84,7 @@ async function hosts(): Promise<boolean> {
   const [seed, from, count, minutes] = [flags.seed, flags.from, flags.count, flags.minutes].map(Number) as Numbers
   const print = (line: string) => void process.stdout.write(`${line}\n`)
   const faults = HOST_FAULTS.filter(({ name }) => name.includes(flags.fault))
-  const done = await hostsCampaign({ seed, from, count, minutes, faults, print }, (made) => {
+  const done = await hostsCampaign({ seed, from, count, minutes, faults, held: flags.held, print }, (made) => {
     world = made
   })
   world = undefined
@@ -149,6 +152,11 @@ async function campaign(engine: Engine): Promise<boolean> {
     await subject.begin()
     const cells = await matrix(subject, site, (fault, step) => `${fault}, ${step}`.includes(flags.fault))
     note('matrix', matrixTable(cells), cells)
+  }
+  if (wanted('roads')) {
+    const how = { count: Number(flags.kills), roll: dice(Number(flags.seed)), seed: flags.seed }
+    const done = await roads(engine, how, (line) => void process.stdout.write(`${line}\n`))
+    failed.push(...done.flatMap(({ failures }) => failures))
   }
   process.stdout.write(`\n${failed.length === 0 ? 'every check held' : `${failed.length} checks failed`}\n`)
   if (flags.write && failed.length === 0) writeTables(tables)

@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
 import {
   type App,
   deploy,
+  echoing,
   expectCode,
   expectPage,
   expectPhases,
@@ -10,6 +11,7 @@ import {
   idle,
   page,
   QUICK_STOP,
+  sharedFolders,
   touched,
   touchedBy,
   writeApp,
@@ -18,10 +20,7 @@ import {
 
 // What somebody started or changed by hand.
 const h1 = host('h1')
-const folder = h1.folder('adopted')
-const failing = h1.folder('adopt-fails')
-const unknown = h1.folder('adopt-unknown')
-afterAll(() => Promise.all([folder.cleanUp(), failing.cleanUp(), unknown.cleanUp()]))
+const [folder, failing, unknown] = sharedFolders(h1, 'adopted', 'adopt-fails', 'adopt-unknown')
 
 let port = 0
 let api = 0
@@ -32,11 +31,9 @@ beforeAll(async () => {
   port = await h1.freePort()
   api = await h1.freePort()
   const answer = (word: string) => ({
-    image: 'busybox:1',
-    command: ['sh', '-c', `mkdir /www; echo $$WORD >/www/index.html; exec ${httpd('/www').join(' ')}`],
+    ...echoing('$$WORD'),
     environment: { WORD: word },
     ports: [`${api}:80`],
-    ...QUICK_STOP,
   })
   const beside = { ...idle, network_mode: 'service:web' }
   app = { services: { web: page(port, { depends_on: ['api'] }), api: answer('by the file'), plain: idle, beside } }
@@ -107,7 +104,7 @@ test('an adopted service whose image changed is recreated; if that fails, the ol
   failing.write('web/Dockerfile', 'FROM busybox:1\nCMD ["sh", "-c", "echo broken; exit 9"]\n')
   const { stderr } = await deploy(failing, 'v1', 5)
   expect(stderr).toContain('Cannot start web: it ended with exit code 9')
-  expect(stderr).toContain('What ran before still runs.')
+  expect(stderr).toContain('The previous containers are still running.')
   const after = await failing.containers()
   expect(touched(before, after)).toEqual(['beside', 'web'])
   expect(after.map(({ image }) => image)).toEqual(before.map(({ image }) => image))
@@ -147,7 +144,7 @@ test('what ran otherwise than the file says comes back as the containers that it
   write('echo broken >/www/broken; sleep 1; exit 9;')
   const { stderr } = await deploy(unknown, 'v1', 5)
   expect(stderr).toContain('Cannot start db: it ended with exit code 9')
-  expect(stderr).toContain('What ran before still runs.')
+  expect(stderr).toContain('The previous containers are still running.')
   const facts = (list: typeof before) => list.map(({ id, service, state }) => [id, service, state])
   expect(facts(await unknown.containers())).toEqual(facts(before))
   await expectPage(unknown, own, 'precious')

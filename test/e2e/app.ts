@@ -1,5 +1,5 @@
-import { expect } from 'bun:test'
-import type { Ran } from '../support/engine.ts'
+import { afterAll, expect } from 'bun:test'
+import type { Engine, Ran } from '../support/engine.ts'
 import type { Container, Folder } from '../support/folder.ts'
 
 /** A Compose service as it is written; JSON is YAML, so that nothing here needs quoting. */
@@ -33,10 +33,42 @@ export const page = (port: number, more: ServiceSource = {}): ServiceSource => (
   ...more,
 })
 
+/** Serves one page with what `echo` makes of this text. In it, `$$NAME` is a variable of the container. */
+export const echoing = (text: string) => ({
+  image: 'busybox:1',
+  command: ['sh', '-c', `mkdir /www; echo ${text} >/www/index.html; exec ${httpd('/www').join(' ')}`],
+  ...QUICK_STOP,
+})
+
 export function writePage(folder: Folder, text: string): void {
   folder.write('web/index.html', text)
   folder.write('web/Dockerfile', `FROM busybox:1\nCOPY index.html /www/\nCMD ${JSON.stringify(httpd('/www'))}\n`)
 }
+
+/** A migration that goes on until there is a file `go` in the folder, for a minute at most, and says so in its `ledger`. */
+export const untilTold = (folder: string) =>
+  `echo begin >>${folder}/ledger; for i in $(seq 600); do [ -e ${folder}/go ] && break; sleep 0.1; done; echo end >>${folder}/ledger`
+
+/** A new database takes longer than three probes on a busy machine: Compose's three retries would call it unhealthy. */
+export const POSTGRES_READY = {
+  test: ['CMD', 'pg_isready', '-h', 'localhost', '-U', 'postgres'],
+  interval: '1s',
+  retries: 60,
+} as const
+
+/** A project folder for all tests of the file or `describe` that calls this: it is cleaned up after the last one. */
+export const sharedFolder = (engine: Engine, title: string): Folder => sharedFolders(engine, title)[0]
+
+/** Several of them, which are cleaned up at the same time. */
+export function sharedFolders<const T extends readonly string[]>(engine: Engine, ...titles: T) {
+  const folders = titles.map((title) => engine.folder(title))
+  afterAll(() => Promise.all(folders.map((folder) => folder.cleanUp())))
+  return folders as { [K in keyof T]: Folder } // one for each title
+}
+
+/** Makes the folder that `root:` names on a host, as `bootstrap` does. */
+export const makeRoot = (engine: Engine, root: string): Promise<Ran> =>
+  engine.exec(['sh', '-c', 'mkdir -p "$0" && chgrp docker "$0" && chmod 2770 "$0"', root])
 
 export function writeApp(folder: Folder, app: App): void {
   folder.write('compose.yaml', JSON.stringify({ services: app.services, ...app.compose }, null, 1))
@@ -60,6 +92,13 @@ export async function deploy(folder: Folder, version: string, code = 0, more: re
   const ran = await folder.stagecraft(['deploy', '--version', version, ...more])
   expectCode(ran, code)
   return ran
+}
+
+/** Version v1 is live; its page says so. */
+export async function deployVersionOne(folder: Folder, app: App): Promise<void> {
+  writePage(folder, 'version one')
+  writeApp(folder, app)
+  await deploy(folder, 'v1')
 }
 
 export function expectCode(ran: Ran, code: number): void {
@@ -90,13 +129,17 @@ export async function expectPage(folder: Folder, port: number, text: string, pat
   })
 }
 
-/** Polls, for at most 30 seconds, until `probe` returns true; anything else is what the error says. */
-export async function until(what: string, probe: () => Promise<true | string> | true | string): Promise<void> {
-  const end = Date.now() + 30_000
+/** Polls until `probe` returns true; anything else is what the error says. @param seconds how long at most */
+export async function until(
+  what: string,
+  probe: () => Promise<true | string> | true | string,
+  seconds = 30,
+): Promise<void> {
+  const end = Date.now() + seconds * 1000
   for (;;) {
     const found = await probe()
     if (found === true) return
-    if (Date.now() > end) throw new Error(`Waited 30 s in vain: ${what}; ${found}`)
+    if (Date.now() > end) throw new Error(`Waited ${seconds} s in vain: ${what}; ${found}`)
     await Bun.sleep(100)
   }
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { Site } from '../scenes/site.ts'
 import { isUp } from '../support/lab.ts'
-import { Site } from '../support/site.ts'
 import { expectCode, writeApp } from './app.ts'
 
 describe.skipIf(!isUp('h3'))('bootstrap and doctor', () => {
@@ -24,12 +24,14 @@ describe.skipIf(!isUp('h3'))('bootstrap and doctor', () => {
   })
 
   test('a dry run says it, and changes nothing', async () => {
-    at('h3')
-    const { code, stdout } = await site.folder.stagecraft(['bootstrap', '--dry-run'])
-    expect([code, stdout]).toEqual([
-      0,
-      `h3: make ${root}, shared by the group docker\nh3 is not ready yet: nothing was changed\n`,
-    ])
+    for (const address of ['deploy@h3', 'h3']) {
+      at(address)
+      const { code, stdout } = await site.folder.stagecraft(['bootstrap', '--dry-run'])
+      expect([code, stdout]).toEqual([
+        0,
+        `${address}: make ${root}, shared by the group docker\n${address} is not ready yet: nothing was changed\n`,
+      ])
+    }
     expect(await mode()).toBe('')
   })
 

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { Site } from '../scenes/site.ts'
 import { isUp, labHostCommand } from '../support/lab.ts'
-import { Site } from '../support/site.ts'
 import { deploy, expectCode, until, writePage } from './app.ts'
 
 // h9 (28.5) with the containerd image store for a while: it wants every blob of an image by its own name, and has ids of its own.
@@ -71,7 +71,7 @@ describe.skipIf(!isUp('h9') || !isUp('h1'))('a host with the containerd image st
 
   test('gets images whole where it does not take a part of them, which is said, and they are the same', async () => {
     const { stderr } = await deploy(folder, 'v1')
-    expect(stderr).toContain('h9 does not take images without the layers that it has: they are sent whole')
+    expect(stderr).toContain('h9 does not accept images without the layers that it already has: they are sent whole')
     expect(await site.page()).toBe('version one')
     expect(await contentOf(server.docker)).toBe(await contentOf(folder.docker))
   })

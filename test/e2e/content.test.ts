@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
 import {
   type App,
@@ -9,14 +9,14 @@ import {
   idle,
   QUICK_STOP,
   releases,
+  sharedFolder,
   touchedBy,
   writeApp,
 } from './app.ts'
 
 // What a container is given besides its image: files, networks, volumes. One project; each test builds on the last.
 const h1 = host('h1')
-const folder = h1.folder('content')
-afterAll(() => folder.cleanUp())
+const folder = sharedFolder(h1, 'content')
 
 let files = 0
 let site = 0

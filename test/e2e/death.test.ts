@@ -1,22 +1,25 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
-import { type App, deploy, expectPage, expectPhases, page, until, writeApp, writePage } from './app.ts'
+import {
+  type App,
+  deployVersionOne,
+  expectPage,
+  expectPhases,
+  page,
+  sharedFolder,
+  until,
+  writeApp,
+  writePage,
+} from './app.ts'
 
 // kill -9 of Stagecraft alone, while a docker command of its works.
 const h1 = host('h1')
-const folder = h1.folder('death')
-afterAll(() => folder.cleanUp())
+const folder = sharedFolder(h1, 'death')
 
-let port = 0
-let app: App
+const port = await h1.freePort()
 const stubborn = { stop_signal: 'SIGTERM', stop_grace_period: '8s' } // busybox as process 1 ignores TERM
-beforeAll(async () => {
-  port = await h1.freePort()
-  app = { services: { web: page(port, stubborn) } }
-  writePage(folder, 'version one')
-  writeApp(folder, app)
-  await deploy(folder, 'v1')
-}, 60_000)
+const app: App = { services: { web: page(port, stubborn) } }
+beforeAll(() => deployVersionOne(folder, app), 60_000)
 
 test('a build ends with the run that wanted it', async () => {
   const marker = `sleep 64.${process.pid}`

@@ -1,15 +1,16 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
 import {
   type App,
   deploy,
+  echoing,
   expectPage,
   expectPhases,
-  httpd,
   idle,
   page,
   QUICK_STOP,
   releases,
+  sharedFolder,
   touchedBy,
   writeApp,
   writePage,
@@ -17,8 +18,7 @@ import {
 
 // One application through its life: every test deploys on top of what the one before it left.
 const h1 = host('h1')
-const folder = h1.folder('deploy')
-afterAll(() => folder.cleanUp())
+const folder = sharedFolder(h1, 'deploy')
 
 let web = 0
 let api = 0
@@ -30,16 +30,10 @@ beforeAll(async () => {
     services: {
       web: page(web),
       api: {
-        image: 'busybox:1',
-        command: [
-          'sh',
-          '-c',
-          `mkdir /www; echo $$APP_MODE $$APP_TAG >/www/index.html; exec ${httpd('/www').join(' ')}`,
-        ],
+        ...echoing('$$APP_MODE $$APP_TAG'),
         env_file: './api.env',
         environment: { APP_TAG: '${TAG}' },
         ports: [`${api}:80`],
-        ...QUICK_STOP,
       },
       db: {
         image: 'busybox:1',
@@ -60,7 +54,7 @@ beforeAll(async () => {
 test('the first deploy starts every service, in six completed phases', async () => {
   const { stdout } = await deploy(folder, 'v1')
   const [release] = releases(folder)
-  expect(stdout).toBe(`v1 serves in local (${release?.id})\n`)
+  expect(stdout).toBe(`v1 is live in local (${release?.id})\n`)
   expectPhases(folder, 'v1')
   await expectPage(folder, web, 'page one')
   await expectPage(folder, api, 'quiet alpha')

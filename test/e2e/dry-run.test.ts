@@ -1,11 +1,21 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
-import { type App, deploy, expectCode, httpd, idle, page, QUICK_STOP, writeApp, writePage } from './app.ts'
+import {
+  type App,
+  deploy,
+  expectCode,
+  httpd,
+  idle,
+  page,
+  QUICK_STOP,
+  sharedFolder,
+  writeApp,
+  writePage,
+} from './app.ts'
 
 // `plan` and `deploy --dry-run` say the same, and write nothing, anywhere.
 const h1 = host('h1')
-const folder = h1.folder('dry-run')
-afterAll(() => folder.cleanUp())
+const folder = sharedFolder(h1, 'dry-run')
 
 let app: App
 beforeAll(async () => {
@@ -63,7 +73,7 @@ async function plan(code = 0): Promise<string> {
 describe('plan and deploy --dry-run', () => {
   test('before the first deploy', async () => {
     const text = await plan()
-    expect(text).toContain('the first release')
+    expect(text).toContain('no release is live yet')
     expect(text).toMatch(/web +create +new/)
     expect(text).toMatch(/setup +job +new/)
     expect(folder.exists('.stagecraft')).toBe(false)

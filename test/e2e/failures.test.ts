@@ -1,27 +1,28 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
 import {
   type App,
   deploy,
+  expectCode,
   expectPage,
   expectPhases,
   httpd,
   idle,
   page,
   QUICK_STOP,
+  releases,
   type ServiceSource,
+  sharedFolders,
   startRegistry,
   touched,
+  until,
   writeApp,
   writePage,
 } from './app.ts'
 
 // Whatever fails: what served before serves, exit 5, and the screen says why. One project, served by v1 all along.
 const h1 = host('h1')
-const folder = h1.folder('failures')
-const fresh = h1.folder('first-failure')
-const slow = h1.folder('slow-database')
-afterAll(() => Promise.all([folder.cleanUp(), fresh.cleanUp(), slow.cleanUp()]))
+const [folder, fresh, slow] = sharedFolders(h1, 'failures', 'first-failure', 'slow-database')
 
 let port = 0
 let registry = 0
@@ -58,18 +59,19 @@ async function fails(version: string, phase: string, recreated: string[], code =
   const what = (list: typeof after) => list.map(({ service, image, state }) => ({ service, image, state }))
   expect(what(after)).toEqual(what(before))
   await expectPage(folder, port, 'version one')
-  expect(stderr).toMatch(/hint: (.|\n)*v1 \(rel-\d{8}-\d{9}\) still serves\./)
+  expect(stderr).toMatch(/hint: (.|\n)*v1 \(rel-\d{8}-\d{9}\) is still live\./)
   return stderr
 }
 
-test('a build that fails: nothing is touched, and all that the build said is shown', async () => {
+test('a build that fails: nothing is touched, and the last that the step said is shown', async () => {
   const lots = 'i=0; while [ $i -lt 400 ]; do echo "compiling module $i"; i=$((i+1)); done'
   folder.write('web/Dockerfile', `FROM busybox:1\nRUN ${lots}; echo "undefined: frobnicate" >&2; exit 3\n`)
   const stderr = await fails('v-build', 'build', [])
-  expect(stderr).toContain('Cannot build web')
-  expect(stderr).toContain('undefined: frobnicate')
-  for (const line of ['compiling module 0\n', 'compiling module 222\n', 'compiling module 399\n'])
-    expect(stderr).toContain(line)
+  expect(stderr).toContain('Cannot build web: RUN i=0; while')
+  expect(stderr).toContain('ended with 3\n[web 2/2] RUN')
+  expect(stderr).toMatch(/\n\(38[01] more lines before\)\n/)
+  expect(stderr).toContain('\nundefined: frobnicate\n') // it may stand anywhere: BuildKit mixes the streams
+  expect(stderr).toContain('compiling module 399\n')
   writePage(folder, 'version one')
 })
 
@@ -106,7 +108,7 @@ test('a container that crashes again and again', async () => {
     ),
   )
   const stderr = await fails('v-loop', 'rollout', ['web'])
-  expect(stderr).toContain('Cannot start web: it crashes and is restarted')
+  expect(stderr).toContain('Cannot start web: it crashes and restarts')
   expect(stderr).toContain('no route to the database')
 })
 
@@ -128,8 +130,27 @@ test('a program that is not in the image', async () => {
 
 test('a port that is taken', async () => {
   writeApp(folder, { ...app, services: { ...app.services, other: { ...idle, ports: [`${registry}:80`] } } })
-  const stderr = await fails('v-port', 'rollout', [])
-  expect(stderr).toMatch(/Cannot give port \S+ to other: .*has it/)
+  const [before, known] = [await folder.containers(), releases(folder)]
+  const { stderr } = await deploy(folder, 'v-port', 5)
+  const holder = `the container ${folder.name}-registry`
+  expect(stderr).toContain(`Cannot give port ${registry} to other: ${holder}`)
+  expect([await folder.containers(), releases(folder)]).toEqual([before, known])
+  expect((await folder.stagecraft(['plan'])).stderr).toContain(holder)
+})
+
+test('a port on which something listens that publishes none: as a program of the machine', async () => {
+  const [taken, name] = [await h1.freePort(), `${folder.name}-listener`]
+  const label = `com.docker.compose.project=${name}`
+  const run = ['run', '-d', '--name', name, '--label', label, '--network', 'host']
+  expectCode(await folder.docker([...run, 'busybox:1', 'nc', '-ll', '-p', String(taken), '-e', 'cat']), 0)
+  const hex = taken.toString(16).toUpperCase().padStart(4, '0')
+  await until('it listens', async () => {
+    return (await h1.exec(['grep', '-q', `:${hex} .* 0A `, '/proc/net/tcp', '/proc/net/tcp6'])).code === 0 || 'not yet'
+  })
+  writeApp(folder, { ...app, services: { ...app.services, other: { ...idle, ports: [`${taken}:80`] } } })
+  const { stderr } = await deploy(folder, 'v-port', 5)
+  expect(stderr).toMatch(new RegExp(`Cannot give port ${taken} to other: .* listens there\n`))
+  await folder.docker(['rm', '-f', name])
 })
 
 test('a service that is new and fails is gone afterwards, and the others were not touched', async () => {
@@ -164,7 +185,7 @@ test('a first deploy that fails leaves nothing but volumes', async () => {
   const services = { db: { ...idle, volumes: ['kept:/kept'] }, web: { ...nothing, depends_on: ['db'] } }
   writeApp(fresh, { services, compose: { volumes: { kept: {} }, networks: { back: {} } } })
   const { stderr } = await deploy(fresh, 'v1', 5)
-  expect(stderr).toContain('Nothing was deployed before, and nothing runs now.')
+  expect(stderr).toContain('Nothing was deployed before, and nothing is running.')
   expectPhases(fresh, 'v1', 'rollout')
   expect(await fresh.containers()).toEqual([])
   const filter = ['--filter', `label=com.docker.compose.project=${fresh.name}`, '--format', '{{.Name}}']
@@ -187,7 +208,7 @@ test('what ends until its database is up is waited for, and what ends with 0 the
   writeApp(slow, { services, settings })
   const { stderr } = await deploy(slow, 'v1')
   expect(stderr).toMatch(/ {2}web +wait +restarted (once|\d times), waiting\n/)
-  expect(stderr).toContain('seed ended with 0: it is taken for a job that is done')
+  expect(stderr).toContain('seed ended with 0: it is treated as a finished job')
   const before = await slow.containers()
   expect(before.map(({ service, state }) => `${service} ${state}`)).toEqual([
     'db running',

@@ -3,13 +3,14 @@ import { allowedFor } from '../campaign/faults.ts'
 import { kills } from '../campaign/kills.ts'
 import { type Cell, matrix } from '../campaign/matrix.ts'
 import { renames } from '../campaign/renames.ts'
+import { ROADS, roads } from '../campaign/roads.ts'
 import { Site } from '../campaign/site.ts'
 import { Subject } from '../campaign/subject.ts'
 import { rowOf, writtenRows } from '../campaign/tables.ts'
 import { dice } from '../support/dice.ts'
 import type { Running } from '../support/engine.ts'
 import { host, isUp } from '../support/lab.ts'
-import { type App, deploy, expectPage, expectPhases, page, until, writeApp, writePage } from './app.ts'
+import { type App, deploy, deployVersionOne, expectPage, expectPhases, page, until, writeApp } from './app.ts'
 
 // A lab host of its own: its engine is stopped and hung. Without the lab, what stops no engine is tried on the one there is.
 const engine = host(isUp('h4') ? 'h4' : 'h1')
@@ -39,6 +40,12 @@ describe('the campaign, a little of it', () => {
     const done = await renames(some, 'deploy', [4, 12, 22])
     expect(done.flatMap(({ title, failures }) => failures.map((failure) => `${title}: ${failure}`))).toEqual([])
     expect(done).toHaveLength(3)
+  }, 300_000)
+
+  test('kills of a promotion, a deploy of a plan, a first deploy over what runs, and `down --history`', async () => {
+    const done = await roads(engine, { count: ROADS.length, roll: dice(5), seed: '5' })
+    expect(done.flatMap(({ title, failures }) => failures.map((failure) => `${title}: ${failure}`))).toEqual([])
+    expect(done).toHaveLength(4)
   }, 300_000)
 
   const CELLS = [
@@ -84,9 +91,7 @@ describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
   beforeAll(async () => {
     port = await engine.freePort()
     app = { services: { web: page(port) } }
-    writePage(folder, 'version one')
-    writeApp(folder, app)
-    await deploy(folder, 'v1')
+    await deployVersionOne(folder, app)
   }, 180_000)
   afterAll(() => folder.cleanUp())
 

@@ -1,11 +1,20 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
-import { type App, deploy, expectPage, expectPhases, httpd, QUICK_STOP, touchedBy, writeApp } from './app.ts'
+import {
+  type App,
+  deploy,
+  expectPage,
+  expectPhases,
+  httpd,
+  QUICK_STOP,
+  sharedFolder,
+  touchedBy,
+  writeApp,
+} from './app.ts'
 
 // Services that depend on each other: a job, who waits for it, and a sidecar in another's network.
 const h1 = host('h1')
-const folder = h1.folder('groups')
-afterAll(() => folder.cleanUp())
+const folder = sharedFolder(h1, 'groups')
 
 let own = 0
 let beside = 0

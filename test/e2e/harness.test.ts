@@ -1,10 +1,10 @@
-import { afterAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { host } from '../support/lab.ts'
+import { sharedFolder } from './app.ts'
 
 const h1 = host('h1')
-const folder = h1.folder('harness')
-afterAll(() => folder.cleanUp())
+const folder = sharedFolder(h1, 'harness')
 
 test('a test project runs on the engine, answers over HTTP and leaves nothing behind', async () => {
   const port = await h1.freePort()

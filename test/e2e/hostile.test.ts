@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
-import { deploy, expectCode, httpd, idle, QUICK_STOP, touchedBy, writeApp } from './app.ts'
+import { deploy, expectCode, httpd, idle, QUICK_STOP, sharedFolder, sharedFolders, touchedBy, writeApp } from './app.ts'
 
 // Names and values that a shell, Compose or a parser could take for something else.
 const h1 = host('h1')
-const folder = h1.folder('hostile')
-const names = h1.folder('names')
-afterAll(() => Promise.all([folder.cleanUp(), names.cleanUp()]))
+const [folder, names] = sharedFolders(h1, 'hostile', 'names')
 
 const VALUES = {
   SPACES: '  two  spaces  ',
@@ -143,8 +141,7 @@ describe('refused with a clear error, and nothing is written', () => {
     ['a Compose file that is no YAML', '{"services": ', 3],
     ['a Compose file without services', '{"services": {}}', 3],
   ] as const
-  const refused = h1.folder('refused')
-  afterAll(() => refused.cleanUp())
+  const refused = sharedFolder(h1, 'refused')
 
   test.each(CASES)('%s', async (_, compose, exit) => {
     refused.write('compose.yaml', compose)

@@ -6,12 +6,11 @@ import type { World } from '../campaign/hosts/world.ts'
 import { writtenRows } from '../campaign/tables.ts'
 import { isUp } from '../support/lab.ts'
 
-/** A process, a disk, an engine, the proxy; laptops that sleep and cables are in ssh-locks and ssh-faults. */
+/** A process, a disk, an engine; the proxy is in proxy-loss, laptops that sleep and cables in ssh-locks and ssh-faults. */
 const SOME = [
   'kill -9 of the run and all that it started',
   'the disk of a host is full',
   'the engine of a host restarts',
-  'the proxy of a host is removed',
 ]
 
 // By itself, after the other end-to-end tests: some of them need the same hosts.

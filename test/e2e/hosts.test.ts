@@ -3,7 +3,7 @@ import { cleanUp } from '../support/clean-up.ts'
 import type { Engine, Ran, Running } from '../support/engine.ts'
 import { type HostName, host, isUp, labHostCommand } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
-import { expectCode, httpd, QUICK_STOP, type ServiceSource, until, writePage } from './app.ts'
+import { expectCode, httpd, makeRoot, QUICK_STOP, type ServiceSource, until, writePage } from './app.ts'
 
 const NAMES = ['h6', 'h7', 'h5'] as const
 const ADDRESSES = { h6: 'ssh://deploy@h6:22', h7: 'h7', h5: 'root@h5' } as const
@@ -17,8 +17,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
   const project = `${folder.name}-prod`
 
   beforeAll(async () => {
-    for (const name of NAMES)
-      await engines[name].exec(['sh', '-c', 'mkdir -p "$0" && chgrp docker "$0" && chmod 2770 "$0"', ROOT])
+    for (const name of NAMES) await makeRoot(engines[name], ROOT)
     folder.write('.env.prod', 'PASSWORD=correct-horse-battery\n')
     folder.write('conf/motd.txt', 'hello\n')
     writePage(folder, 'one')
@@ -36,7 +35,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
 
   /** Ends only after a while when it is told to: what is retired takes its time. */
   const slowEnd = {
-    command: ['sh', '-c', 'trap "sleep 6; exit 0" TERM; while :; do sleep 0.2; done'],
+    command: ['sh', '-c', 'trap "echo ending; sleep 6; exit 0" TERM; while :; do sleep 0.2; done'],
     stop_grace_period: '9s',
   }
 
@@ -45,7 +44,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
       build: './web',
       environment: { PASSWORD: '${PASSWORD}' },
       volumes: ['./conf:/www/conf:ro'],
-      healthcheck: { test: ['CMD', 'wget', '-qO-', 'http://127.0.0.1/'], interval: '1s' },
+      healthcheck: { test: ['CMD', 'wget', '-qO-', 'http://127.0.0.1/'], interval: '1s', retries: 60 },
       ...QUICK_STOP,
     }
     const db: ServiceSource = { image: 'busybox:1', command: ['sleep', '1d'], volumes: ['data:/data'], ...QUICK_STOP }
@@ -93,9 +92,12 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
   const says = (running: Running, pattern: RegExp) =>
     until(String(pattern), () => pattern.test(running.output()) || running.output())
 
-  async function cutAt(pattern: RegExp, cut: HostName, version: string): Promise<Ran> {
+  const cutAt = (pattern: RegExp, cut: HostName, version: string) =>
+    cutWhen((running) => says(running, pattern), cut, version)
+
+  async function cutWhen(come: (running: Running) => Promise<unknown>, cut: HostName, version: string): Promise<Ran> {
     const running = folder.startStagecraft(['deploy', '--version', version], { timeout: 110 })
-    await says(running, pattern)
+    await come(running)
     await labHostCommand('cut', cut)
     const ran = await running.done
     await labHostCommand('heal', cut)
@@ -173,8 +175,8 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     write(cache('2'))
     const ran = await cutAt(/h7 +cache +recreate/, 'h7', 'v-switch')
     expect(ran).toMatchObject({ code: 6 })
-    expect(ran.stderr).toContain('Cannot put back what served on h7: lost in the switch')
-    expect(ran.stderr).toMatch(/^h7 +not known +it cannot be reached$/m)
+    expect(ran.stderr).toContain('Cannot restore the previous release on h7: lost in the switch')
+    expect(ran.stderr).toMatch(/^h7 +unknown +it cannot be reached$/m)
     // What was recreated is made anew from what served: another container, but the old one's settings.
     const sizes = async (name: 'h6' | 'h5') => {
       const { stdout } = await engines[name].docker(['ps', '-q', '--filter', `name=${project}-cache`])
@@ -189,9 +191,15 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     write({ old: { image: 'busybox:1', ...slowEnd } })
     expectCode(await deploy('v6'), 0)
     write()
-    const ran = await cutAt(/h7 +old +remove/, 'h7', 'v7')
+    const isEnding = async () =>
+      (await engines.h7.docker(['logs', `${project}-old-1`])).stdout.includes('ending') || 'old is not being stopped'
+    const come = async (running: Running) => {
+      await says(running, /migrate_pre +completed/)
+      await until('old is being stopped', isEnding)
+    }
+    const ran = await cutWhen(come, 'h7', 'v7')
     expect(ran).toMatchObject({ code: 10 })
-    expect(ran.stderr).toContain('v7 serves.')
+    expect(ran.stderr).toContain('v7 is live.')
     expect((await mended('v8')).stderr).toContain('v7')
     expect((await all())['h7']?.map((line) => line.split(' ')[0])).toEqual(['web'])
   }, 240_000)

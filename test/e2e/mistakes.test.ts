@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { host } from '../support/lab.ts'
@@ -13,6 +13,7 @@ import {
   page,
   QUICK_STOP,
   releases,
+  sharedFolders,
   touchedBy,
   until,
   writeApp,
@@ -21,9 +22,7 @@ import {
 
 // What an earlier implementation of this system got wrong.
 const h1 = host('h1')
-const folder = h1.folder('mistakes')
-const copy = h1.folder('copy')
-afterAll(() => Promise.all([folder.cleanUp(), copy.cleanUp()]))
+const [folder, copy] = sharedFolders(h1, 'mistakes', 'copy')
 
 /** Values that must be seen nowhere, by where they come from. */
 const SECRETS = {
@@ -238,7 +237,7 @@ describe('COPY . .', () => {
   test('is fine after init, and the image then holds nothing of ours but the configuration', async () => {
     expectCode(await copy.stagecraft(['init', '--yes']), 0)
     expectCode(await deployCopy('v1'), 0)
-    expect(await filesInside()).toEqual(['/app/stagecraft.yml'])
+    expect(await filesInside()).toEqual(['/app/stagecraft.schema.json', '/app/stagecraft.yml'])
     expect(await touchedBy(copy, () => deployCopy('v2'))).toEqual([])
   })
 

@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { expectGolden } from '../support/golden.ts'
 import { host } from '../support/lab.ts'
+import { sharedFolder } from './app.ts'
 
-const folder = host('h1').folder('output')
+const folder = sharedFolder(host('h1'), 'output')
 
 const compose = (command: string) => `
 name: ${folder.name}
@@ -26,7 +27,6 @@ beforeAll(() => {
   folder.write('.dockerignore', '.stagecraft\n')
   folder.write('stagecraft.yml', 'environments: {local: {services: {web: {rollout: {min_ready: 300ms}}}}}\n')
 })
-afterAll(() => folder.cleanUp())
 
 describe('what a deploy prints', () => {
   test('when it is the first', async () => {

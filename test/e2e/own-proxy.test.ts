@@ -1,20 +1,17 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { startHttpLoad } from '../load/http-load.ts'
 import { fencesOf } from '../support/golden.ts'
-import { startHttpLoad } from '../support/http-load.ts'
 import { host } from '../support/lab.ts'
-import { deploy, expectCode, expectPhases, idle, QUICK_STOP, until, writeApp } from './app.ts'
+import { deploy, expectCode, expectPhases, idle, QUICK_STOP, sharedFolders, until, writeApp } from './app.ts'
 
 // A service that rolls behind the HAProxy of its own Compose file: the example of the guide, word for word.
 const GUIDE = join(import.meta.dir, '../../spec/guides/own-proxy.md')
 const PORT_IN_GUIDE = 8080
 
 const h1 = host('h1')
-const folder = h1.folder('own-proxy')
-const hooks = h1.folder('drain-hooks')
-const workers = h1.folder('workers')
-afterAll(() => Promise.all([folder, hooks, workers].map((each) => each.cleanUp())))
+const [folder, hooks, workers] = sharedFolders(h1, 'own-proxy', 'drain-hooks', 'workers')
 let port = 0
 
 beforeAll(async () => {
@@ -110,7 +107,7 @@ test('what nothing is routed to rolls if it is told to, in the number that was s
   expect(stdout).toMatch(/^ *worker +rolling +environment changed \(VERSION\)/m)
   expect(stdout).toMatch(/^ *keeper +rolling +environment changed \(VERSION\)$/m)
   expect(stdout).toMatch(
-    /^ *plain +recreate .*; a gap until it is ready, \w+ it is not routed.* say `strategy: rolling` if two/m,
+    /^ *plain +recreate .*; downtime until it is ready, because it is not routed.* set `strategy: rolling` if two/m,
   )
   await deploy(workers, 'v2')
   const after = await workers.containers()

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { movedLines } from '../../lib/commands/state-move.ts'
+import { movedLines } from '../../lib/cli/commands/state-move.ts'
 import { cleanUp } from '../support/clean-up.ts'
 import { expectGolden } from '../support/golden.ts'
 import { host, isUp } from '../support/lab.ts'

@@ -1,54 +1,9 @@
-import { afterAll, expect, test } from 'bun:test'
-import { expectGolden } from '../support/golden.ts'
-import { host, isUp } from '../support/lab.ts'
-import { type App, bundle, deploy, expectCode, httpd, idle, QUICK_STOP, until, writeApp } from './app.ts'
+import { expect } from 'bun:test'
+import { bundle, deploy, expectCode, idle, sharedFolders, until, writeApp } from './app.ts'
+import { app, ask, exposed, h1, lab, name, page, proxy, routesIn } from './proxied.ts'
 
-// The proxy of a host: routes, TLS, maintenance, restart, and what is refused. Only in the lab: on another machine its
-// ports and its name may be somebody's.
-const lab = test.skipIf(!isUp('h1'))
-const h1 = host('h1')
-const [shop, blog] = [h1.folder('shop'), h1.folder('blog')]
-afterAll(async () => {
-  await Promise.all([shop.cleanUp(), blog.cleanUp()])
-})
-
-const page = (text: string, more: object = {}) => ({
-  image: 'busybox:1',
-  command: [
-    'sh',
-    '-c',
-    `mkdir -p /www/api; echo ${text} >/www/index.html; echo ${text} api >/www/api/index.html; exec ${httpd('/www').join(' ')}`,
-  ],
-  ...QUICK_STOP,
-  ...more,
-})
-const exposed = (hostName: string, more: object = {}) => ({ expose: { host: hostName, port: 80, tls: 'off', ...more } })
-const name = (project: { name: string }) => `${project.name}.test`
-
-function app(project: { name: string }, services: App['services'], settings: App['settings'] = {}): App {
-  return { services, settings: { web: exposed(name(project)), ...settings } }
-}
-
-/** Asks the proxy. curl, as it takes any name and certificate. */
-async function ask(
-  hostName: string,
-  path = '/',
-  flags: readonly string[] = [],
-): Promise<{ status: number; body: string }> {
-  const url = `http://${hostName}${path}`
-  const resolve = [80, 443].flatMap((port) => ['--resolve', `${hostName}:${port}:${h1.ip}`])
-  const argv = ['curl', '-sk', '-m', '15', '-w', '\n%{http_code}', ...resolve, ...flags, url]
-  const child = Bun.spawn(argv, { stdout: 'pipe', stderr: 'ignore' })
-  const lines = (await new Response(child.stdout).text()).split('\n')
-  return { status: Number(lines.pop()), body: lines.join('\n').trim() }
-}
-
-async function proxy(): Promise<string> {
-  const format = '{{.Id}} {{.State.StartedAt}} {{.State.Status}}'
-  return (await h1.docker(['inspect', '--format', format, 'stagecraft-proxy'])).stdout.trim()
-}
-
-const routesIn = async () => (await shop.stagecraft(['proxy', 'status'])).stdout
+// Routes, TLS, maintenance, and what is refused.
+const [shop, blog] = sharedFolders(h1, 'shop', 'blog')
 
 lab('the first deploy of something exposed starts the proxy, and the plan says so', async () => {
   writeApp(shop, app(shop, { web: page('one'), worker: idle }))
@@ -57,7 +12,7 @@ lab('the first deploy of something exposed starts the proxy, and the plan says s
   await deploy(shop, 'v1')
   expect(await ask(name(shop))).toEqual({ status: 200, body: 'one' })
   expect(await ask('nobody.test')).toEqual({ status: 404, body: 'No such site.' })
-  expect(await routesIn()).toContain(name(shop))
+  expect(await routesIn(shop)).toContain(name(shop))
 })
 
 lab('a rollout, a failed one and a rollback change no configuration of the proxy', async () => {
@@ -73,6 +28,9 @@ lab('a rollout, a failed one and a rollback change no configuration of the proxy
   expectCode(await shop.stagecraft(['rollback']), 0)
   expect(await ask(name(shop))).toEqual({ status: 200, body: 'one' })
   expect([await generations(), await proxy()]).toEqual(before)
+  // Caddy is process 1 and reaps nothing: what asks inside the proxy waits for all that it starts.
+  const zombies = 'grep -l "^State:.Z" /proc/[0-9]*/status | wc -l'
+  expect((await h1.docker(['exec', 'stagecraft-proxy', 'sh', '-c', zombies])).stdout.trim()).toBe('0')
 })
 
 lab('what does not listen where expose says is not switched to: exit 5, and a hint', async () => {
@@ -144,27 +102,6 @@ lab('tls: internal answers with a certificate of its own, and port 80 redirects'
   expect(status).toBe(308)
 })
 
-lab('a service that cannot run twice is recreated behind its route: requests wait', async () => {
-  const web = (text: string) => page(text, { container_name: `${blog.name}-only` })
-  writeApp(blog, app(blog, { web: web('seven') }))
-  const plan = await blog.stagecraft(['plan'])
-  expect(plan.stdout).toContain(
-    `a gap until it is ready, since it has a container_name (${blog.name}-only); to avoid it: take \`container_name\` out of the Compose file`,
-  )
-  await deploy(blog, 'v6')
-  writeApp(blog, app(blog, { web: web('eight') }))
-  const asked = Array.from({ length: 60 }, async (_, at) => {
-    await Bun.sleep(at * 50)
-    return (await ask(name(blog))).status
-  })
-  await deploy(blog, 'v7')
-  expect([...new Set(await Promise.all(asked))]).toEqual([200])
-  expect((await ask(name(blog))).body).toBe('eight')
-  expect((await blog.stagecraft(['plan'])).stdout).toContain('Nothing to do')
-  writeApp(blog, app(blog, { web: web('nine') }))
-  expect((await blog.stagecraft(['plan'])).stdout).toMatch(/a gap of about \d+\.\ds \(as last time\)/)
-})
-
 lab('a configuration that Caddy refuses changes nothing: exit 5, and everything answers as before', async () => {
   // Somebody has written nonsense where the routes are kept.
   const internal = { port: 99, names: ['x'], networks: [], subnets: ['nonsense'] }
@@ -207,63 +144,6 @@ lab('maintenance answers 503 to whatever is asked, survives a deploy, and ends',
   expectCode(await shop.stagecraft(['status']), 0)
 })
 
-lab('what somebody did to the proxy by hand is seen by status, and mended by the next deploy', async () => {
-  const web = (await shop.containers()).find(({ service }) => service === 'web')?.id ?? ''
-  const change = async (argv: string[], seen: string) => {
-    expectCode(await h1.docker(argv), 0)
-    const { code, stdout } = await shop.stagecraft(['status'])
-    expect([code, stdout]).toEqual([5, expect.stringContaining(seen)])
-    await deploy(shop, `v7`)
-    expect((await ask(name(shop))).body).toBe('ten')
-    expectCode(await shop.stagecraft(['status']), 0)
-  }
-  await change(['network', 'disconnect', `stagecraft-${shop.name}`, web], 'the proxy does not reach')
-  await change(
-    ['exec', 'stagecraft-proxy', 'rm', `/config/stagecraft/live/${shop.name}`],
-    'the proxy sends requests to nobody',
-  )
-  await change(['stop', 'stagecraft-proxy'], 'it is exited')
-  await change(['rm', '-f', 'stagecraft-proxy'], 'it does not exist any more')
-  const made = (await shop.containers()).find(({ service }) => service === 'web')?.id
-  expect(made).toBe(web)
-})
-
-lab(
-  'a restart keeps routes and slots; another image is said by the plan, and one that is no Caddy does not take over',
-  async () => {
-    const before = await proxy()
-    const { stdout } = await shop.stagecraft(['proxy', 'restart'])
-    expectGolden('commands/proxy.md', 'restarted', stdout)
-    expect(await proxy()).not.toBe(before)
-    expect((await ask(name(shop))).body).toBe('ten')
-    const local = { proxy: { image: 'lab/caddy:2' } }
-    writeApp(shop, { ...app(shop, { web: page('eleven'), worker: idle }), environments: { local } })
-    const plan = await shop.stagecraft(['plan'])
-    expect(plan.stdout).toContain(
-      'from caddy:2 to lab/caddy:2: for a second or so no route of this host answers, of any project',
-    )
-    await deploy(shop, 'v8')
-    expect(await routesIn()).toContain('proxy: lab/caddy:2 runs')
-    expect((await ask(name(shop))).body).toBe('eleven')
-    const running = await proxy()
-    for (const image of ['busybox:1', 'caddy:2.6']) {
-      const local = { proxy: { image } }
-      writeApp(shop, { ...app(shop, { web: page('twelve'), worker: idle }), environments: { local } })
-      const { stderr } = await deploy(shop, 'v9', 5)
-      expect(stderr).toContain(`Cannot make the proxy anew from ${image}: it does not understand the routes there are`)
-      expect(await proxy()).toBe(running)
-    }
-    expect(await routesIn()).toContain('proxy: lab/caddy:2 runs')
-    expect((await ask(name(shop))).body).toBe('eleven')
-    writeApp(shop, {
-      ...app(shop, { web: page('twelve'), worker: idle }),
-      environments: { local: { proxy: { image: 'caddy:2' } } },
-    })
-    await deploy(shop, 'v10')
-    expect(await routesIn()).toContain('proxy: caddy:2 runs')
-  },
-)
-
 lab('a service that is more than one rolls as many; another number of them rolls too', async () => {
   const ids = async () => (await shop.containers()).filter(({ service }) => service === 'web').map(({ id }) => id)
   const scaled = (text: string, scale?: number) =>
@@ -290,9 +170,7 @@ lab('replicas with order: stop-first are replaced in turn, never more than there
   writeApp(shop, workers('1'))
   await deploy(shop, 'v14')
   writeApp(shop, workers('2'))
-  expect((await shop.stagecraft(['plan'])).stdout).toContain(
-    'one after the other, since its replicas are replaced in turn (order: stop-first)',
-  )
+  expect((await shop.stagecraft(['plan'])).stdout).toContain('one at a time, because `order: stop-first` is set')
   const counts: number[] = []
   const run = shop.startStagecraft(['deploy', '--version', 'v15'])
   let over = false
@@ -308,36 +186,6 @@ lab('replicas with order: stop-first are replaced in turn, never more than there
   expectCode(await run.done, 0)
   expect([Math.min(...counts), Math.max(...counts)]).toEqual([2, 3])
 })
-
-lab(
-  'a proxy that is removed in mid-deploy comes back with all projects; a deploy that fails then leaves what was live',
-  async () => {
-    const answers = async () => [(await ask(name(shop))).body, (await ask(name(blog))).body]
-    writeApp(shop, app(shop, { web: page('kept'), worker: idle }))
-    await deploy(shop, 'v16')
-    writeApp(blog, app(blog, { web: page('blog') }))
-    await deploy(blog, 'v16')
-    for (const [version, web, code, text] of [
-      ['v17', page('never', { command: ['sh', '-c', 'sleep 3; exit 3'] }), 5, 'kept'],
-      ['v18', page('next', { environment: { V: '18' } }), 0, 'next'],
-    ] as const) {
-      const old = new Set((await shop.containers()).map(({ id }) => id))
-      writeApp(shop, app(shop, { web, worker: idle }))
-      const run = shop.startStagecraft(['deploy', '--version', version])
-      await until(`containers of ${version}`, async () => {
-        return (await shop.containers()).some(({ id }) => !old.has(id)) || 'not yet'
-      })
-      await h1.docker(['rm', '-f', 'stagecraft-proxy'])
-      expectCode(await run.done, code)
-      expect([await answers(), (await blog.stagecraft(['status'])).code]).toEqual([[text, 'blog'], 0])
-    }
-    await h1.docker(['network', 'disconnect', '-f', `stagecraft-${blog.name}`, 'stagecraft-proxy'])
-    const { code, stdout } = await blog.stagecraft(['status'])
-    expect([code, stdout]).toEqual([5, expect.stringContaining(`it is not on network stagecraft-${blog.name}`)])
-    expectCode(await shop.stagecraft(['proxy', 'restart']), 0)
-    expect(await answers()).toEqual(['next', 'blog'])
-  },
-)
 
 lab(
   'internal services of two projects on one network and port are told by their names, which nobody takes',
@@ -368,7 +216,9 @@ lab(
       await deploy(blog, 'v19')
       expect([await call('api'), await call('mail')]).toEqual(['api of shop', 'mail of blog'])
       one(blog, 'api', {})
-      expect((await deploy(blog, 'v20', 3)).stderr).toContain(`the project ${shop.name} is called api there`)
+      expect((await deploy(blog, 'v20', 3)).stderr).toContain(
+        `api is an internal service of the project ${shop.name} there`,
+      )
       expect([await call('api'), await call('mail')]).toEqual(['api of shop', 'mail of blog'])
     } finally {
       await blog.cleanUp() // it uses the network, which is called as if it were shop's

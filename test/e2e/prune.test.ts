@@ -1,15 +1,13 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Folder } from '../support/folder.ts'
 import { host } from '../support/lab.ts'
-import { deploy, expectCode, QUICK_STOP, releases, writeApp, writePage } from './app.ts'
+import { deploy, expectCode, QUICK_STOP, releases, sharedFolders, writeApp, writePage } from './app.ts'
 
 // Two environments of one project, and a second project that builds the same pages, on one engine.
 const h1 = host('h1')
-const folder = h1.folder('prune')
-const other = h1.folder('prune-other')
-afterAll(() => Promise.all([folder.cleanUp(), other.cleanUp()]))
+const [folder, other] = sharedFolders(h1, 'prune', 'prune-other')
 
 const PROMISED = ['v9', 'v10', 'v11', 'v12']
 

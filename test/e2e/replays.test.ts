@@ -1,18 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { bundleFolder, modelFile, readModel } from '../../lib/bundle.ts'
-import { actFlags, modelText } from '../../lib/compose.ts'
-import { StagecraftError } from '../../lib/errors.ts'
-import { exec } from '../../lib/exec.ts'
-import { onEach } from '../../lib/on-each.ts'
-import { withoutShell } from '../../lib/released-variables.ts'
+import { actFlags, modelText } from '../../lib/compose/load.ts'
+import { withoutShell } from '../../lib/compose/released/variables.ts'
+import { bundleFolder, modelFile } from '../../lib/record/bundle/ref.ts'
+import { readModel } from '../../lib/record/bundle.ts'
+import { exec } from '../../lib/system/exec.ts'
+import { StagecraftError } from '../../lib/util/errors.ts'
+import { mapConcurrently } from '../../lib/util/map-concurrently.ts'
 import { scratch } from '../support/command-line.ts'
 import { dice } from '../support/dice.ts'
 import type { Engine } from '../support/engine.ts'
 import { host, isUp, LAB_DIR } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
-import { expectCode, QUICK_STOP, releases, writeApp } from './app.ts'
+import { expectCode, makeRoot, QUICK_STOP, releases, sharedFolder, writeApp } from './app.ts'
 
 // A release that comes back is what it was: nothing of today's shell, files or of what somebody wrote into it meanwhile.
 
@@ -46,8 +47,7 @@ const AS_V1 = ['/level then', 'DEBUG', 'IN_IMAGE', 'LEVEL=then', 'VERSION=1']
 
 describe('on this machine', () => {
   const h1 = host('h1')
-  const folder = h1.folder('replays')
-  afterAll(() => folder.cleanUp())
+  const folder = sharedFolder(h1, 'replays')
 
   test('a rollback, and an undo, give what there was, whatever the shell has now', async () => {
     folder.write('web/Dockerfile', DOCKERFILE)
@@ -72,7 +72,7 @@ describe.skipIf(!isUp('h3'))('on a host', () => {
   const [server, root] = [host('h3'), '/srv/stagecraft']
   const kept = `${root}/${folder.name}/prod`
   beforeAll(async () => {
-    await server.exec(['sh', '-c', 'mkdir -p "$0" && chgrp docker "$0" && chmod 2770 "$0"', root])
+    await makeRoot(server, root)
     folder.write('web/Dockerfile', DOCKERFILE)
     write('1')
     expectCode(await folder.stagecraft(['deploy', '--version', 'v1'], { env: THEN }), 0)
@@ -215,7 +215,7 @@ describe('a model that anybody has changed anyhow', () => {
       writeFileSync(modelFile(state, 'r'), roll(8) === 0 ? text.replace('"user":', '"user":"$CANARY","user":') : text)
       states.push(state)
     }
-    for (const outcome of await onEach(states, (state) => means(state, here))) counts[outcome]++
+    for (const outcome of await mapConcurrently(states, (state) => means(state, here))) counts[outcome]++
     expect(counts.refused).toBeGreaterThan(80)
     expect(counts.same).toBeGreaterThan(10)
   }, 240_000)

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import type { Ran } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
 import { expectGolden } from '../support/golden.ts'
@@ -6,6 +6,7 @@ import { host } from '../support/lab.ts'
 import {
   type App,
   deploy,
+  echoing,
   expectCode,
   expectPage,
   expectPhases,
@@ -14,6 +15,7 @@ import {
   page,
   QUICK_STOP,
   releases,
+  sharedFolder,
   startRegistry,
   touchedBy,
   writeApp,
@@ -33,8 +35,7 @@ const newestOf = (folder: Folder, version: string) =>
   releases(folder).findLast((release) => release.version === version)?.id ?? ''
 
 describe('one application, back and forth', () => {
-  const folder = h1.folder('rollback')
-  afterAll(() => folder.cleanUp())
+  const folder = sharedFolder(h1, 'rollback')
 
   let web = 0
   let site = 0
@@ -53,11 +54,9 @@ describe('one application, back and forth', () => {
           ...QUICK_STOP,
         },
         api: {
-          image: 'busybox:1',
-          command: ['sh', '-c', `mkdir /www; echo $$MODE >/www/index.html; exec ${httpd('/www').join(' ')}`],
+          ...echoing('$$MODE'),
           env_file: './api.env',
           ports: [`${api}:80`],
-          ...QUICK_STOP,
         },
       },
       environments: { local: { keep: 20 } },
@@ -85,7 +84,7 @@ describe('one application, back and forth', () => {
     writePage(folder, 'an edit')
     const [before, state] = [await images(), folder.read('.stagecraft/releases.json')]
     const dry = await rollback(folder, ['--dry-run'])
-    expect(dry.stdout).toMatch(/^ +web +recreate +its image changed; a gap of about /m)
+    expect(dry.stdout).toMatch(/^ +web +recreate +image changed; downtime of about /m)
     expect(folder.read('.stagecraft/releases.json')).toBe(state)
     let stdout = ''
     const touched = await touchedBy(folder, async () => {
@@ -118,7 +117,7 @@ describe('one application, back and forth', () => {
     await rollback(folder)
     await expectPage(folder, web, 'page one')
     const state = folder.read('.stagecraft/releases.json')
-    expect((await rollback(folder, [], 4)).stderr).toContain('nothing that can be put back served before v1')
+    expect((await rollback(folder, [], 4)).stderr).toContain('no release before v1 (')
     expect((await rollback(folder, ['--to-version', 'v4'], 4)).stderr).toContain('it never completed in local')
     expect(folder.read('.stagecraft/releases.json')).toBe(state)
   })
@@ -231,7 +230,7 @@ test('a rollback that fails puts back what ran before it', async () => {
       const { stderr } = await rollback(folder, [], 5)
       expect(stderr).toContain('Cannot start web: it ended with exit code 3')
       expect(stderr).toContain('the data is too new')
-      expect(stderr).toContain(`v2 (${newestOf(folder, 'v2')}) still serves.`)
+      expect(stderr).toContain(`v2 (${newestOf(folder, 'v2')}) is still live.`)
     })
     expect(touched).toEqual(['web'])
     expectPhases(folder, 'v1', 'rollout')

@@ -1,21 +1,19 @@
-import { afterAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { startLoad } from '../rolling/load.ts'
+import { startLoad } from '../load/load.ts'
 import { host, isUp } from '../support/lab.ts'
-import { deploy, expectCode, httpd, QUICK_STOP, type ServiceSource, writeApp } from './app.ts'
+import { deploy, echoing, expectCode, type ServiceSource, sharedFolders, writeApp } from './app.ts'
+import { app, ask, name, page } from './proxied.ts'
 
 // Rolling on the oldest engine, with Compose 2.26, where its traps are: which containers it starts, waits for and removes.
 const lab = test.skipIf(!isUp('h2'))
 const h2 = host('h2')
-const [shop, traps] = [h2.folder('rolls'), h2.folder('traps')]
-afterAll(async () => {
-  await Promise.all([shop.cleanUp(), traps.cleanUp()])
-})
+const [shop, traps, single] = sharedFolders(h2, 'rolls', 'traps', 'single')
 
 lab('three rollouts and a failed one under load lose no request', async () => {
   const expose = { host: `${shop.name}.test`, port: 3000, health: '/up', tls: 'off' }
-  shop.write('server.mjs', readFileSync(join(import.meta.dir, '../rolling/server.mjs'), 'utf8'))
+  shop.write('server.mjs', readFileSync(join(import.meta.dir, '../load/server.mjs'), 'utf8'))
   shop.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
   shop.write('.dockerignore', '.stagecraft\n')
   const healthcheck = {
@@ -42,10 +40,8 @@ lab('three rollouts and a failed one under load lose no request', async () => {
 })
 
 const web = (text: string, more: ServiceSource = {}): ServiceSource => ({
-  image: 'busybox:1',
-  command: ['sh', '-c', `mkdir /www; echo ${text} >/www/index.html; exec ${httpd('/www').join(' ')}`],
+  ...echoing(text),
   scale: 3,
-  ...QUICK_STOP,
   ...more,
 })
 
@@ -73,7 +69,7 @@ lab('a version that crashes and is restarted is never switched to: `up --wait` l
   const before = await idsOf()
   writeTraps(web('three', { command: ['sh', '-c', 'exit 3'], restart: 'always' }), { health_timeout: '4s' })
   const { stderr } = await deploy(traps, 'v3', 5)
-  expect(stderr).toContain('Cannot start web: it crashes and is restarted')
+  expect(stderr).toContain('Cannot start web: it crashes and restarts')
   expect(await idsOf()).toEqual(before)
 })
 
@@ -100,4 +96,25 @@ lab('an old container that has ended is not started again by a rollout, and goes
   expect(after.map(({ state }) => state)).toEqual(['running', 'running', 'running'])
   expect(after.filter(({ id }) => id === first?.id)).toEqual([])
   expect((await events).stdout).not.toContain('start')
+})
+
+lab('a service that cannot run twice is recreated behind its route: requests wait', async () => {
+  const web = (text: string) => page(text, { container_name: `${single.name}-only` })
+  writeApp(single, app(single, { web: web('seven') }))
+  await deploy(single, 'v1')
+  writeApp(single, app(single, { web: web('eight') }))
+  expect((await single.stagecraft(['plan'])).stdout).toContain(
+    `downtime until it is ready, because it has a container_name (${single.name}-only); to avoid it: take \`container_name\` out of the Compose file`,
+  )
+  const asked = Array.from({ length: 60 }, async (_, at) => {
+    await Bun.sleep(at * 50)
+    return await ask(name(single), '/', [], h2)
+  })
+  await deploy(single, 'v2')
+  const answers = await Promise.all(asked)
+  expect(answers.filter(({ status }) => status !== 200)).toEqual([])
+  expect((await ask(name(single), '/', [], h2)).body).toBe('eight')
+  expect((await single.stagecraft(['plan'])).stdout).toContain('Nothing to do')
+  writeApp(single, app(single, { web: web('nine') }))
+  expect((await single.stagecraft(['plan'])).stdout).toMatch(/downtime of about \d+\.\ds \(as last time\)/)
 })

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { Site } from '../scenes/site.ts'
 import { isUp } from '../support/lab.ts'
-import { Site } from '../support/site.ts'
 import { expectCode, until, writeApp, writePage } from './app.ts'
 
 /** What nobody could guess, and looks like it. */

@@ -1,15 +1,15 @@
-import { afterAll, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
 import {
   bundle,
   deploy,
+  echoing,
   expectCode,
   expectPage,
-  httpd,
   idle,
   page,
-  QUICK_STOP,
   releases,
+  sharedFolder,
   startRegistry,
   writeApp,
   writePage,
@@ -17,8 +17,7 @@ import {
 
 // Two that look alike share nothing: environments, projects of the same folder name, registries.
 const h1 = host('h1')
-const folder = h1.folder('apart')
-afterAll(() => folder.cleanUp())
+const folder = sharedFolder(h1, 'apart')
 
 /** The containers of a Compose project: id and start time, as text. */
 const containersOf = async (project: string) => {
@@ -36,8 +35,7 @@ const containersOf = async (project: string) => {
 
 test('two environments have containers, releases and values of their own', async () => {
   const [local, staging] = [await h1.freePort(), await h1.freePort()]
-  const command = ['sh', '-c', `mkdir /www; echo $$WHERE >/www/index.html; exec ${httpd('/www').join(' ')}`]
-  const web = { image: 'busybox:1', command, environment: { WHERE: '${WHERE}' }, ports: ['${PORT}:80'], ...QUICK_STOP }
+  const web = { ...echoing('$$WHERE'), environment: { WHERE: '${WHERE}' }, ports: ['${PORT}:80'] }
   folder.write('local.env', `WHERE=here\nPORT=${local}\n`)
   folder.write('staging.env', `WHERE=there\nPORT=${staging}\n`)
   writeApp(folder, {
@@ -67,36 +65,35 @@ test('two environments have containers, releases and values of their own', async
 })
 
 test('two projects with a name: of their own in folders of the same name share no container', async () => {
-  const [one, two] = [`${folder.name}-one`, `${folder.name}-two`]
+  const [one, two, app] = [`${folder.name}-one`, `${folder.name}-two`, `${folder.name}-app`]
   for (const name of [one, two]) {
     folder.write(
-      `${name}/app/compose.yaml`,
+      `${name}/${app}/compose.yaml`,
       JSON.stringify({ name, services: { web: { ...idle, environment: { NAME: name } } } }),
     )
     folder.write(
-      `${name}/app/stagecraft.yml`,
+      `${name}/${app}/stagecraft.yml`,
       'environments: {local: {services: {web: {rollout: {min_ready: 100ms}}}}}\n',
     )
-    const { code } = await folder.stagecraft(['deploy', '--version', 'v1', '-C', `${name}/app`])
+    const { code } = await folder.stagecraft(['deploy', '--version', 'v1', '-C', `${name}/${app}`])
     expect(code).toBe(0)
   }
   const [first, second] = [await containersOf(one), await containersOf(two)]
   expect(first).toContain(' running\n')
   expect(second).toContain(' running\n')
-  expect(await containersOf('app')).toBe('')
-  folder.write(`${two}/app/compose.yaml`, JSON.stringify({ name: two, services: { other: idle } }))
+  expect(await containersOf(app)).toBe('')
+  folder.write(`${two}/${app}/compose.yaml`, JSON.stringify({ name: two, services: { other: idle } }))
   folder.write(
-    `${two}/app/stagecraft.yml`,
+    `${two}/${app}/stagecraft.yml`,
     'environments: {local: {services: {other: {rollout: {min_ready: 100ms}}}}}\n',
   )
-  const { stderr } = await folder.stagecraft(['deploy', '--version', 'v2', '-C', `${two}/app`])
+  const { stderr } = await folder.stagecraft(['deploy', '--version', 'v2', '-C', `${two}/${app}`])
   expect(stderr).toMatch(/^ {2}web +remove/m)
   expect(await containersOf(one)).toBe(first)
 })
 
 describe('project.registry', () => {
-  const pushed = h1.folder('pushed')
-  afterAll(() => pushed.cleanUp())
+  const pushed = sharedFolder(h1, 'pushed')
 
   test('gets the images that were built, and their digests are recorded', async () => {
     const [port, registry] = [await h1.freePort(), await h1.freePort()]

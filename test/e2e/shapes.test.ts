@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from 'bun:test'
+import { parse } from 'yaml'
 import type { Folder } from '../support/folder.ts'
 import { host } from '../support/lab.ts'
 import { deploy, expectCode, QUICK_STOP, touchedBy } from './app.ts'
@@ -57,7 +58,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
     },
     change: ['"COLOR": "blue"', '"COLOR": "red"'],
     touched: ['web'],
-    notes: ['creates ./dumps, ./uploads: they are not there', './plugins is kept with the release'],
+    notes: ['creates ./dumps, ./uploads: they do not exist', './plugins is kept with the release'],
     suggests: ['db:', 'strategy: hold', 'web:', 'port: 3000'],
   },
   'a proxy with certificates, texts with owners, a socket and a volume': {
@@ -112,9 +113,14 @@ function written({ files }: Shape, title: string): Folder {
 
 /** A container is ready after 300 ms: the default would be most of what this takes. */
 function beQuick(folder: Folder, services: readonly string[]): void {
-  const settings = services.map((name) => `${name}: {rollout: {min_ready: 300ms}}`).join(', ')
-  const quick = folder.read('stagecraft.yml').replace(/local: \{\}.*/, `local: {services: {${settings}}}`)
-  folder.write('stagecraft.yml', quick)
+  const config = parse(folder.read('stagecraft.yml'))
+  const { services: known, ...others } = config.environments.local ?? {}
+  const quick = services.map((name) => [
+    name,
+    { ...known?.[name], rollout: { ...known?.[name]?.rollout, min_ready: '300ms' } },
+  ])
+  config.environments.local = { ...others, services: Object.fromEntries(quick) }
+  folder.write('stagecraft.yml', JSON.stringify(config))
 }
 
 async function answer(folder: Folder, asks: Shape['asks']): Promise<string> {

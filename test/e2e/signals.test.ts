@@ -1,21 +1,29 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import type { Running } from '../support/engine.ts'
 import { host } from '../support/lab.ts'
-import { type App, deploy, expectPage, expectPhases, idle, page, touched, until, writeApp, writePage } from './app.ts'
+import {
+  type App,
+  deploy,
+  deployVersionOne,
+  expectPage,
+  expectPhases,
+  idle,
+  page,
+  sharedFolder,
+  touched,
+  until,
+  writeApp,
+  writePage,
+} from './app.ts'
 
 // Interrupted before the commit point: what served serves, exit 128 + the signal, and nothing half-done is left.
 const h1 = host('h1')
-const folder = h1.folder('signals')
-afterAll(() => folder.cleanUp())
+const folder = sharedFolder(h1, 'signals')
 
-let port = 0
-let app: App
+const port = await h1.freePort()
+const app: App = { services: { web: page(port, { volumes: ['/data'] }), other: idle } }
 beforeAll(async () => {
-  port = await h1.freePort()
-  app = { services: { web: page(port, { volumes: ['/data'] }), other: idle } }
-  writePage(folder, 'version one')
-  writeApp(folder, app)
-  await deploy(folder, 'v1')
+  await deployVersionOne(folder, app)
   await folder.docker(['compose', 'exec', '-T', 'web', 'sh', '-c', 'echo precious >/data/file'])
 }, 60_000)
 
@@ -34,7 +42,7 @@ async function interrupted(
   const number = { HUP: 1, INT: 2, TERM: 15 }[signal]
   expect({ code, stdout }).toEqual({ code: 128 + number, stdout: '' })
   expect(stderr).toContain(`Cannot finish the release: ended by signal ${number}\n`)
-  expect(stderr).toMatch(/hint: v1 \(rel-[0-9-]+\) still serves\./)
+  expect(stderr).toMatch(/hint: v1 \(rel-[0-9-]+\) is still live\./)
   expectPhases(folder, version, phase)
   const after = await folder.containers()
   const what = (list: typeof after) => list.map(({ service, image, state }) => ({ service, image, state }))

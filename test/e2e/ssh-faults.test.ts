@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { Site } from '../scenes/site.ts'
+import { type Look, lastLook, WATCH } from '../scenes/watching.ts'
 import { isUp, labHostCommand } from '../support/lab.ts'
-import { Site } from '../support/site.ts'
 import { deploy, expectCode, httpd, idle, type ServiceSource, until } from './app.ts'
 
 // What can happen to a host, or to the way there, while a release is under way. h8 is the campaign's own: by itself here.
@@ -84,7 +85,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
   }, 240_000)
 
   test('its cable is cut while images are sent', async () => {
-    const big = `FROM busybox:1\nRUN head -c 30000000 /dev/urandom > /big\nCOPY index.html /www/\nCMD ${JSON.stringify(httpd('/www'))}\n`
+    const big = `FROM busybox:1\nRUN head -c 150000000 /dev/urandom > /big\nCOPY index.html /www/\nCMD ${JSON.stringify(httpd('/www'))}\n`
     const small = folder.read('web/Dockerfile')
     folder.write('web/Dockerfile', big)
     const deploying = folder.startStagecraft(['deploy', '--version', 'v-push', '--json'])
@@ -93,7 +94,9 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     const ran = await deploying.done
     await labHostCommand('heal', 'h8')
     expect(ran).toMatchObject({ code: 8 })
-    expect(await site.page()).toBe('version one')
+    // On a machine that is too busy to cut in time all may be sent, and web be amid its recreation: that is another test's.
+    const isSent = ran.stdout.includes('"phase":"push","status":"completed"')
+    if (!isSent) expect(await site.page()).toBe('version one')
     folder.write('web/Dockerfile', small)
     expect(await mended('v-pushed')).toContain('v-push')
   }, 180_000)
@@ -166,4 +169,25 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     expect(ran.stderr).toContain('no space left on the device')
     await mended('v5')
   }, 180_000)
+
+  test('its cable is cut while it is watched: that is shown, and it comes back; a release is seen too', async () => {
+    const watching = folder.startStagecraft(WATCH, { timeout: 300 })
+    const shows = (what: string, is: (look: Look) => boolean) =>
+      until(what, () => {
+        const look = lastLook(watching)
+        return (look !== undefined && is(look)) || watching.output().slice(-600)
+      })
+    const isWell = ({ engine, services }: Look) => engine === 'ok' && services.length === 1
+    await shows('all is well', isWell)
+    await labHostCommand('cut', 'h8')
+    await shows('h8 is lost', ({ unreachable }) => unreachable?.join() === 'h8')
+    await labHostCommand('heal', 'h8')
+    await shows('all is well again', isWell)
+    site.write({ services: { web: web(), more: idle } })
+    await deploy(folder, 'v-watched')
+    await shows('the new service', ({ services }) => services.some(({ service }) => service === 'more'))
+    await watching.signal('TERM')
+    expect((await watching.done).code).toBe(143)
+    await mended('v-unwatched')
+  }, 300_000)
 })

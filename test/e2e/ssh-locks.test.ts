@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { Site } from '../scenes/site.ts'
 import { isUp } from '../support/lab.ts'
-import { Site } from '../support/site.ts'
 import { deploy, expectCode, idle, type ServiceSource, until } from './app.ts'
 
 // A run whose lock is lost while it sleeps, one that hangs behind another one's writing, and a hold while a run is at work.

@@ -1,10 +1,10 @@
 import { afterAll, expect, test } from 'bun:test'
-import { type LoadGenerator, movedRequests, startLoad } from '../rolling/load.ts'
-import { hostOf, type Release, writeSite } from '../rolling/site.ts'
+import { type LoadGenerator, movedRequests, startLoad } from '../load/load.ts'
+import { hostOf, type Release, writeSite } from '../load/site.ts'
 import { cleanUp } from '../support/clean-up.ts'
 import { host, isUp } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
-import { expectCode, until } from './app.ts'
+import { expectCode, makeRoot, until } from './app.ts'
 
 // The application of zero-loss.test.ts, deployed from a laptop: the proxy, jobs, databases and internal callers of a host.
 const ROOT = '/srv/stagecraft'
@@ -35,7 +35,7 @@ async function database(): Promise<string> {
 lab(
   'over SSH no request is lost either: rollouts, one that fails, and a rollback',
   async () => {
-    await server.exec(['sh', '-c', 'mkdir -p "$0" && chgrp docker "$0" && chmod 2770 "$0"', ROOT])
+    await makeRoot(server, ROOT)
     await release(0, { version: 'v1' })
     const before = await database()
     const target = { ip: server.ip, host: hostOf(folder), rate: 100, seconds: 300 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { Site } from '../scenes/site.ts'
 import { isUp } from '../support/lab.ts'
-import { Site } from '../support/site.ts'
 import { deploy, expectCode } from './app.ts'
 
 // What a host keeps is one state, checked as a whole: spec/core/hosts.md, "What the host keeps".
@@ -21,7 +21,7 @@ describe.skipIf(!isUp('h2'))('the state on a host', () => {
     expect((await folder.stagecraft(['releases', 'list'])).stdout).toContain('v1')
     site.write({ services: { web: { ...site.app().services['web'], labels: { V: '2' } } } })
     const first = await deploy(folder, 'v2')
-    expect(first.stderr).toContain('was written by an earlier version of Stagecraft')
+    expect(first.stderr).toContain('were written by an earlier version of Stagecraft')
     expect(await there('cut -d " " -f 1 head')).toMatch(/^[0-9a-f]{64}$/)
     const second = await deploy(folder, 'v2')
     expect(second.stderr).not.toContain('earlier version')

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { SECRET, Site } from '../scenes/site.ts'
 import type { RunOptions } from '../support/engine.ts'
 import { isUp, LAB_DIR } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
-import { SECRET, Site } from '../support/site.ts'
 import { deploy, expectCode, httpd, until, writeApp, writePage } from './app.ts'
 
 // A laptop that deploys to servers: the program runs here, builds on h1's engine, and runs on h2 (20.10) or h3 (28.5).
@@ -74,7 +74,7 @@ lab.each([
     const broken = { ...site.app().services['web'], command: ['sh', '-c', 'exit 3'] }
     site.write({ services: { web: broken } })
     const { stderr } = await deploy(folder, 'v-bad', 5)
-    expect(stderr).toContain('still serves')
+    expect(stderr).toContain('is still live')
     await until('version one serves', async () => (await site.page()) === 'version one' || 'it does not')
     site.write()
     await deploy(folder, 'v3')

@@ -1,12 +1,22 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
-import { bundle, deploy, expectCode, idle, page, QUICK_STOP, releases, until, writeApp, writePage } from './app.ts'
+import {
+  bundle,
+  deploy,
+  expectCode,
+  idle,
+  page,
+  QUICK_STOP,
+  releases,
+  sharedFolders,
+  until,
+  writeApp,
+  writePage,
+} from './app.ts'
 
 // What somebody changes by hand, and what breaks by itself, against the release that serves.
 const h1 = host('h1')
-const folder = h1.folder('status')
-const empty = h1.folder('status-empty')
-afterAll(() => Promise.all([folder.cleanUp(), empty.cleanUp()]))
+const [folder, empty] = sharedFolders(h1, 'status', 'status-empty')
 
 const CHECK = {
   test: ['CMD', 'sh', '-c', 'test ! -e /tmp/sick || { echo it says sick-of-it; exit 1; }'],
@@ -60,17 +70,17 @@ test('what was just deployed is healthy and as released', async () => {
   expect([code, stderr]).toEqual([0, ''])
   const [first] = releases(folder)
   const lines = stdout.replace(/sc-[0-9a-f]{12}/, 'sc-<id>').split('\n')
-  expect(lines[0]).toMatch(new RegExp(`^local: v1 \\(${first?.id}\\) serves since ....-..-.. ..:.., as released$`))
-  const rows = lines.slice(3, 8).map((line) => line.replace(/ +....-..-.. ..:.. \(.*\)$/, '').split(/ {2,}/))
+  expect(lines[0]).toMatch(new RegExp(`^local: v1 \\(${first?.id}\\) live since ....-..-.. ..:.., as released$`))
+  const rows = lines.slice(3, 8).map((line) => line.replace(/ +\d+ \w+$/, '').split(/ {2,}/))
   expect(rows).toEqual([
     ['db (held)', 'v1', 'busybox:1', '1/1', 'healthy', '0'],
     ['many', 'v1', 'busybox:1', '2/2', 'running', '0'],
     ['migrate', 'v1', 'busybox:1', 'job', 'exited (0)', '0'],
-    ['web', 'v1', `${folder.name}-web:sc-<id>`, '1/1', 'running', '0'],
+    ['web', 'v1', 'sc-<id>', '1/1', 'running', '0'],
     ['worker', 'v1', 'busybox:1', '1/1', 'running', '0'],
   ])
   expect(lines.slice(9, 14)).toEqual([
-    expect.stringMatching(/^ {2}ID +ENVIRONMENT +VERSION +STATUS +STARTED$/),
+    expect.stringMatching(/^ {2}ID +ENV +VERSION +STATUS +STARTED$/),
     expect.stringMatching(new RegExp(`^\\* ${first?.id} +local +v1 +completed +`)),
     '',
     'lock: local is free',
@@ -171,7 +181,7 @@ describe('by itself', () => {
     await docker('exec', worker ?? '', 'touch', '/tmp/end')
     await until('it has been restarted', async () => {
       const { drift } = await seen()
-      return /^it keeps ending: restarted once, last \d+ s ago$/.test(drift['worker'] ?? '')
+      return /^it keeps exiting: restarted once, last \d+ s ago$/.test(drift['worker'] ?? '')
         ? true
         : JSON.stringify(drift)
     })
@@ -204,7 +214,7 @@ test('an interrupted release is told, also what its containers are, and is gone 
   })
   const { code, stdout } = await status()
   expect(code).toBe(5)
-  expect(stdout).toMatch(/\n {2}web +it is of v2 \(rel-[\d-]+\), which was interrupted in rollout\n/)
+  expect(stdout).toMatch(/\n {2}web +it belongs to v2 \(rel-[\d-]+\), which was interrupted in rollout\n/)
   expect(stdout).toMatch(/\nweb +v2 /)
   expect(stdout).toMatch(/\n {2}rel-[\d-]+ +local +v2 +interrupted in rollout +/)
   const list = await folder.stagecraft(['releases', 'list', '--limit', '1'])
@@ -226,7 +236,7 @@ test('where nothing has been deployed it says so; an engine that is not there is
   const away = await folder.stagecraft(['status'], { env: { DOCKER_HOST: 'unix:///nowhere.sock' } })
   expect(away.code).toBe(8)
   expect(away.stdout).toMatch(
-    /^local: v1 \(rel-[\d-]+\) serves since .*; what runs is not known: the engine does not answer\n\n {2}ID /,
+    /^local: v1 \(rel-[\d-]+\) live since .*; what runs is unknown: the engine does not answer\n\n {2}ID /,
   )
   expect(away.stdout).toEndWith('\nlock: local is free\n')
   expect(away.stderr).toStartWith('Cannot reach the Docker engine: ')

@@ -1,22 +1,27 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { quotePosix } from '../../lib/exec.ts'
+import { beforeAll, describe, expect, test } from 'bun:test'
+import { quotePosix } from '../../lib/util/format.ts'
 import { host } from '../support/lab.ts'
-import { type App, deploy, expectPage, expectPhases, idle, page, releases, until, writeApp, writePage } from './app.ts'
+import {
+  type App,
+  deployVersionOne,
+  expectPage,
+  expectPhases,
+  idle,
+  page,
+  releases,
+  sharedFolder,
+  until,
+  writeApp,
+  writePage,
+} from './app.ts'
 
 // A person at a terminal: Ctrl-C, twice, and a terminal that goes away. script(1) makes the terminal, on the engine's machine.
 const h1 = host('h1')
-const folder = h1.folder('terminal')
-afterAll(() => folder.cleanUp())
+const folder = sharedFolder(h1, 'terminal')
 
-let port = 0
-let app: App
-beforeAll(async () => {
-  port = await h1.freePort()
-  app = { services: { web: page(port, { volumes: ['/data'] }), other: idle } }
-  writePage(folder, 'version one')
-  writeApp(folder, app)
-  await deploy(folder, 'v1')
-}, 60_000)
+const port = await h1.freePort()
+const app: App = { services: { web: page(port, { volumes: ['/data'] }), other: idle } }
+beforeAll(() => deployVersionOne(folder, app), 60_000)
 
 const CTRL_C = '\x03'
 
@@ -77,7 +82,7 @@ describe('on a terminal', () => {
     const terminal = deployOnTerminal('v-once')
     await webIsReplaced(first)
     terminal.press(CTRL_C)
-    await terminal.shows('interrupted: what was begun is undone')
+    await terminal.shows('interrupted: undoing what was begun')
     expect(await terminal.ended()).toBe(130)
     expect(terminal.output()).toContain('Cannot finish the release: ended by signal 2')
     expectPhases(folder, 'v-once', 'rollout')

@@ -1,10 +1,10 @@
 import { afterAll, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DEATHS, type Death, deployAndDie } from '../rolling/death.ts'
-import { type LoadGenerator, movedRequests, startLoad, versionsBetween } from '../rolling/load.ts'
-import { callsOf, hostOf, writeSite } from '../rolling/site.ts'
-import { mostAtOnce, watchContainers } from '../rolling/watch.ts'
+import { DEATHS, type Death, deployAndDie } from '../load/death.ts'
+import { type LoadGenerator, movedRequests, startLoad, versionsBetween } from '../load/load.ts'
+import { callsOf, hostOf, writeSite } from '../load/site.ts'
+import { mostAtOnce, watchContainers } from '../load/watch.ts'
 import { host, isUp } from '../support/lab.ts'
 import { deploy, expectCode, releases as recordsOf, until, writeApp } from './app.ts'
 
@@ -58,7 +58,7 @@ async function containersOf(service: string): Promise<string[]> {
 
 /** A small project of somebody else, on the same proxy. */
 async function deployOther(version: string): Promise<void> {
-  other.write('server.mjs', readFileSync(join(import.meta.dir, '../rolling/server.mjs'), 'utf8'))
+  other.write('server.mjs', readFileSync(join(import.meta.dir, '../load/server.mjs'), 'utf8'))
   other.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
   other.write('.dockerignore', '.stagecraft\n')
   const expose = { host: hostOf(other), port: 3000, health: '/up', tls: 'off' }

@@ -1,8 +1,8 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Docker } from '../../lib/docker.ts'
-import { createMask } from '../../lib/mask.ts'
-import { applyRoutes, readProxy, switchSlots } from '../../lib/proxy.ts'
+import type { Docker } from '../../lib/docker/client.ts'
+import { applyRoutes, readProxy, switchSlots } from '../../lib/proxy/api.ts'
+import { createMask } from '../../lib/secrets/mask.ts'
 import type { Engine } from './engine.ts'
 
 // Everything is chosen by the label that Compose puts on what it makes, or by the name that begins with the project's;

@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { COMMANDS } from '../../lib/commands/table.ts'
-import { dispatch } from '../../lib/dispatch.ts'
+import { COMMANDS } from '../../lib/cli/commands/table.ts'
+import { dispatch } from '../../lib/cli/dispatch.ts'
+import { checkContract } from './contract.ts'
 
 const ROOT = join(import.meta.dir, '../..')
 
@@ -31,6 +32,7 @@ export async function stagecraft(
     new Response(child.stderr).text(),
     child.exited,
   ])
+  checkContract(args, stdout)
   return { exit, stdout, stderr }
 }
 
@@ -44,6 +46,7 @@ export async function stagecraftHere(
   const argv = [...args, '--directory', options.cwd]
   const env = { ...CLEAN, ...options.env }
   const exit = await dispatch({ argv, env, commands: COMMANDS, streams: { stdout: stream(out), stderr: stream(err) } })
+  checkContract(args, out.join(''))
   return { exit, stdout: out.join(''), stderr: err.join('') }
 }
 

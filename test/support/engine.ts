@@ -1,6 +1,8 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
 import { cleanUp } from './clean-up.ts'
+import { checkContract } from './contract.ts'
 import { type Folder, makeFolder, RUN } from './folder.ts'
 
 const BINARY = join(import.meta.dir, '../../dist/stagecraft')
@@ -46,7 +48,7 @@ export type Engine = Place & {
   startStagecraft: (args: readonly string[], options?: RunOptions) => Running
   /** GET over HTTP; status 0 and the reason in `body` when nothing answers. */
   fetch: (port: number, path?: string) => Promise<{ status: number; body: string }>
-  /** A port that nothing listens on. */
+  /** A port that nothing listens on, and that no other test gets. */
   freePort: () => Promise<number>
   /** A new empty project folder with a name that no other project of the engine has. */
   folder: (name: string) => Folder
@@ -109,6 +111,7 @@ function start(place: Place, argv: readonly string[], options: RunOptions): Runn
   const done = texts.then(async ([stdout, stderr]) => {
     const code = await child.exited
     rmSync(place.seenHere(pidFile), { force: true })
+    if (argv.some((word) => basename(word) === 'stagecraft')) checkContract(argv, stdout)
     return { code, stdout, stderr }
   })
   return { pid: child.pid, done, output: () => printed, signal }
@@ -125,9 +128,23 @@ async function readAll(stream: ReadableStream<Uint8Array>, note: (text: string) 
   return text
 }
 
+let isChecked = false
+
+/** What is tested is the source that is read beside the test. */
+function refuseStale(): void {
+  if (isChecked) return
+  isChecked = true
+  const built = statSync(BINARY, { throwIfNoEntry: false })?.mtimeMs
+  if (built === undefined) throw new Error('Cannot run dist/stagecraft: build it first (npm run build)')
+  const lib = join(import.meta.dir, '../../lib')
+  for (const file of new Bun.Glob('**/*.ts').scanSync(lib))
+    if (statSync(join(lib, file)).mtimeMs > built)
+      throw new Error(`Cannot run dist/stagecraft: lib/${file} is newer: build it again (npm run build)`)
+}
+
 /** Copies the binary to the engine's machine if another one is there. The rename keeps running copies whole. */
 function binaryAt(place: Place): string {
-  if (!existsSync(BINARY)) throw new Error('Cannot run dist/stagecraft: build it first (npm run build)')
+  refuseStale()
   const path = place.seenHere(BINARY) === BINARY ? BINARY : '/srv/bin/stagecraft'
   const target = place.seenHere(path)
   const { mtimeMs, size, atime, mtime } = statSync(BINARY)
@@ -151,12 +168,33 @@ async function get(url: string): Promise<{ status: number; body: string }> {
   }
 }
 
-async function freePort(ip: string): Promise<number> {
+// A port is taken from here on, not from when a container listens on it: with a hundred ports a run, two tests of one
+// engine that draw at random and remember nothing get the same one in every third run or so.
+export const PORT_CLAIMS = join(tmpdir(), 'stagecraft-test-ports')
+const CLAIM_AGE = 3 * 60 * 60 * 1000 // longer than any run
+
+/** @returns a port of this address that nothing listens on, and that nobody else got within the last hours. */
+export async function freePort(ip: string): Promise<number> {
   for (let tries = 0; tries < 50; tries++) {
     const port = 20000 + Math.floor(Math.random() * 10000)
+    if (!claim(join(PORT_CLAIMS, `${ip}-${port}`))) continue
     const answers = await Bun.connect({ hostname: ip, port, socket: { data() {} } }).catch(() => undefined)
     if (!answers) return port
     answers.end()
   }
   throw new Error(`Cannot find a free port on ${ip}`)
+}
+
+/** @returns whether nobody had it: of two processes that make a file that must be new, one does. */
+function claim(path: string): boolean {
+  mkdirSync(PORT_CLAIMS, { recursive: true })
+  const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs
+  if (made !== undefined && Date.now() - made > CLAIM_AGE) rmSync(path, { force: true })
+  try {
+    writeFileSync(path, '', { flag: 'wx' })
+    return true
+  } catch (error) {
+    if (Object(error).code === 'EEXIST') return false
+    throw error
+  }
 }

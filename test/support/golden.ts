@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const SPEC = join(import.meta.dir, '../../spec')
+const FIXTURES = join(import.meta.dir, '../fixtures')
 
 /** A fenced block of a spec file. Its content is the `length` lines below line number `line` (from 1). */
 export type Fence = { language: string; golden: string | undefined; line: number; length: number; content: string }
@@ -39,6 +40,16 @@ export function expectGolden(spec: string, name: string, actual: string): void {
   const printed = actual.replace(/\n$/, '')
   if (process.env['UPDATE_GOLDEN'] === '1') replaceBlock(path, markdown, fence, printed)
   else expect(printed).toBe(fence.content)
+}
+
+/**
+ * Compares a text, byte by byte, with a whole file of test/fixtures.
+ * `UPDATE_GOLDEN=1` writes the file instead, for a reader to judge in the diff.
+ */
+export function expectGoldenFile(name: string, actual: string): void {
+  const path = join(FIXTURES, name)
+  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(path, actual)
+  else expect(actual).toBe(readFileSync(path, 'utf8'))
 }
 
 function replaceBlock(path: string, markdown: string, fence: Fence, printed: string): void {

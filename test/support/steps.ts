@@ -7,10 +7,13 @@ export type Result = {
   failed: number
   skipped: string[]
   seconds: number
+  /** what has not been shown yet */
   output: string
+  /** what was printed of each test that failed, also where it was shown: for the end of a long output */
+  failures?: string[]
 }
 
-/** `limit` is in seconds. `live` shows the output while it comes, otherwise it is kept in the result. */
+/** `limit` is in seconds. `live` shows the output while it comes. */
 type CommandOptions = { env?: Record<string, string>; limit?: number; live?: boolean }
 
 /** Processes of this run that have not ended: what a signal ends. */
@@ -29,23 +32,49 @@ export async function runCommand(
   argv: string[],
   options: CommandOptions = {},
 ): Promise<{ code: number; output: string }> {
-  const child = Bun.spawn(argv, {
+  // One stream, or what failed comes apart from why.
+  const child = Bun.spawn(['sh', '-c', 'exec "$0" "$@" 2>&1', ...argv], {
     env: { ...process.env, ...options.env },
     stdin: 'ignore',
-    stdout: options.live ? 'inherit' : 'pipe',
-    stderr: options.live ? 'inherit' : 'pipe',
+    stdout: 'pipe',
+    stderr: 'inherit',
   })
   alive.add(child)
-  const timer = setTimeout(() => child.kill('SIGKILL'), (options.limit ?? 300) * 1000)
-  const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr)])
+  const timer = setTimeout(() => child.kill('SIGKILL'), (options.limit ?? 900) * 1000)
+  const output = await textOf(child.stdout, options.live === true)
   const code = await child.exited
   clearTimeout(timer)
   alive.delete(child)
-  return { code, output: stdout + stderr }
+  return { code, output }
 }
 
-async function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<string> {
-  return stream ? await new Response(stream).text() : ''
+async function textOf(stream: ReadableStream<Uint8Array>, live: boolean): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of stream) {
+    if (live) process.stdout.write(chunk)
+    text += decoder.decode(chunk, { stream: true })
+  }
+  return text
+}
+
+/** How many lines of a failed test are told again. */
+const LINES = 40
+
+/** @returns what was printed between the test before each one that failed, and it; or after it, as parallel ones do */
+function failuresIn(output: string): string[] {
+  const lines = output.split('\n')
+  const told = /^\((pass|fail|skip)\) |^\S+\.test\.ts:$/
+  // At its end Bun lists the failed ones once more.
+  const list = lines.findLastIndex((line) => /^\d+ tests failed:$/.test(line))
+  const end = list === -1 ? lines.length : list
+  return lines.flatMap((line, at) => {
+    if (!line.startsWith('(fail) ') || at > end) return []
+    const before = lines.slice(lines.findLastIndex((each, index) => index < at && told.test(each)) + 1, at)
+    const next = lines.findIndex((each, index) => index > at && told.test(each))
+    const after = before.length > 0 ? [] : lines.slice(at + 1, Math.min(next === -1 ? end : next, at + LINES))
+    return [[...before.slice(-LINES), line, ...after].join('\n')]
+  })
 }
 
 /** A check that passes or fails as a whole. */
@@ -84,7 +113,8 @@ export async function testStep(
     ...options,
     env: { NO_COLOR: '1', ...options.env },
   })
-  return { name, ...countOf(report, code), seconds: secondsSince(began), output }
+  const shown = options.live ? '' : output
+  return { name, ...countOf(report, code), seconds: secondsSince(began), output: shown, failures: failuresIn(output) }
 }
 
 /** A file that cannot even be loaded, or a run that was killed, has no failed test of its own: it counts as one. */

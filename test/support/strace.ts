@@ -1,8 +1,8 @@
 // Programs under strace: every system call of a piece of work, and what becomes of it where one fails or kills it.
 import { expect, test } from 'bun:test'
-import { readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
-import { basename } from 'node:path'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 
 /** What a change of our files may ask of the system; the rest is the runtime's own. */
 const CALLS = [
@@ -22,16 +22,35 @@ export function have(what: string, there: boolean, file: string): boolean {
 /** A system call of a change: the how-manieth of its name it is, from the start of the process, and from that of the change. */
 export type Call = { name: string; index: number; within: number; line: string }
 
+/** A program as one file: the runtime looks for hundreds of modules in another order each time, as busy as the machine is. */
+function bundled(program: string): Promise<string> {
+  const before = bundles.get(program)
+  if (before) return before
+  const outdir = mkdtempSync(join(tmpdir(), 'stagecraft-bundled-'))
+  process.on('exit', () => rmSync(outdir, { recursive: true, force: true }))
+  const built = Bun.build({ entrypoints: [program], target: 'bun', outdir }).then(({ outputs: [file] }) => {
+    if (file === undefined) throw new Error(`nothing came of ${program}`)
+    return file.path
+  })
+  bundles.set(program, built)
+  return built
+}
+
+const bundles = new Map<string, Promise<string>>()
+
 /** Runs a program of ours; `options` are strace's, such as a fault. Its main thread does all the work: no -f. */
 export async function underStrace(
-  program: readonly string[],
+  [program, ...args]: readonly [string, ...string[]],
   trace: string,
   options: readonly string[],
   calls: readonly string[] = CALLS,
 ): Promise<{ exit: string; stdout: string; trace: string }> {
   const traced = `trace=${calls.map((call) => `?${call}`).join(',')}`
   const strace = ['strace', '-qq', '-o', trace, '-e', traced, '-e', 'signal=none', ...options]
-  const child = Bun.spawn([...strace, process.execPath, ...program], { stdout: 'pipe', stderr: 'ignore' })
+  const child = Bun.spawn([...strace, process.execPath, await bundled(program), ...args], {
+    stdout: 'pipe',
+    stderr: 'ignore',
+  })
   const stdout = await new Response(child.stdout).text()
   const exit = String((await child.exited) === 137 || child.signalCode === 'SIGKILL' ? 'killed' : child.exitCode)
   return { exit, stdout, trace: readFileSync(trace, 'utf8') }
@@ -43,13 +62,16 @@ export function callsOf(trace: string): Call[] {
   let before = new Map<string, number>()
   const calls: Call[] = []
   let inside = false
+  let memory = '' // the descriptor by which the runtime looks how much of it there is, at any time
   for (const line of trace.split('\n')) {
     const [, name] = /^(\w+)\(/.exec(line) ?? []
     if (name === undefined) continue
     counts.set(name, (counts.get(name) ?? 0) + 1)
     if (line.includes('/work-ends')) inside = false
     const index = counts.get(name) ?? 0
-    if (inside) calls.push({ name, index, within: index - (before.get(name) ?? 0), line })
+    if (line.includes('"/proc/self/statm"')) memory = / = (\d+)$/.exec(line)?.[1] ?? ''
+    else if (memory !== '' && new RegExp(`^\\w+\\(${memory}\\b`).test(line)) memory = name === 'close' ? '' : memory
+    else if (inside) calls.push({ name, index, within: index - (before.get(name) ?? 0), line })
     if (!line.includes('/work-begins')) continue
     inside = true
     before = new Map(counts)
@@ -58,7 +80,8 @@ export function callsOf(trace: string): Call[] {
 }
 
 /** Where else the call may be: mostly as many of the runtime's come before it as the last time. */
-const SHIFTS = [0, 0, 0, 1, -1, 0, 2, -2, 0, 3, -3, 0, 4, -4, 0, 5, -5, 0, 1, -1, 2, -2]
+const NEAR = [0, 0, 0, 1, -1, 0, 2, -2, 0, 3, -3, 0, 4, -4, 0, 5, -5, 0, 1, -1, 2, -2]
+const SHIFTS = [...NEAR, ...NEAR, ...NEAR, ...NEAR] // on a busy machine it takes long until two runs are alike
 
 /**
  * The runtime opens files of its own, on a busy machine some more or fewer: runs again, until the fault hits the call that is

@@ -1,7 +1,7 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { quotePosix } from '../../../lib/exec.ts'
+import { quotePosix } from '../../../lib/util/format.ts'
 import { LAB_DIR } from '../../support/lab.ts'
 
 /** How a program ended: a signal n is 128+n. */
@@ -29,7 +29,7 @@ export const HERE: Machine = { name: 'this machine', run: spawn }
 
 /** The lab's ssh: one connection for all, as a command of ours has one. */
 export function overSsh(host: string): Machine {
-  const socket = join(mkdtempSync(join(tmpdir(), 'stagecraft-ssh-')), 's')
+  const socket = join(mkdtempSync(join(tmpdir(), 'campaign-ssh-')), 's')
   const ssh = [
     join(LAB_DIR, 'bin/ssh'),
     '-o',

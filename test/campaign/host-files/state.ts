@@ -1,11 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { storeText } from '../../../lib/content.ts'
-import { exec } from '../../../lib/exec.ts'
-import { type Changes, type Mirror, openMirror } from '../../../lib/mirror.ts'
-import { READ, WRITE } from '../../../lib/state-objects.ts'
-import { parseHostState } from '../../../lib/state-on-host.ts'
+import { storeText } from '../../../lib/compose/content-store.ts'
+import { READ, WRITE } from '../../../lib/hosts/scripts/objects.ts'
+import { parseHostState } from '../../../lib/hosts/state/answer.ts'
+import { type Changes, openStateCopy, type StateCopy } from '../../../lib/hosts/state/copy.ts'
+import { exec } from '../../../lib/system/exec.ts'
 import type { Ended, Machine } from './machine.ts'
 
 /** What is read of a folder: a name of the states that were made here, or what is wrong with it. */
@@ -47,8 +47,8 @@ export class States {
     folder: string,
     name: string,
     change: (copy: string) => void,
-    mirror = openMirror(exec, join(this.#copies, 'copy')),
-  ): Promise<Mirror> {
+    mirror = openStateCopy(exec, join(this.#copies, 'copy')),
+  ): Promise<StateCopy> {
     change(mirror.folder)
     const changes = (await mirror.changes()) as Changes
     this.#steps = { ...this.#steps, [name]: changes }

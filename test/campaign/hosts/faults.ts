@@ -93,8 +93,8 @@ export const HOST_FAULTS: readonly HostFault[] = [
     const ssh = descendants(program(scene)).filter((pid) => /(^|\/)ssh\0/.test(commandLine(pid)))
     signal(ssh[scene.roll(Math.max(1, ssh.length))] ?? 0, 'SIGKILL')
   }),
-  fault('the laptop sleeps', [8, 9], (scene) => suspended(scene, () => pause(scene, 17_000, 20_000))),
-  fault('the laptop sleeps, and another deploys', [8, 9], async (scene) => {
+  fault('the laptop sleeps', [...OUT_OF_REACH, 9], (scene) => suspended(scene, () => pause(scene, 17_000, 20_000))),
+  fault('the laptop sleeps, and another deploys', [...OUT_OF_REACH, 9], async (scene) => {
     let deployed: Promise<void> | undefined
     await suspended(scene, async () => {
       deployed = rivalDeploys(scene, ['--wait', '60s'], [0])

@@ -1,3 +1,4 @@
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { clockLibrary } from '../../support/clocks.ts'
 import { markdownTable } from '../../support/markdown.ts'
 import { HOST_FAULTS, type HostFault } from './faults.ts'
@@ -12,6 +13,8 @@ export interface HostsCampaign {
   readonly count: number
   readonly minutes: number
   readonly faults: readonly HostFault[]
+  /** a file of faults that held, to which those that hold are added: they are not done again */
+  readonly held?: string | undefined
   readonly print: (line: string) => void
 }
 
@@ -26,14 +29,20 @@ export async function hostsCampaign(
   campaign: HostsCampaign,
   onWorld: (world: World) => void = () => {},
 ): Promise<Round[]> {
-  const { seed, from, count, minutes, print } = campaign
+  const { seed, from, count, minutes, held, print } = campaign
   const clocks = await clockLibrary()
   if (clocks === undefined) print('LEFT OUT: clocks that differ (libfaketime is not there, and apt cannot fetch it)')
   const end = performance.now() + minutes * 60_000
   const done: Round[] = []
+  const before = heldBefore(held, seed)
   let world: World | undefined
   try {
     for (let index = from; index < from + count; index++) {
+      const known = before.get(index)
+      if (known) {
+        done.push(known)
+        continue
+      }
       if (performance.now() > end) {
         print(`LEFT OUT: ${from + count - index} faults, from ${index} on: ${minutes} minutes are over`)
         break
@@ -50,11 +59,20 @@ export async function hostsCampaign(
       done.push(round)
       print(lineOf(seed, round))
       if (round.failures.length > 0) await world.reset()
+      else if (held) appendFileSync(held, `${JSON.stringify({ seed, index, round })}\n`)
     }
   } finally {
     await world?.cleanUp()
   }
   return done
+}
+
+/** @returns what came of the faults of a seed that held, by their index */
+function heldBefore(file: string | undefined, seed: number): Map<number, Round> {
+  if (file === undefined || !existsSync(file)) return new Map()
+  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean)
+  const all = lines.map((line) => JSON.parse(line) as { seed: number; index: number; round: Round })
+  return new Map(all.flatMap((each) => (each.seed === seed ? [[each.index, each.round] as const] : [])))
 }
 
 function lineOf(seed: number, { title, exit, outcome, failures, seconds }: Round): string {

@@ -1,6 +1,7 @@
 import type { Ran } from '../../support/engine.ts'
+import type { HostName } from '../../support/lab.ts'
 import { host, labHostCommand } from '../../support/lab.ts'
-import { NAMES, type Name } from './shop.ts'
+import { NAMES } from './shop.ts'
 
 /** What kind of small disk the environment's root is on: one in memory does not outlive a power cut. */
 export type DiskKind = 'ext4' | 'tmpfs'
@@ -21,7 +22,7 @@ export class Place {
   readonly engine
 
   constructor(
-    readonly name: Name,
+    readonly name: HostName,
     readonly root: string,
     readonly disk: DiskKind,
   ) {

@@ -83,7 +83,7 @@ export async function oneRound(world: World, choice: Choice): Promise<Round> {
   const ordinary = kind === 'good' || kind === 'rollback' ? 0 : 5
   const exit = await checkExit(world, ran, [ordinary, ...fault.exits], claimed)
   if (!fault.away) await healAll(world)
-  const { outcome, failures } = await afterwards(world, choice, next)
+  const { outcome, failures } = await afterwards(world, { ...choice, late }, next)
   const all = [...meanwhile, ...exit, ...failures, ...world.canaries.found.splice(0)]
   const failed = all.length > 0 ? [...all, `the run itself: ${tell(ran)}`] : []
   const seconds = (performance.now() - began) / 1000
@@ -112,8 +112,11 @@ async function moment(running: Running, { lines, delay }: Choice): Promise<boole
   return /"type":"finished"|"status":"failed"|"phase":"finalize","status":"completed"/.test(running.output())
 }
 
-/** The other operator looks, perhaps prunes, and deploys: afterwards all is well, on all hosts. */
-async function afterwards(world: World, choice: Choice, next: Version) {
+/**
+ * The other operator looks, perhaps prunes, and deploys: afterwards all is well, on all hosts. What happened to the proxy after a
+ * run had said how it ends is for the next deploy to repair, not for a prune.
+ */
+async function afterwards(world: World, choice: Choice & { late: boolean }, next: Version) {
   const [victim, other] = pairOf(world, choice)
   const status = await world.run(other, ['status', '--json'])
   const failures: Failures = [0, 5].includes(status.code) ? [] : [`status by ${other.name}: ${tell(status)}`]
@@ -122,7 +125,10 @@ async function afterwards(world: World, choice: Choice, next: Version) {
     const prune = await world.run(other, ['prune', '--json', '--wait', '60s'], 150)
     said.push(prune)
     if (prune.code !== 0) failures.push(`prune by ${other.name}: ${tell(prune)}`)
-    else failures.push(...(await checkOneVersion(world)).map((what) => `after a prune: ${what}`))
+    else
+      failures.push(
+        ...(await checkOneVersion(world, { answers: !choice.late })).map((what) => `after a prune: ${what}`),
+      )
   }
   const deployed = await world.deploy(other, next)
   said.push(deployed)

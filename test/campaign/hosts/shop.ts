@@ -1,10 +1,11 @@
 import { httpd, QUICK_STOP } from '../../e2e/app.ts'
 import type { Folder } from '../../support/folder.ts'
+import type { HostName } from '../../support/lab.ts'
 import type { Version } from '../app.ts'
 
-/** The hosts of the campaign: the first one keeps the state. */
-export const NAMES = ['h5', 'h6'] as const
-export type Name = (typeof NAMES)[number]
+/** The lab hosts of the campaign, or others of STAGECRAFT_HOSTS, so that two can run at once. The first one keeps the state. */
+const [first = 'h5', second = 'h6'] = (process.env['STAGECRAFT_HOSTS'] ?? '').split(',').filter(Boolean) as HostName[]
+export const NAMES = [first, second] as const
 
 /** What the files of a checkout say beside the version. */
 export interface Shop {

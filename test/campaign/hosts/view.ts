@@ -1,4 +1,5 @@
-import { PHASES, parseReleases, type Release } from '../../../lib/state-format.ts'
+import { PHASES } from '../../../lib/plan/six-phases.ts'
+import { parseReleases, type Release } from '../../../lib/record/releases-file/format.ts'
 import { type View, viewOf } from '../engine-view.ts'
 import type { Place } from './place.ts'
 import { hostOf, type Shop } from './shop.ts'

@@ -1,0 +1,92 @@
+import type { Host } from '../../hosts/host.ts'
+import { refuseForeign } from '../../project/ownership.ts'
+import { type PrunePlan, planPrune, presentOnly, prune } from '../../project/prune.ts'
+import { openReleaseDocker } from '../../project/session.ts'
+import type { Settings } from '../../project/settings.ts'
+import { newestProject } from '../../record/bundle/own.ts'
+import { liveBundle } from '../../record/bundle.ts'
+import { placeOf } from '../../record/bundle-parts.ts'
+import { openState } from '../../record/releases.ts'
+import { withEnvironmentLocked } from '../../release/locked.ts'
+import { table } from '../../util/format.ts'
+import { type Context, command, environmentArgument } from '../command.ts'
+import { openSession, openSettingsOf, parseWait, waitArgument } from './release-arguments.ts'
+
+export default command({
+  name: 'prune',
+  description:
+    'Remove the bundles and images of old releases. The live and the current one and the last `keep` completed ones stay.',
+  args: {
+    env: environmentArgument,
+    wait: waitArgument,
+    'dry-run': { type: 'boolean', description: 'print what would be removed, and remove nothing' },
+  },
+  examples: [
+    ['stagecraft prune --dry-run', 'what would be removed?'],
+    ['stagecraft prune --env prod', 'do what every deploy to prod does at its end'],
+  ],
+  exits: [
+    [3, 'stagecraft.yml is invalid; the Compose project is that of another environment'],
+    [4, 'no such environment'],
+    [5, 'docker cannot list the images'],
+    [6, 'a run died, and its changes could not be undone completely; nothing else was changed'],
+    [7, 'another run is under way, or somebody holds the environment (stagecraft lock status)'],
+    [8, 'a host or the engine cannot be reached'],
+    [9, 'the state cannot be read; a bundle cannot be removed'],
+  ],
+  async run(args, context) {
+    const { report } = context
+    const wait = parseWait(args.wait)
+    const settings = await openSettingsOf(args, context)
+    const session = openSession(context, settings)
+    if (args['dry-run']) {
+      for (const [host, plan] of openPlans(settings, context).plans) {
+        const { bundles, tags } = await presentOnly(openReleaseDocker({ secrets: [], host }, session), plan)
+        report.result('prune-plan', { ...named(settings, host), bundles, tags }, () =>
+          lines('would remove', { bundles, tags }, settings, host),
+        )
+      }
+      return 0
+    }
+    await withEnvironmentLocked(settings, { command: 'prune', wait }, session, async (locked) => {
+      const project = newestProject(settings.stateFile, settings.environment.name)
+      if (project !== undefined) await refuseForeign(settings, project, locked)
+      const { state, plans } = openPlans(settings, context)
+      for (const [host, plan] of plans) {
+        const docker = openReleaseDocker({ secrets: [], host }, locked)
+        const pruned = await prune(docker, state, plan, host)
+        report.result('pruned', { ...named(settings, host), ...pruned }, () =>
+          lines('removed', { ...pruned, tags: pruned.tags.map((tag) => ({ tag, id: '' })) }, settings, host),
+        )
+      }
+    })
+    return 0
+  },
+})
+
+/** Plans for all hosts before anything is removed: a plan needs the bundles that another one may remove. */
+function openPlans({ environment, stateFile, hosts }: Settings, { clock }: Context) {
+  const state = openState(stateFile, { clock })
+  const { name, keep } = environment
+  const serving = liveBundle(stateFile, state.listReleases({ environment: name }))?.id
+  const planOn = (host: Host) => planPrune(state, { environment: name, keep, serving }, placeOf(host, hosts))
+  return { state, plans: hosts.map((host): [Host, PrunePlan] => [host, planOn(host)]) }
+}
+
+/** @returns the host's name, if there are several hosts */
+function named({ hosts }: Settings, { name, isLocal }: Host): { host?: string } {
+  return hosts.length > 1 && !isLocal ? { host: name } : {}
+}
+
+/** The releases in releases.json stay: only what a rollback needs is removed. */
+function lines(
+  done: string,
+  { bundles, tags }: Pick<PrunePlan, 'bundles' | 'tags'>,
+  settings: Settings,
+  host: Host,
+): string[] {
+  const where = named(settings, host).host
+  if (bundles.length === 0 && tags.length === 0) return [where ? `Nothing to prune on ${where}.` : 'Nothing to prune.']
+  const rows = [...bundles.map((id) => [done, 'release', id]), ...tags.map(({ tag }) => [done, 'image', tag])]
+  return table(where ? rows.map((row) => [where, ...row]) : rows)
+}

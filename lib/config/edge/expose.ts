@@ -1,0 +1,141 @@
+import * as v from 'valibot'
+import { path, port, variable } from '../fields.ts'
+import { hasRules, type Rules, ruleFields } from './rules.ts'
+import { ranges, trustedRanges } from './trusted-proxies.ts'
+
+const HOST = /^(\*\.)?[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/
+const URL_PATH = /^\/[a-zA-Z0-9._~/-]*$/
+
+const hostName = v.pipe(
+  v.string('must be a host name'),
+  v.maxLength(253, 'must be a host name'),
+  v.regex(HOST, 'must be a host name such as shop.example.com, without a scheme, a port or a path'),
+  v.transform((text) => text.toLowerCase()),
+)
+
+/** @returns whether a text can be the host of `expose` */
+export function isHostName(text: string): boolean {
+  return v.is(hostName, text)
+}
+
+const hostNames = v.pipe(
+  v.union(
+    [hostName, v.pipe(v.array(hostName, 'must be a list of host names'), v.minLength(1, 'must not be empty'))],
+    'must be a host name such as shop.example.com (no scheme, no port, no path), or a list of them',
+  ),
+  v.transform((value) => (typeof value === 'string' ? [value] : [...new Set(value)])),
+)
+
+const urlPath = v.pipe(
+  v.string('must be a path such as /up'),
+  v.regex(URL_PATH, 'must be a path such as /up: letters, digits and -._~/ after a first /'),
+)
+
+const TLS = 'must be off, auto, internal, or a mapping with a certificate and its key'
+const CERTIFICATE = 'must have `certificate` (a file) or `certificate_env` (a variable), and `key` or `key_env`'
+const own = v.pipe(
+  v.strictObject(
+    {
+      certificate: v.exactOptional(path),
+      certificate_env: v.exactOptional(variable('TLS_CERTIFICATE')),
+      key: v.exactOptional(path),
+      key_env: v.exactOptional(variable('TLS_KEY')),
+    },
+    TLS,
+  ),
+  v.check(
+    ({ certificate, certificate_env, key, key_env }) =>
+      (certificate === undefined) !== (certificate_env === undefined) &&
+      (key === undefined) !== (key_env === undefined),
+    CERTIFICATE,
+  ),
+)
+
+export const expose = v.pipe(
+  v.strictObject(
+    {
+      host: v.exactOptional(hostNames),
+      redirect: v.exactOptional(hostNames),
+      port,
+      path: v.exactOptional(urlPath),
+      health: v.exactOptional(urlPath),
+      tls: v.exactOptional(v.union([v.picklist(['off', 'auto', 'internal'], TLS), own], TLS)),
+      internal: v.exactOptional(v.boolean('must be true or false')),
+      trusted_proxies: v.exactOptional(ranges),
+      ...ruleFields,
+    },
+    'must be a mapping with a port, and a host or `internal: true`',
+  ),
+  v.check(({ host, internal }) => host !== undefined || internal === true, 'must have a `host`, or `internal: true`'),
+  v.check(
+    ({ host, redirect, path, tls, trusted_proxies: trusted }) =>
+      host !== undefined || (redirect ?? path ?? tls ?? trusted) === undefined,
+    '`redirect`, `path`, `tls` and `trusted_proxies` need a `host`',
+  ),
+  v.check(
+    (expose) => expose.host !== undefined || !hasRules(expose),
+    'has a rule for visitors (`allow`, `auth`, `headers` and so on), which needs a `host`',
+  ),
+  v.check(
+    ({ strip_path: strip, path = '/' }) => strip !== true || path !== '/',
+    '`strip_path` needs a `path` that is taken away',
+  ),
+  v.check(
+    ({ http, tls }) => http === undefined || tls !== 'off',
+    '`http` is for a service with TLS: with `tls: off` all is HTTP',
+  ),
+  v.check(
+    (expose) => expose.allow === undefined || trustedRanges(expose).length === 0,
+    '`allow` would see the address of the balancer before it: let that decide, or set `trusted_proxies: []` if there is none',
+  ),
+  v.check(
+    ({ host = [], redirect = [] }) => !host[0]?.startsWith('*.') || redirect.length === 0,
+    '`redirect` leads to the first `host`, which must be a whole name',
+  ),
+  v.check(
+    ({ host = [], redirect = [] }) => !redirect.some((name) => host.includes(name)),
+    'has a name in both `host` and `redirect`',
+  ),
+  v.check(
+    ({ host = [], redirect = [], tls = 'auto' }) =>
+      tls !== 'auto' || ![...host, ...redirect].some((name) => name.startsWith('*.')),
+    'cannot get a certificate for a host with a *: set `tls: {certificate, key}` or `tls: internal`, or `tls: off` behind a proxy of your own',
+  ),
+  v.check(
+    ({ port, internal }) => internal !== true || port !== 443,
+    'cannot be internal on port 443: internal callers are answered without TLS',
+  ),
+)
+
+/** A certificate and its key: files, or variables with their text. */
+export interface OwnCertificate {
+  readonly certificate?: string
+  readonly certificate_env?: string
+  readonly key?: string
+  readonly key_env?: string
+}
+
+/** @returns how a service gets its certificates; `own`: it is given one */
+export function tlsOf({ tls = 'auto' }: Pick<ExposeConfig, 'tls'>): 'off' | 'auto' | 'internal' | 'own' {
+  return typeof tls === 'string' ? tls : 'own'
+}
+
+/** How the proxy exposes a service: under hosts, internally, or both. */
+export interface ExposeConfig extends Rules {
+  /** in lower case; may begin with `*.` */
+  readonly host?: readonly string[]
+  /** names whose visitors are sent to the first of `host` */
+  readonly redirect?: readonly string[]
+  /** where its containers listen */
+  readonly port: number
+  /** default: all paths */
+  readonly path?: string
+  /** a path that answers 2xx once a container can take requests */
+  readonly health?: string
+  /** default: auto */
+  readonly tls?: 'off' | 'auto' | 'internal' | OwnCertificate
+  /** the proxy answers under the service's own name on its networks */
+  readonly internal?: boolean
+  /** whose X-Forwarded headers are passed on; default: private ranges with `tls: off`, otherwise none */
+  readonly trusted_proxies?: readonly string[]
+}

@@ -1,0 +1,87 @@
+import * as v from 'valibot'
+import { path, port, variable } from '../fields.ts'
+import { isRange } from './trusted-proxies.ts'
+
+const IMAGE = /^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$/
+const URL_OF_CA = 'must be the URL of an ACME directory, such as https://ca.example.com/acme/directory'
+const EMAIL = 'must be an e-mail address such as ops@example.com'
+const KEY_ID = 'must be the id of a key'
+
+const eab = v.strictObject(
+  {
+    key_id: v.pipe(v.string(KEY_ID), v.regex(/^[\w.~+/=:@-]+$/, KEY_ID)),
+    hmac_key_env: variable('EAB_HMAC_KEY'),
+  },
+  'must be a mapping with `key_id` and `hmac_key_env`',
+)
+
+const acme = v.pipe(
+  v.strictObject(
+    {
+      email: v.exactOptional(v.pipe(v.string(EMAIL), v.regex(/^[\w.+-]+@[\w-]+(\.[\w-]+)+$/, EMAIL))),
+      ca: v.exactOptional(
+        v.pipe(
+          v.string(URL_OF_CA),
+          v.check((text) => isDirectory(text), URL_OF_CA),
+        ),
+      ),
+      ca_root: v.exactOptional(path),
+      eab: v.exactOptional(eab),
+    },
+    'must be a mapping such as {email: ops@example.com}',
+  ),
+  v.check(
+    ({ ca, ca_root: root, eab }) => ca !== undefined || (root ?? eab) === undefined,
+    '`ca_root` and `eab` need a `ca`',
+  ),
+)
+
+/** Without what Caddy would take for a placeholder. */
+function isDirectory(text: string): boolean {
+  return /^https:\/\/[^\s{}]+$/.test(text) && URL.canParse(text)
+}
+
+const ADDRESS = 'must be an address of the host such as 100.64.0.1'
+
+/** `proxy` of an environment (spec/core/proxy.md). */
+export const proxy = v.pipe(
+  v.strictObject(
+    {
+      image: v.exactOptional(
+        v.pipe(v.string('must be an image'), v.regex(IMAGE, 'must be an image such as caddy:2 or caddy:2.10')),
+      ),
+      http: v.exactOptional(port),
+      https: v.exactOptional(port),
+      bind: v.exactOptional(
+        v.pipe(
+          v.string(ADDRESS),
+          v.check((text) => isRange(text) && !text.includes('/'), ADDRESS),
+        ),
+      ),
+      acme: v.exactOptional(acme),
+    },
+    'must be a mapping',
+  ),
+  v.check(({ http = 80, https = 443 }) => http !== https, '`http` and `https` must be different ports'),
+)
+
+export interface ProxyConfig {
+  /** default: its present one, or `caddy:2` for a new proxy */
+  readonly image?: string
+  /** default: 80 and 443 of all addresses */
+  readonly http?: number
+  readonly https?: number
+  readonly bind?: string
+  readonly acme?: AcmeConfig
+}
+
+/** The CA of routes with `tls: auto`. */
+export interface AcmeConfig {
+  readonly email?: string
+  /** URL of its directory; default: Let's Encrypt */
+  readonly ca?: string
+  /** a file with the certificates that its own HTTPS is signed with */
+  readonly ca_root?: string
+  /** of an account that the CA has made */
+  readonly eab?: { readonly key_id: string; readonly hmac_key_env: string }
+}

@@ -1,0 +1,90 @@
+import * as v from 'valibot'
+import { duration } from '../fields.ts'
+import { ranges, withPrivateRanges } from './trusted-proxies.ts'
+
+const HASH = 'must be a bcrypt hash, as `docker run --rm -it caddy:2 caddy hash-password` prints it: $2a$…'
+const SIZE = 'must be a size such as 500kB, 10MB or 1GB'
+const HEADER = 'must be the name of a header'
+const SIZE_TEXT = /^(\d{1,6})([kMG]?B)$/
+const UNITS: Readonly<Record<string, number>> = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 }
+
+/** @returns bytes */
+function parseSize(text: string): number {
+  const [, number = '', unit = ''] = SIZE_TEXT.exec(text) ?? []
+  return Number(number) * (UNITS[unit] ?? 0)
+}
+
+/** The keys of `expose` that say what the proxy does with a request before the service gets it. */
+export const ruleFields = {
+  allow: v.exactOptional(v.pipe(ranges, v.minLength(1, 'must not be empty'))),
+  auth: v.exactOptional(
+    v.pipe(
+      v.record(
+        v.pipe(v.string(), v.regex(/^[^\s:\p{Cc}]{1,100}$/u, 'must be a name without spaces and colons')),
+        v.pipe(v.string(HASH), v.regex(/^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/, HASH)),
+        'must be a mapping of names to bcrypt hashes',
+      ),
+      v.check((table) => Object.keys(table).length > 0, 'must not be empty'),
+    ),
+  ),
+  compress: v.exactOptional(v.boolean('must be true or false')),
+  headers: v.exactOptional(
+    v.record(
+      v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,100}$/, HEADER)),
+      v.nullable(
+        v.pipe(
+          v.string('must be a text, or null to remove the header'),
+          v.check((text) => !/[{}\p{Cc}]/u.test(text), 'must be a text without control characters and braces'),
+        ),
+      ),
+      'must be a mapping of names to values',
+    ),
+  ),
+  http: v.exactOptional(v.picklist(['redirect', 'serve'], 'must be redirect or serve')),
+  max_body: v.exactOptional(
+    v.pipe(
+      v.string(SIZE),
+      v.regex(SIZE_TEXT, SIZE),
+      v.check((text) => parseSize(text) > 0, 'must be more than zero'),
+      v.transform(parseSize),
+    ),
+  ),
+  strip_path: v.exactOptional(v.boolean('must be true or false')),
+  timeout: v.exactOptional(duration(1)),
+}
+
+/** What the proxy does with a request before the service gets it. */
+export interface Rules {
+  /** who may ask: addresses and ranges; others get 403 */
+  readonly allow?: readonly string[]
+  /** who may ask, with a password: bcrypt hashes by name; others get 401 */
+  readonly auth?: Readonly<Record<string, string>>
+  /** answers are compressed, if the visitor takes that */
+  readonly compress?: boolean
+  /** of answers; null: removed */
+  readonly headers?: Readonly<Record<string, string | null>>
+  /** what is answered by HTTP if there is TLS */
+  readonly http?: 'redirect' | 'serve'
+  /** bytes that a request may have; a larger one gets 413 */
+  readonly max_body?: number
+  /** the service gets the path without that of its route */
+  readonly strip_path?: boolean
+  /** milliseconds until an answer must have begun; otherwise 504 */
+  readonly timeout?: number
+}
+
+const KEYS = Object.keys(ruleFields) as (keyof Rules)[]
+
+/** @returns the rules of `expose` that change anything; undefined if none does */
+export function rulesOf(expose: Rules): Rules | undefined {
+  const isDefault = (value: unknown) => value === undefined || value === false || value === 'redirect'
+  const set = KEYS.map((key) => [key, expose[key]] as const).filter(([, value]) => !isDefault(value))
+  if (set.length === 0) return undefined
+  const rules: Rules = Object.fromEntries(set)
+  return rules.allow ? { ...rules, allow: withPrivateRanges(rules.allow) } : rules
+}
+
+/** @returns whether `expose` has a key of rules, whatever it says */
+export function hasRules(expose: Rules): boolean {
+  return KEYS.some((key) => expose[key] !== undefined)
+}

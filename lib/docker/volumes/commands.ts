@@ -1,0 +1,24 @@
+import { type Docker, verb } from '../client.ts'
+
+/**
+ * @param label that the volumes have
+ * @param labels whose values are wanted; empty: the volume does not have one
+ * @returns for each volume its name, then those values
+ * @throws failed (5), unreachable (8)
+ */
+export async function listVolumes(docker: Docker, label: string, labels: readonly string[]): Promise<string[][]> {
+  const format = ['{{.Name}}', ...labels.map((each) => `{{.Label "${each}"}}`)].join('\t')
+  const args = ['volume', 'ls', '--filter', `label=${label}`, '--format', format]
+  const { stdout } = await docker.run('list volumes', args, { readOnly: true })
+  return stdout.split('\n').map((line) => line.split('\t'))
+}
+
+/** @returns whether the engine has a volume. @throws failed (5), unreachable (8) */
+export async function hasVolume(docker: Docker, volume: string): Promise<boolean> {
+  return (await inspect(docker, [volume], { what: `inspect volume ${volume}` })).code === 0
+}
+
+const inspect = verb(['volume', 'inspect'], { readOnly: true, unless: /no such volume/i })
+export const createVolume = verb(['volume', 'create'])
+/** The engine refuses if a container uses one. */
+export const removeVolumes = verb(['volume', 'rm'])

@@ -1,0 +1,71 @@
+import type { Docker } from '../docker/client.ts'
+import { listContainers } from '../docker/containers.ts'
+import { createVolume, listVolumes, removeVolumes } from '../docker/volumes/commands.ts'
+import type * as contract from '../output/contract/results.ts'
+import type { Of } from '../util/schema.ts'
+
+/** Where the releases of a Compose project are kept, as every engine that runs it has recorded (spec/core/ownership.md). */
+export type HistoryOwner = Of<typeof contract.owner>
+
+const LABELS = {
+  host: 'stagecraft.host',
+  root: 'stagecraft.root',
+  environment: 'stagecraft.environment',
+} as const
+const PREFIX = 'stagecraft-'
+
+/** @returns the owners recorded on an engine, by Compose project */
+export async function readOwners(docker: Docker): Promise<ReadonlyMap<string, HistoryOwner>> {
+  const volumes = await listVolumes(docker, LABELS.root, Object.values(LABELS))
+  return new Map(
+    volumes
+      .filter(([name = '', , root]) => name.startsWith(PREFIX) && root !== '')
+      .map(([name = '', host = '', root = '', environment = '']) => {
+        return [name.slice(PREFIX.length), { host, root, ...(environment === '' ? {} : { environment }) }]
+      }),
+  )
+}
+
+/**
+ * Records on an engine where the releases of a Compose project are kept: in the labels of an empty volume.
+ * @param instead replace the owner that is recorded; a volume without our labels is always replaced
+ */
+export async function record(docker: Docker, project: string, owner: HistoryOwner, instead: boolean): Promise<void> {
+  const name = `${PREFIX}${project}`
+  const labels = Object.entries(LABELS).flatMap(([key, label]) => {
+    const value = owner[key as keyof typeof LABELS]
+    return value === undefined ? [] : [`${label}=${value}`]
+  })
+  const create = () => createVolume(docker, [name], { flags: { label: labels }, what: `make volume ${name}` })
+  const remove = () => removeVolumes(docker, [name], { what: `remove volume ${name}` })
+  if (instead) await remove()
+  await create()
+  if (instead || (await readOwners(docker)).has(project)) return
+  await remove() // a volume of that name without our labels
+  await create()
+}
+
+/** Removes the record of who keeps the releases of a project. */
+export async function forget(docker: Docker, project: string): Promise<void> {
+  if ((await readOwners(docker)).has(project))
+    await removeVolumes(docker, [`${PREFIX}${project}`], { what: `remove volume ${PREFIX}${project}` })
+}
+
+/** A release whose containers run, by the labels of the containers. */
+export interface Runs {
+  readonly release: string
+  /** folders that may keep its history: that of its model, and Compose's project folder */
+  readonly roots: readonly string[]
+}
+
+/**
+ * Finds the newest running release. No prune removes this information: the containers name the model that they were made from.
+ * @returns undefined if no container of the project was released by Stagecraft
+ */
+export async function runningRelease(docker: Docker, project: string): Promise<Runs | undefined> {
+  const found = (await listContainers(docker, project)).flatMap(({ configFiles, workingFolder }): Runs[] => {
+    const [, root, release] = /^(.*)\/releases\/(rel-\d{8}-\d{9}[^/]*)\//.exec(configFiles) ?? []
+    return root === undefined || release === undefined ? [] : [{ release, roots: [root, workingFolder] }]
+  })
+  return found.toSorted((a, b) => (a.release < b.release ? 1 : -1))[0]
+}

@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto'
+import { sameContent } from '../../util/canonical.ts'
+import { StagecraftError } from '../../util/errors.ts'
+import { namesOf, type ProjectRoutes, type Route } from './table.ts'
+
+/** @returns what tells two keys apart, and gives neither away; the proxy keeps each in a file of that name */
+export function keyDigest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}
+
+/** A host name has one certificate, whichever routes it has. @throws config (3) if two routes want different ones */
+export function refuseOtherCertificates(project: string, routes: readonly Route[], all: ProjectRoutes): void {
+  const others = Object.entries({ ...all, [project]: routes }).flatMap(([name, theirs]) =>
+    theirs.map((route) => ({ project: name, route })),
+  )
+  for (const route of routes)
+    for (const other of others) {
+      const host = namesOf(route).find((name) => namesOf(other.route).includes(name))
+      if (host === undefined || isSame(route, other.route)) continue
+      const whose = other.project === project ? other.route.service : `the project ${other.project}`
+      throw new StagecraftError(
+        'config',
+        `Cannot expose ${route.service} as ${host} with ${described(route)}: ${whose} has that name with ${described(other.route)}`,
+        { hint: 'A host name has one certificate: give both the same `tls`, and projects the same `proxy.acme`.' },
+      )
+    }
+}
+
+/** With `tls: off` a name needs no certificate, so it may have one elsewhere. */
+function isSame(one: Route, other: Route): boolean {
+  if (one.tls === 'off' || other.tls === 'off') return true
+  return one.tls === other.tls && sameContent(one.acme, other.acme)
+}
+
+function described({ tls, acme }: Route): string {
+  const ca = acme?.ca === undefined ? '' : ` from ${new URL(acme.ca).host}`
+  const by = acme?.email === undefined ? '' : ` for ${acme.email}`
+  return `tls: ${tls}${ca}${by}`
+}

@@ -1,0 +1,192 @@
+import type { ComposeModel } from '../../compose/model.ts'
+import { type ExposeConfig, tlsOf } from '../../config/edge/expose.ts'
+import { type Rules, rulesOf } from '../../config/edge/rules.ts'
+import { trustedRanges } from '../../config/edge/trusted-proxies.ts'
+import type { ServiceConfig } from '../../config/parse.ts'
+import { compare } from '../../util/format.ts'
+
+/** A routed service has two slots: its live containers are in one, the next release's get the other. */
+export type Slot = 'a' | 'b'
+
+/** Which slot of each routed service is live, by service. */
+export type Slots = Readonly<Record<string, Slot>>
+
+/** How the proxy routes requests to one service of an environment. Kept by the proxy and in the bundle. */
+export interface Route {
+  readonly service: string
+  /** in lower case; empty: only internal */
+  readonly hosts: readonly string[]
+  /** names whose visitors are sent to the first of them, with their path */
+  readonly redirect?: readonly string[]
+  /** `/` is all paths */
+  readonly path: string
+  /** `own`: a certificate that the operator gives */
+  readonly tls: 'off' | 'auto' | 'internal' | 'own'
+  /** with `tls: auto`: the CA; absent: Caddy's default */
+  readonly acme?: Acme
+  /** where the containers of each slot listen: a new release may have another port */
+  readonly ports: Readonly<Record<Slot, number>>
+  readonly internal?: InternalRoute
+  /** whose X-Forwarded headers are passed on: addresses and ranges */
+  readonly trusted?: readonly string[]
+  /** for requests to its hosts */
+  readonly rules?: Rules
+}
+
+/** Where certificates come from. Nothing in it is secret. */
+export interface Acme {
+  readonly email?: string
+  /** URL of its directory; default: Let's Encrypt */
+  readonly ca?: string
+  /** the certificates that its own HTTPS is signed with, as PEM */
+  readonly root?: string
+  /** an account that the CA has made; `hmac`: a digest of its key */
+  readonly eab?: { readonly key_id: string; readonly hmac: string }
+}
+
+/** SHA-256 of the certificate and key that the operator gives a service, by service. */
+export type Digests = Readonly<Record<string, string>>
+
+/** A project's routes, and which slot of each is live. */
+export interface RoutingTable {
+  readonly routes: readonly Route[]
+  readonly slots: Slots
+}
+
+/** Requests from the project's own networks, answered under the service's own name. */
+export interface InternalRoute {
+  readonly port: number
+  /** the service's name and aliases */
+  readonly names: readonly string[]
+  /** the engine's names for the networks */
+  readonly networks: readonly string[]
+  /** of these networks: they tell who may call, and which project's `api` is meant. Known once the networks exist */
+  readonly subnets: readonly string[]
+  /**
+   * the subnets where another project already had this port: there only requests for these names go to this service, and any
+   * other Host still goes to the other project. Kept by the proxy alone
+   */
+  readonly named?: readonly string[]
+}
+
+/** The proxy's name in Docker, and its network. An engine gives the default route and published ports to the network whose
+ * name sorts first (moby libnetwork sandbox.go), and moving them cuts connections: no other network may sort before it. */
+export const PROXY = 'stagecraft-proxy'
+export const PROXY_NETWORK = '0--stagecraft-proxy'
+/** The proxy's image by default. */
+export const PROXY_IMAGE = 'caddy:2'
+
+/** @returns the network on which the proxy reaches the routed containers of a Compose project. */
+export function routeNetwork(project: string): string {
+  return `stagecraft-${project}`
+}
+
+/** @returns the DNS name of a slot's containers. No other project or service has it. */
+export function slotAlias(project: string, service: string, slot: Slot): string {
+  return `${slot}.${service}.${project}.stagecraft.internal`
+}
+
+/** @returns Caddy's name for the slot's upstream. */
+export function slotAddress(project: string, { service, ports }: Route, slot: Slot): string {
+  return `${slotAlias(project, service, slot)}:${ports[slot]}`
+}
+
+export function otherSlot(slot: Slot | undefined): Slot {
+  return slot === 'a' ? 'b' : 'a'
+}
+
+/** @returns the services that stagecraft.yml exposes, in order of name. */
+export function exposedServices(services: Readonly<Record<string, ServiceConfig>>): [string, ExposeConfig][] {
+  return Object.entries(services)
+    .flatMap(([name, { expose }]): [string, ExposeConfig][] => (expose ? [[name, expose]] : []))
+    .toSorted(([a], [b]) => compare(a, b))
+}
+
+/**
+ * @param slots where its containers are
+ * @param before the routes in force: the other slot keeps the port that its containers listen on
+ * @param acme the environment's CA
+ * @returns the routes of a release
+ */
+export function routesOf(
+  services: Readonly<Record<string, ServiceConfig>>,
+  model: ComposeModel,
+  {
+    slots,
+    before,
+    acme,
+  }: { readonly slots: Slots; readonly before: readonly Route[]; readonly acme?: Acme | undefined },
+): Route[] {
+  return exposedServices(services).flatMap(([service, expose]): Route[] => {
+    const slot = slots[service]
+    if (slot === undefined) return []
+    const was = before.find((route) => route.service === service)
+    const other = was?.ports[otherSlot(slot)] ?? expose.port
+    const ports = slot === 'a' ? { a: expose.port, b: other } : { a: other, b: expose.port }
+    const { host: hosts = [], path = '/' } = expose
+    const tls = tlsOf(expose)
+    const trusted = hosts.length === 0 ? [] : trustedRanges(expose)
+    const rules = rulesOf(expose)
+    const internal = expose.internal ? internalRoute(service, expose, model) : undefined
+    return [
+      {
+        service,
+        hosts,
+        ...(expose.redirect ? { redirect: expose.redirect } : {}),
+        path: cleanPath(path),
+        tls,
+        ...(tls === 'auto' && hosts.length > 0 && acme ? { acme } : {}),
+        ports,
+        ...(internal ? { internal } : {}),
+        ...(trusted.length > 0 ? { trusted } : {}),
+        ...(rules ? { rules } : {}),
+      },
+    ]
+  })
+}
+
+/** @returns all names of a route, each of which has a certificate */
+export function namesOf({ hosts, redirect = [] }: Pick<Route, 'hosts' | 'redirect'>): string[] {
+  return [...hosts, ...redirect]
+}
+
+/** @returns a path as Caddy cleans it: without `//`, `.`, `..` and a slash at its end. `/` is all paths. */
+export function cleanPath(path: string): string {
+  const parts: string[] = []
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop()
+    else if (part !== '' && part !== '.') parts.push(part)
+  }
+  return `/${parts.join('/')}`
+}
+
+/** @returns the names and networks by which internal callers reach a service; the subnets are looked up later. */
+export function internalRoute(service: string, { port }: ExposeConfig, model: ComposeModel): InternalRoute {
+  const networks = Object.entries(model.services[service]?.networks ?? {})
+  const aliases = networks.flatMap(([, settings]) => aliasesOf(settings))
+  return {
+    port,
+    names: [...new Set([service, ...aliases])],
+    networks: networks.map(([key]) => model.networks?.[key]?.name ?? `${model.name}_${key}`).toSorted(),
+    subnets: [],
+  }
+}
+
+/** @returns the aliases of a service on a network of its Compose file */
+export function aliasesOf(settings: unknown): string[] {
+  const aliases = typeof settings === 'object' && settings !== null && 'aliases' in settings ? settings.aliases : []
+  return Array.isArray(aliases) ? aliases.map(String) : []
+}
+
+/** @returns a route's addresses, for people: `https://shop.example.com/api`, `http://api:3000 (internal)`. */
+export function describeRoute(
+  route: Omit<Route, 'internal'> & { readonly internal?: InternalRoute | undefined },
+): string {
+  const { service, hosts, path, tls, internal } = route
+  const own = hosts.map((host) => `http${tls === 'off' ? '' : 's'}://${host}${path === '/' ? '' : path}`)
+  const moved = (route.redirect ?? []).map((host) => `${host} → ${hosts[0]}`)
+  return [...own, ...moved, ...(internal ? [`http://${service}:${internal.port} (internal)`] : [])].join(', ')
+}
+
+/** The routes of every Compose project on a host, by project. */
+export type ProjectRoutes = Readonly<Record<string, readonly Route[]>>

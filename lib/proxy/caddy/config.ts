@@ -1,0 +1,214 @@
+import type { Rules } from '../../config/edge/rules.ts'
+import { type ProjectRoutes, type Route, type Slot, slotAddress } from '../../plan/routes/table.ts'
+import { keysServer, tlsApp } from '../certificates/tls-app.ts'
+import { PROXY_FOLDER } from '../inside/scripts.ts'
+import { ruleRoutes } from './rules.ts'
+
+/** JSON for Caddy (https://caddyserver.com/docs/json/). */
+type Json = Readonly<Record<string, unknown>>
+
+/** A route and its project. */
+interface Owned {
+  readonly project: string
+  readonly route: Route
+}
+
+/**
+ * @returns Caddy's whole configuration. It does not say which slot is live: Caddy looks for a file at each request
+ * (`live/<project>/<service>.<slot>`), so a rollout loads no configuration, which could reset connections.
+ */
+export function caddyConfig(projects: ProjectRoutes): Json {
+  const all = Object.keys(projects)
+    .toSorted()
+    .flatMap((project) => (projects[project] ?? []).map((route) => ({ project, route })))
+  const servers = new Map<number, { listen: string[]; routes: Json[]; automatic_https?: Json }>()
+  const serverAt = (port: number, more: { automatic_https?: Json } = {}) => {
+    const server = servers.get(port) ?? { listen: [`:${port}`], routes: [], ...more }
+    servers.set(port, server)
+    return server
+  }
+  // Internal routes first: they match by the caller's network. Those that also match a name come before the others.
+  for (const routesOf of [namedRoutes, otherRoutes])
+    for (const owned of all)
+      if (owned.route.internal) {
+        const { port } = owned.route.internal
+        const more = port === 80 ? {} : { automatic_https: { disable: true } }
+        serverAt(port, more).routes.push(...routesOf(owned, all))
+      }
+  const sorted = all.flatMap(byExactness).toSorted(mostSpecificFirst)
+  const add = ({ tls, rules }: Route, json: Json) => {
+    if (tls !== 'off') serverAt(443).routes.push(json)
+    if (tls === 'off' || rules?.http === 'serve') serverAt(80).routes.push(json)
+  }
+  for (const owned of sorted.filter((one) => !isWildcard(one))) add(owned.route, publicRoute(owned))
+  for (const { route } of all) if (route.redirect) add(route, redirection(route, route.redirect))
+  for (const owned of sorted.filter(isWildcard)) add(owned.route, publicRoute(owned))
+  serverAt(80)
+  for (const { routes } of servers.values()) routes.push({ handle: [unknownHost()] }) // Caddy itself would say 200
+  const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
+  return {
+    admin: { listen: '127.0.0.1:2019' },
+    logging: LOGGING,
+    apps: { http: { servers: { ...keysServer(projects), ...Object.fromEntries(named) } }, ...tlsApp(projects) },
+  }
+}
+
+const LOGGING = {
+  logs: {
+    default: { exclude: ['admin.api'] }, // our own requests: several a second during a drain
+    certificates: {
+      include: ['tls.obtain', 'tls.renew'],
+      writer: { output: 'file', filename: `${PROXY_FOLDER}/certificates.log`, roll_size_mb: 1, roll_keep: 1 },
+    },
+  },
+}
+
+/** A full host name comes before a wildcard, whatever their paths: no project gets requests for another one's host. */
+function mostSpecificFirst(one: Owned, other: Owned): number {
+  return Number(isWildcard(one)) - Number(isWildcard(other)) || other.route.path.length - one.route.path.length
+}
+
+/** @returns a route split into one for its full host names and one for its wildcards. */
+function byExactness({ project, route }: Owned): Owned[] {
+  const [exact, wild] = [false, true].map((is) => route.hosts.filter((host) => host.startsWith('*.') === is))
+  return [exact, wild].flatMap((hosts = []) => (hosts.length > 0 ? [{ project, route: { ...route, hosts } }] : []))
+}
+
+function isWildcard({ route }: Owned): boolean {
+  return route.hosts.some((host) => host.startsWith('*.'))
+}
+
+function publicRoute(owned: Owned): Json {
+  const { hosts, path } = owned.route
+  const match = { host: hosts, ...(path === '/' ? {} : { path: [path, `${path}/*`] }) }
+  return {
+    match: [match],
+    terminal: true,
+    handle: [
+      subroute([
+        maintenance(owned),
+        ...ruleRoutes(owned.route),
+        ...slots(owned, owned.route.trusted, owned.route.rules),
+      ]),
+    ],
+  }
+}
+
+/** Keeps the path and, with `tls: off`, where a balancer may speak HTTPS, the scheme. */
+function redirection({ hosts: [to = ''], tls }: Route, from: readonly string[]): Json {
+  const location = `${tls === 'off' ? '' : 'https:'}//${to}{http.request.uri}`
+  const handle = [{ handler: 'static_response', status_code: '308', headers: { Location: [location] } }]
+  return { match: [{ host: from }], terminal: true, handle }
+}
+
+/** @returns the subnets on which rivals have the same port: only the name tells them apart there. */
+function sharedSubnets({ route }: Owned, rivals: readonly Owned[]): string[] {
+  if (route.internal === undefined) return []
+  const { port, subnets } = route.internal
+  const theirs = rivals.flatMap(({ route: { internal } }) => (internal?.port === port ? internal.subnets : []))
+  return subnets.filter((subnet) => theirs.includes(subnet))
+}
+
+/** Services that share a port of a network are told apart by their names. (Docker's DNS knows `api.<network>` too.) */
+function namedRoutes(owned: Owned, all: readonly Owned[]): Json[] {
+  const { names = [], networks = [], named = [] } = owned.route.internal ?? {}
+  const shared = sharedSubnets(
+    owned,
+    all.filter((other) => other !== owned),
+  )
+  const ranges = [...new Set([...shared, ...named])]
+  if (ranges.length === 0) return []
+  const host = names.flatMap((name) => [name, ...networks.map((network) => `${name}.${network}`)])
+  return [
+    {
+      match: [{ remote_ip: { ranges }, host: distinct(host) }],
+      terminal: true,
+      handle: [subroute(slots(owned, owned.route.internal?.subnets))],
+    },
+  ]
+}
+
+/** @returns the hosts without duplicates: Caddy ignores case, and refuses a host that is listed twice. */
+function distinct(hosts: readonly string[]): string[] {
+  const known = new Map(hosts.map((host) => [host.toLowerCase(), host]))
+  return [...known.values()]
+}
+
+/**
+ * Another project may have an `api` too: the caller's network tells which is meant. A service that is alone on a port
+ * there, or was first, also gets requests for any other name: a caller that forwards requests may pass on their `Host`.
+ */
+function otherRoutes(owned: Owned, all: readonly Owned[]): Json[] {
+  const { project, route } = owned
+  const { subnets = [], named = [] } = route.internal ?? {}
+  const siblings = all.filter((other) => other !== owned && other.project === project)
+  const notMine = [...named, ...sharedSubnets(owned, siblings)]
+  const alone = subnets.filter((subnet) => !notMine.includes(subnet))
+  if (alone.length === 0 && subnets.length > 0) return []
+  const ranges = alone.length > 0 ? alone : ['127.0.0.1/32'] // an empty list would match everyone
+  return [
+    {
+      match: [{ remote_ip: { ranges } }],
+      terminal: true,
+      handle: [subroute(slots(owned, owned.route.internal?.subnets))],
+    },
+  ]
+}
+
+function subroute(routes: readonly Json[]): Json {
+  return { handler: 'subroute', routes }
+}
+
+/** The page of `stagecraft maintenance on`. `file_server` answers GET only, so the method is rewritten. */
+function maintenance({ project }: Owned): Json {
+  const root = `${PROXY_FOLDER}/maintenance`
+  const page = `/${project}.html`
+  const conditions = ['If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'If-Range', 'Range']
+  return {
+    match: [{ file: { root, try_files: [page] } }],
+    terminal: true,
+    handle: [
+      { handler: 'rewrite', method: 'GET', uri: page },
+      {
+        handler: 'headers',
+        request: { delete: conditions },
+        response: { set: { 'Retry-After': ['60'], 'Cache-Control': ['no-store'] } },
+      },
+      { handler: 'file_server', root, status_code: '503' },
+    ],
+  }
+}
+
+/** @param trusted senders whose X-Forwarded headers are kept, with their address added */
+function slots(owned: Owned, trusted: readonly string[] = [], { timeout }: Rules = {}): Json[] {
+  const { project, route } = owned
+  const live = (slot: Slot) => ({
+    match: [{ file: { root: `${PROXY_FOLDER}/live`, try_files: [`/${project}/${route.service}.${slot}`] } }],
+    terminal: true,
+    handle: [
+      {
+        handler: 'reverse_proxy',
+        upstreams: [{ dial: slotAddress(project, route, slot) }],
+        // Waits for a container that is being restarted; a request that has reached it is not sent twice.
+        load_balancing: { try_duration: '10s', try_interval: '100ms', ...(timeout ? NEVER_AGAIN : {}) },
+        // Otherwise a changed route would cut WebSockets.
+        stream_close_delay: '1h',
+        ...(trusted.length > 0 ? { trusted_proxies: trusted } : {}),
+        ...(timeout ? { transport: { protocol: 'http', response_header_timeout: `${timeout}ms` } } : {}),
+      },
+    ],
+  })
+  // `a` is looked for twice: the switch from b to a may happen between the first two looks.
+  return [live('a'), live('b'), live('a'), { handle: [noRelease()] }]
+}
+
+/** Caddy would ask a service again that has not answered a GET in time, for as long as it tries to connect. */
+const NEVER_AGAIN = { retry_match: [{ not: [{ path: ['*'] }] }] }
+
+function noRelease(): Json {
+  return { handler: 'static_response', status_code: '503', body: 'Nothing is deployed here.\n' }
+}
+
+function unknownHost(): Json {
+  return { handler: 'static_response', status_code: '404', body: 'No such site.\n' }
+}

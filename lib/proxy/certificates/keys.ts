@@ -1,0 +1,49 @@
+import { childError, type Docker } from '../../docker/client.ts'
+import { keyDigest } from '../../plan/routes/certificates.ts'
+import type { Route } from '../../plan/routes/table.ts'
+import { inProxy } from '../inside/run.ts'
+import { KEEP, PROXY_FOLDER } from '../inside/scripts.ts'
+
+/** @returns the path of a file in the proxy that only root can read */
+export function keyFile(project: string, name: string): string {
+  return `${PROXY_FOLDER}/keys/${project}/${name}`
+}
+
+/** What the proxy gets of an environment, by stdin, and keeps in files. */
+export interface Keys {
+  /** of the account at the CA */
+  readonly hmac?: string
+  /** certificates with their keys, as PEM, by service */
+  readonly certificates: Readonly<Record<string, string>>
+}
+
+/** Keeps them. A new certificate is served from then on, also by the live release. */
+export async function keepKeys(docker: Docker, project: string, { hmac, certificates }: Keys): Promise<void> {
+  if (hmac !== undefined) await keep(docker, project, keyDigest(hmac), hmac)
+  for (const [service, pem] of Object.entries(certificates)) await keep(docker, project, `${service}.pem`, pem)
+}
+
+/**
+ * Makes sure that the files exist that Caddy reads when it loads these routes. A key that was lost with the proxy's volume is needed
+ * for a new account alone: the next deploy brings it back.
+ */
+export async function ensureFiles(docker: Docker, project: string, routes: readonly Route[]): Promise<void> {
+  const files = new Map<string, string>()
+  for (const { acme } of routes) {
+    if (acme?.root !== undefined) files.set(keyDigest(acme.root), acme.root)
+    if (acme?.eab) files.set(acme.eab.hmac, 'lost')
+  }
+  for (const [name, text] of files) await keep(docker, project, name, text, { unlessThere: true })
+}
+
+async function keep(
+  docker: Docker,
+  project: string,
+  name: string,
+  text: string,
+  { unlessThere = false }: { readonly unlessThere?: boolean } = {},
+): Promise<void> {
+  const args = [project, name, unlessThere ? 'unless-there' : 'always']
+  const result = await inProxy(docker, 'keep', KEEP, args, { input: text, changes: true })
+  if (result.code !== 0) throw childError('write a file of the proxy', result)
+}

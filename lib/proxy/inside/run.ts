@@ -1,0 +1,28 @@
+import type { Docker } from '../../docker/client.ts'
+import { execIn } from '../../docker/lifecycle.ts'
+import { PROXY } from '../../plan/routes/table.ts'
+import type { Result } from '../../system/exec.ts'
+
+interface InProxy {
+  readonly input?: string
+  /** how long the script may wait */
+  readonly seconds?: number
+  /** it changes something: it needs the lock, and has no time limit while its engine answers */
+  readonly changes?: true
+}
+
+/** Runs a script in the proxy's container. @param name of the script, as process lists show it */
+export function inProxy(
+  docker: Docker,
+  name: string,
+  script: string,
+  args: readonly string[] = [],
+  { input, changes, seconds }: InProxy = {},
+): Promise<Result> {
+  return execIn(docker, [PROXY, 'sh', '-c', script, `stagecraft-${name}`, ...args], {
+    flags: { interactive: input !== undefined },
+    readOnly: changes !== true,
+    ...(seconds === undefined ? {} : { timeout: seconds * 1000 + 60_000 }),
+    ...(input === undefined ? {} : { input }),
+  })
+}

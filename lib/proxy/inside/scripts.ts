@@ -1,0 +1,213 @@
+/** The folder in the proxy's container that holds what Stagecraft keeps there. */
+export const PROXY_FOLDER = '/config/stagecraft'
+
+/**
+ * Scripts that run inside the proxy's container, by `sh -c SCRIPT NAME ARGUMENT…`, with what busybox has.
+ * `config/<n>/` holds a whole configuration; the greatest n is current; `loaded` means that Caddy has loaded it once. It appears
+ * and disappears by one rename: what is there without its routes is none, and was left by an earlier version.
+ * `live/<project>` is a link to a folder with a file `<service>.<slot>` for each live slot, so that one rename switches
+ * all services of an environment at once.
+ */
+
+const NEWEST = `newest() { ls -d config/[0-9]*/routes.json 2>/dev/null | tr -dc '0-9\\n' | sort -n | tail -n 1; }`
+const RELOAD = 'reload() { caddy reload --config "config/$1/caddy.json" --address 127.0.0.1:2019; }'
+/** Not what somebody else has just taken back. */
+const LOADED =
+  'loaded() { touch "config/$1/loaded" 2>/dev/null && { sync "config/$1/loaded" "config/$1" 2>/dev/null || sync; }; }'
+
+/** Process 1. @param $0 the configuration of a proxy without routes */
+export const START = `set -e
+mkdir -p ${PROXY_FOLDER}/live ${PROXY_FOLDER}/maintenance ${PROXY_FOLDER}/config && cd ${PROXY_FOLDER}
+${NEWEST}
+for one in config/[0-9]*; do [ -e "$one/routes.json" ] || rm -rf "$one"; done
+if [ -z "$(newest)" ]; then
+  mkdir -p config/.first && printf '%s\\n' "$0" >config/.first/caddy.json && echo '{}' >config/.first/routes.json
+  : >config/.first/loaded; mv -T config/.first config/1
+fi
+# A configuration that was never loaded may be invalid: READ tries it.
+n=$(ls -d config/[0-9]*/loaded | tr -dc '0-9\\n' | sort -n | tail -n 1)
+exec caddy run --config "config/\${n:-$(newest)}/caddy.json"
+`
+
+/** Exits 0 if the image is a Caddy that can load the newest configuration. */
+export const CHECK = `cd ${PROXY_FOLDER} || exit
+${NEWEST}
+exec caddy validate --config "config/$(newest)/caddy.json"
+`
+
+/**
+ * Prints the number of the configuration, its routes on one line, a line `<project>/<service>.<slot>` for each live
+ * slot, a line `<project>.html` for each project under maintenance, and a line `<SHA-256>  <project>/<service>.pem` for each
+ * certificate that an operator has given.
+ */
+export const READ = `set -e
+cd ${PROXY_FOLDER}
+${NEWEST}
+${RELOAD}
+${LOADED}
+# Another run may take its configuration back while it is read.
+tries=20
+until
+  n=$(newest)
+  # The run that wrote it may have been killed before it loaded it.
+  [ -e "config/$n/loaded" ] || { reload "$n" 2>/dev/null && loaded "$n"; } || :
+  routes=$(cat "config/$n/routes.json" 2>/dev/null)
+do
+  tries=$((tries - 1))
+  [ $tries -gt 0 ] || { echo "there is no configuration in $PWD/config" >&2; exit 1; }
+  sleep 0.1
+done
+echo "$n"; printf '%s\\n' "$routes"
+cd live; for file in */*.[ab]; do [ ! -e "$file" ] || echo "$file"; done
+cd ../maintenance; for file in *.html; do [ ! -e "$file" ] || echo "$file"; done
+[ ! -e ../keys ] || { cd ../keys; for file in */*.pem; do [ ! -e "$file" ] || sha256sum "$file"; done; }
+`
+
+/**
+ * Applies a configuration: stdin has the routes and Caddy's configuration, a line each. Exits 75 if somebody else has
+ * written that number first, 65 if Caddy refuses it and keeps the old one. @param $1 its number
+ */
+export const APPLY = `set -e
+cd ${PROXY_FOLDER}
+${NEWEST}
+${RELOAD}
+${LOADED}
+t=config/.new-$1-$$; rm -rf "$t"; mkdir "$t"
+IFS= read -r routes; printf '%s\\n' "$routes" >"$t/routes.json"
+cat >"$t/caddy.json"
+caddy validate --config "$t/caddy.json" >"$t/said" 2>&1 || { grep -v '"level":"info"' "$t/said" >&2 || :; rm -rf "$t"; exit 65; }
+rm "$t/said"; sync "$t/routes.json" "$t/caddy.json" 2>/dev/null || sync
+[ -e "config/$1/routes.json" ] || { rm -f "config/$1/loaded"; rmdir "config/$1"; } 2>/dev/null || :
+mv -T "$t" "config/$1" 2>/dev/null || { rm -rf "$t"; exit 75; }
+sync config 2>/dev/null || sync
+# Caddy may be busy with the same one (READ), or with another run's, which that run takes back if it is refused.
+own=3 others=50
+until
+  n=$(newest) is=
+  if reload "$n" >/tmp/said-$$ 2>&1; then loaded "$n" || :; is=loaded
+  elif [ "$n" = "$1" ]; then own=$((own - 1))
+  else others=$((others - 1)); fi
+  [ $own -gt 0 ] && [ $others -gt 0 ] || {
+    [ "$n" != "$1" ] || mv -T "config/$1" "$t" && rm -rf "$t"
+    grep -v '"level":"info"' /tmp/said-$$ >&2 || :
+    exit 65
+  }
+  [ "$is" ] || sleep 0.2
+  [ "$is" ] && [ "$n" = "$(newest)" ]
+do :; done
+for old in $(ls config | grep -x '[0-9]*'); do [ "$old" -ge $(($1 - 3)) ] || rm -rf "config/$old"; done
+`
+
+/** Makes exactly these slots live. @param $1 the project, then `<service>.<slot>` … */
+export const SWITCH = `set -e
+cd ${PROXY_FOLDER}/live
+p=$1; shift
+set=.$p.$(date +%s).$$; mkdir "$set"
+for file; do : >"$set/$file"; done
+sync "$set" 2>/dev/null || sync
+ln -s "$set" "$set.link"; mv -T "$set.link" "$p"
+sync . 2>/dev/null || sync
+for old in ".$p".*; do [ "$old" = "$set" ] || rm -rf "$old"; done
+`
+
+/** Writes stdin to a file of the project that only root can read. @param $1 the project @param $2 the file's name @param $3 `always`, or `unless-there` */
+export const KEEP = `set -e; umask 077
+mkdir -p "${PROXY_FOLDER}/keys/$1"; cd "${PROXY_FOLDER}/keys/$1"
+[ "$3" = always ] || [ ! -e "$2" ] || exit 0
+cat >".$2.$$"; sync ".$2.$$" 2>/dev/null || sync; mv ".$2.$$" "$2"
+`
+
+/**
+ * Prints for each host name the certificates that Caddy has of it: a line `certificate <CA> <name>`, and the PEM; then what Caddy
+ * has logged about certificates. @param $@ names as Caddy stores them, or `<project>/<service>`
+ */
+export const CERTIFICATES = `show() { [ ! -e "$3" ] || { echo "certificate $1 $2"; sed '/END CERTIFICATE/q' "$3"; }; }
+for name; do
+  case $name in
+  */*) show own "$name" "${PROXY_FOLDER}/keys/$name.pem" ;;
+  *) for folder in "\${XDG_DATA_HOME:-/data}"/caddy/certificates/*/"$name"; do
+      ca=\${folder%/*}; show "\${ca##*/}" "$name" "$folder/$name.crt"
+    done ;;
+  esac
+done
+cd ${PROXY_FOLDER} && [ -e certificates.log ] && grep -e '"identifier"' certificates.log | tail -n 500 || :
+`
+
+/** Makes no slot of the project live, and forgets its keys. @param $1 the project */
+export const FORGET = `cd ${PROXY_FOLDER}/live && rm -rf "$1" ".$1".* "../keys/$1"`
+
+/** Answers the project's public routes with the page on stdin. @param $1 the project */
+export const MAINTENANCE_ON = `cd ${PROXY_FOLDER}/maintenance && cat >".$1.new" && mv ".$1.new" "$1.html" && sync`
+export const MAINTENANCE_OFF = `rm -f "${PROXY_FOLDER}/maintenance/$1.html" && sync`
+
+/**
+ * Runs a program for at most 5 s, and waits for it. busybox's `timeout` leaves a process behind that nobody waits for: Caddy is
+ * process 1 and reaps none, so that each question added a zombie. Not every busybox's wget has a limit of its own. Most answers
+ * take a few milliseconds: the first looks are 10 ms apart.
+ */
+const BOUNDED = `bounded() {
+  "$@" & one=$! left=110
+  while kill -0 $one 2>/dev/null && [ $left -gt 0 ]; do
+    [ $left -gt 100 ] && sleep 0.01 || sleep 0.05; left=$((left - 1))
+  done
+  kill $one 2>/dev/null
+  { wait $one; } 2>/dev/null
+}
+`
+
+/** Prints JSON: `[{"address":"…","num_requests":0,…}]`. */
+export const IN_FLIGHT = `${BOUNDED}bounded wget -q -O - http://127.0.0.1:2019/reverse_proxy/upstreams`
+
+/**
+ * Waits until Caddy has twice in a row counted no request to any of these upstreams. Prints the last count as
+ * `IN_FLIGHT` does. @param $1 most seconds to wait, then the addresses
+ */
+export const DRAINED = `${BOUNDED}end=$(($(date +%s) + $1)); shift; quiet=0
+while
+  said=$(bounded wget -q -O - http://127.0.0.1:2019/reverse_proxy/upstreams) || exit
+  open=0
+  for address; do
+    case $said in
+    *'"address":"'"$address"'","num_requests":0,'*) ;;
+    *'"address":"'"$address"'"'*) open=1 ;;
+    esac
+  done
+  [ $open = 0 ] && quiet=$((quiet + 1)) || quiet=0
+  [ $quiet -lt 2 ] && [ "$(date +%s)" -lt $end ]
+do [ $quiet = 1 ] && sleep 0.05 || sleep 0.1; done
+printf '%s\\n' "$said"
+`
+
+/**
+ * Sends a container requests as the proxy would, until it answers 2xx. Prints the first status line of the last answer
+ * (wget follows redirects, maybe to another server), or the last error. @param $1 most seconds to wait
+ * @param $2 `http://<address>:<port>/path` @param $3 the Host header @param $4 X-Forwarded-Proto
+ */
+export const PROBE = `${BOUNDED}end=$(($(date +%s) + $1))
+while
+  said=$(bounded wget -S -O /dev/null --header "Host: $3" --header "X-Forwarded-Proto: $4" "$2" 2>&1)
+  status=$(printf '%s\\n' "$said" | grep -o 'HTTP/[0-9.]* [0-9].*' | head -n 1)
+  case $status in *' '2??*) exit 0 ;; esac
+  [ "$(date +%s)" -lt $end ]
+do sleep 0.2; done
+printf '%s\\n' "\${status:-$(printf '%s\\n' "$said" | tail -n 1)}" >&2; exit 1
+`
+
+/**
+ * Sends requests to live slots as the proxy would, to all at once, each until any answer. Prints a line for each that
+ * does not answer: its number from 0, and the last error. @param $1 most seconds to wait, then for each
+ * `http://<alias of its slot>:<port>/path`, the Host header, X-Forwarded-Proto
+ */
+export const ASK = `${BOUNDED}end=$(($(date +%s) + $1)); shift
+ask() {
+  while
+    said=$(bounded wget -S -O /dev/null --header "Host: $3" --header "X-Forwarded-Proto: $4" "$2" 2>&1)
+    case $said in *HTTP/[0-9]*) return ;; esac
+    [ "$(date +%s)" -lt $end ]
+  do sleep 0.2; done
+  printf '%s %s\\n' "$1" "$(printf '%s\\n' "$said" | tail -n 1)"
+}
+at=0
+while [ $# -gt 2 ]; do ask $at "$1" "$2" "$3" & at=$((at + 1)); shift 3; done
+wait
+`

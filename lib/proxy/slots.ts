@@ -1,0 +1,146 @@
+import { trustedRanges } from '../config/edge/trusted-proxies.ts'
+import type { Docker } from '../docker/client.ts'
+import { inspectContainers } from '../docker/containers.ts'
+import type { Container } from '../docker/inspect.ts'
+import { connect, disconnect } from '../docker/networks.ts'
+import { lastWords } from '../docker/readiness/last-words.ts'
+import { routeNetwork, type Slots, slotAlias } from '../plan/routes/table.ts'
+import { StagecraftError } from '../util/errors.ts'
+import { type ProbeFailure, probe } from './api.ts'
+import type { RouteJob } from './route-job.ts'
+
+/** Gives containers the alias of their service's slot, under which the proxy finds them. */
+export async function attachToSlots(
+  docker: Docker,
+  name: string,
+  containers: readonly Container[],
+  slots: Slots,
+): Promise<void> {
+  const network = routeNetwork(name)
+  const attach = async ({ id, service, networks }: Container) => {
+    const slot = slots[service]
+    if (slot === undefined) return
+    const alias = slotAlias(name, service, slot)
+    const endpoint = networks[network]
+    if (endpoint?.aliases.includes(alias)) return
+    if (endpoint) await disconnect(docker, [network, id], { what: `disconnect ${service} from ${network}` })
+    await connect(docker, [network, id], { alias })
+  }
+  await Promise.all(containers.map(attach))
+}
+
+/** Milliseconds that a container has to answer the proxy; one whose healthcheck has passed should answer at once. */
+const PROBE_TIMEOUT = 10_000
+const PROBE_TIMEOUT_UNCHECKED = 60_000
+
+/** Checks that containers answer the proxy: one that does not is not ready, whatever its healthcheck says. */
+export interface Probe {
+  /** Waits for the answers. Their healthchecks have passed: the time limit begins now. @throws failed (5) */
+  finish(cancelled?: () => boolean): Promise<void>
+}
+
+/**
+ * Begins to probe containers as the proxy would, each until it answers, while they become healthy.
+ * @param ids of one service's running containers, with the alias of their slot
+ */
+export function startProbe(routing: RouteJob, service: string, ids: readonly string[]): Probe {
+  const { clock, services } = routing
+  const { expose, rollout } = services[service] ?? {}
+  let end = Number.POSITIVE_INFINITY
+  let cancelled = () => false
+  const done = Promise.all(
+    ids.map((id) => proveOne(routing, id, { isLate: () => clock.now() > end, cancelled: () => cancelled() })),
+  )
+  let answered = false
+  done.then(
+    () => {
+      answered = true
+    },
+    () => {}, // `finish` throws it
+  )
+  return {
+    async finish(isCancelled = () => false) {
+      if (expose === undefined) return
+      cancelled = isCancelled
+      const patience = async () => {
+        const checked = (await inspectContainers(routing.docker, ids)).every(({ health }) => health === 'healthy')
+        end = clock.now() + (rollout?.health_timeout ?? (checked ? PROBE_TIMEOUT : PROBE_TIMEOUT_UNCHECKED))
+      }
+      if (answered) return
+      patience().catch(() => {}) // the probes ask the same engine, and report its error
+      await done
+    },
+  }
+}
+
+/** Connects containers that are ready to their slot, and waits until they answer the proxy. @throws failed (5) */
+export async function proveReachable(
+  routing: RouteJob,
+  service: string,
+  ids: readonly string[],
+  cancelled?: () => boolean,
+): Promise<void> {
+  if (routing.services[service]?.expose === undefined || routing.slots[service] === undefined) return
+  await attachToSlots(routing.docker, routing.name, await inspectContainers(routing.docker, ids), routing.slots)
+  await startProbe(routing, service, ids).finish(cancelled)
+}
+
+/** When to stop waiting: the time is up, or another service has failed. */
+interface Patience {
+  readonly isLate: () => boolean
+  readonly cancelled: () => boolean
+}
+
+/** Probes one container. If the proxy is gone or cut off from it, it is repaired before the container is blamed. */
+async function proveOne(routing: RouteJob, id: string, { isLate, cancelled }: Patience): Promise<void> {
+  const { docker, clock, name, services } = routing
+  let repairs = 0
+  for (;;) {
+    const [container] = await inspectContainers(docker, [id])
+    if (container === undefined) return // the gate reports it
+    const { service, networks } = container
+    const expose = services[service]?.expose
+    const { address } = networks[routeNetwork(name)] ?? {}
+    if (expose === undefined) return
+    const { port, health, host = [service] } = expose
+    // Behind a load balancer requests came by HTTPS: an application that redirects plain HTTP would never be ready.
+    const isPlain = expose.host === undefined || (expose.tls === 'off' && trustedRanges(expose).length === 0)
+    const scheme = isPlain ? 'http' : 'https'
+    const target = { address: address ?? '', port, health, host: host[0] ?? service, scheme }
+    const away = container.state === 'running' ? 'it is not on the proxy’s network' : 'it is not running any more'
+    const wrong = address ? await probe(docker, target, PROBE_SECONDS) : ({ kind: 'unwell', why: away } as const)
+    if (wrong === undefined) return
+    const [now] = await inspectContainers(docker, [id])
+    const isOver = now?.state !== 'running' || cancelled()
+    const toRepair = wrong.kind === 'no-proxy' ? repairs < 3 : isLate() && repairs === 0
+    if (!isOver && toRepair) {
+      repairs++
+      await routing.repair()
+      continue
+    }
+    if (isOver || isLate()) throw await unreachable(routing, container, wrong)
+    await clock.sleep(200)
+  }
+}
+
+/** Seconds that one probe command may take. */
+const PROBE_SECONDS = 2
+
+async function unreachable(
+  { docker, services }: RouteJob,
+  container: Container,
+  { kind, why }: ProbeFailure,
+): Promise<StagecraftError> {
+  const { service } = container
+  const { port, health } = services[service]?.expose ?? {}
+  const [now = container] = await inspectContainers(docker, [container.id])
+  return new StagecraftError('failed', `Cannot route requests to ${service}: ${why}`, {
+    detail: await lastWords(docker, now),
+    hint:
+      kind === 'silent'
+        ? `It must listen on port ${port} of all its addresses (0.0.0.0, not 127.0.0.1). Check \`expose: {port: ${port}}\`.`
+        : health === undefined
+          ? 'It must answer HTTP there. What it printed may say why it does not.'
+          : 'The health path of `expose` must answer 2xx before requests are sent there.',
+  })
+}

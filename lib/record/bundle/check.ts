@@ -1,0 +1,219 @@
+import { releaseId } from '../../plan/release-id.ts'
+import { PHASES } from '../../plan/six-phases.ts'
+import { HOST_KEY, OF_BUNDLE, OF_MODEL } from './ref.ts'
+
+/**
+ * Others can write to the folder of the bundles, so every field is checked before it is used as a path, an id or an argument
+ * of docker (spec/core/bundle.md). Checked by hand, without a schema library, since thousands of bundles are read.
+ */
+type Check = (value: unknown, at: string) => string | undefined
+
+const text = matching(/^/, 'a text')
+const number: Check = (value, at) => (Number.isFinite(value) ? undefined : `${at} is no number`)
+const yes: Check = (value, at) => (typeof value === 'boolean' ? undefined : `${at} is neither true nor false`)
+/** docker takes it neither for an option nor for two arguments. */
+const word = matching(/^[A-Za-z0-9_][^\s\p{Cc}]*$/u, 'a name')
+const service = matching(/^[a-zA-Z0-9._-]+$/, 'the name of a service')
+const time = matching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/, 'a time')
+
+const image = object(
+  { name: word, reference: word, id: word, fingerprint: text, built: yes, volumes: yes },
+  { digest: word },
+)
+
+/** Caddy replaces `{file./data/…}` by what is in that file, also in the configuration of a host that has not written this. */
+const literal = matching(/^[^{}]*$/, 'a text without braces')
+
+const rules = {
+  allow: list(literal),
+  auth: table(literal, literal),
+  compress: yes,
+  headers: table(literal, (value, at) => (value === null ? undefined : literal(value, at))),
+  http: literal,
+  max_body: number,
+  strip_path: yes,
+  timeout: number,
+}
+
+const route = object(
+  { service, hosts: list(literal), path: literal, tls: text, ports: table(service, number) },
+  {
+    internal: object({ port: number, names: list(literal), networks: list(word), subnets: list(literal) }, {}),
+    trusted: list(literal),
+    redirect: list(literal),
+    rules: object({}, rules),
+    acme: object({}, { email: literal, ca: literal, root: literal, eab: object({ key_id: literal, hmac: word }, {}) }),
+  },
+)
+const slots = table(service, matching(/^[ab]$/, 'a slot'))
+
+const rollout = object(
+  {},
+  {
+    strategy: text,
+    drain: object({}, { command: list(text), wait: number }),
+    drain_timeout: number,
+    health_timeout: number,
+    min_ready: number,
+  },
+)
+const settings = object(
+  {},
+  {
+    rollout,
+    expose: object(
+      {},
+      {
+        host: list(literal),
+        port: number,
+        path: literal,
+        redirect: list(literal),
+        trusted_proxies: list(literal),
+        ...rules,
+      },
+    ),
+  },
+)
+
+/** What stands in a crontab. */
+const plain = matching(/^[A-Za-z0-9/._:-]+$/, 'a plain name')
+const lastRun = object({ started_at: time, finished_at: time, exit_code: number, version: text }, {})
+const scheduled = object(
+  { schedule: text, container: matching(/^[0-9a-f]{64}$/, 'the id of a container') },
+  { timeout: number, last: lastRun },
+)
+
+const before = object({ id: word, name: word, service, image: text, state: text, health: text }, {})
+
+const journal = object(
+  {
+    step: matching(/^(prepare|switch|retire)$/, 'a step'),
+    began_at: time,
+    before: list(before),
+    made: list(word),
+    touched: list(service),
+    replaced: list(word),
+    unused: list(word),
+    handover: yes,
+  },
+  {
+    rolling: list(service),
+    renewed: list(service),
+    routing: object({ routes: list(route), slots }, {}),
+    served: matching(OF_MODEL, 'the model of a release'),
+  },
+)
+
+const need = object({ service, condition: text, follows: yes, why: text }, {})
+const hash = matching(/^[0-9a-f]{32}$/, 'the hash of a file')
+const phase = matching(new RegExp(`^(${PHASES.join('|')})$`), 'a phase')
+
+const bundle = object(
+  {
+    id: matching(OF_BUNDLE, 'the id of a release'),
+    environment: text,
+    version: text,
+    commit_sha: text,
+    project: matching(/^[a-z0-9][a-z0-9_-]*$/, 'the name of a Compose project'),
+    phases: table(phase, object({ started_at: text, duration_ms: number }, { note: text })),
+    images: table(service, image),
+    topology: object({ order: list(service), needs: table(service, list(need)), jobs: list(service) }, {}),
+    content: list(object({ name: text, hash }, {})),
+    config_hashes: table(service, text),
+  },
+  {
+    tags: list(object({ tag: word, id: text }, {})),
+    host: matching(HOST_KEY, 'the name of a host'),
+    hosts: list(matching(HOST_KEY, 'the name of a host')),
+    switched_at: text,
+    removed_at: time,
+    forgetting: object({ by: text, at: time }, {}),
+    adopted: list(word),
+    stopped: table(service, object({ by: text, at: time }, {})),
+    retiring: list(service),
+    journal,
+    error: object({ message: text }, { hint: text, detail: text }),
+    engine: object({ id: text, name: text, endpoint: text }, {}),
+    actor: object({ user: text, machine: text, directory: text }, {}),
+    services: table(service, settings),
+    plan: object({ services: list(object({ service, action: text, why: text }, {})) }, {}),
+    served_before: matching(OF_BUNDLE, 'the id of a release'),
+    rollback_to: matching(OF_BUNDLE, 'the id of a release'),
+    routes: list(route),
+    slots,
+    gaps: table(service, number),
+    schedules: table(service, scheduled),
+    scheduler: object(
+      { by: matching(/^(cron|systemd)$/, 'what runs jobs'), user: text, endpoint: plain, docker: plain },
+      {},
+    ),
+    old_volumes: list(word),
+    awaits: table(service, list(service)),
+    migrations: list(object({ database: text, engine: text, name: text, at: time, duration_ms: number }, {})),
+    migrating: object({ database: text, name: text }, {}),
+    promoted_from: object({ environment: text, id: text, version: text }, {}),
+    hook: object({ name: text, command: text }, {}),
+  },
+)
+
+/**
+ * @param id of the release in whose folder the value was found
+ * @returns why the value is not the bundle of that release, beginning with the place in it; undefined: it is
+ */
+export function bundleProblem(value: Readonly<Record<string, unknown>>, id: string): string | undefined {
+  const problem = bundle(value, '')
+  if (problem !== undefined) return problem
+  if (value['id'] !== id) return `id is ${JSON.stringify(value['id'])}`
+  for (const key of ['served_before', 'rollback_to']) {
+    const other = value[key]
+    if (typeof other === 'string' && releaseId(other) >= releaseId(id)) return `${key} is not an earlier release`
+  }
+  return undefined
+}
+
+function matching(pattern: RegExp, what: string): Check {
+  return (value, at) => (typeof value === 'string' && pattern.test(value) ? undefined : `${at} is not ${what}`)
+}
+
+function list(check: Check): Check {
+  return (value, at) => {
+    if (!Array.isArray(value)) return `${at} is no list`
+    return first(value.entries(), (entry, index) => check(entry, `${at}[${index}]`))
+  }
+}
+
+/** @param key checks each key */
+function table(key: Check, check: Check): Check {
+  return (value, at) => {
+    if (!isObject(value)) return `${at} is no table`
+    return first(Object.entries(value), (entry, name) => {
+      if (name in Object.prototype) return `${at} has the key ${name}`
+      return key(name, `${at}: ${JSON.stringify(name)}`) ?? check(entry, `${at}.${name}`)
+    })
+  }
+}
+
+/** Other keys are allowed: no code uses them. */
+function object(required: Record<string, Check>, optional: Record<string, Check>): Check {
+  const [needed, others] = [Object.entries(required), Object.entries(optional)]
+  return (value, at) => {
+    if (!isObject(value)) return `${at || 'the whole'} is no table`
+    const place = (key: string) => (at === '' ? key : `${at}.${key}`)
+    return (
+      first(needed, (check, key) => check(value[key], place(key))) ??
+      first(others, (check, key) => (value[key] === undefined ? undefined : check(value[key], place(key))))
+    )
+  }
+}
+
+function first<K, V>(entries: Iterable<[K, V]>, check: (value: V, key: K) => string | undefined): string | undefined {
+  for (const [key, value] of entries) {
+    const problem = check(value, key)
+    if (problem !== undefined) return problem
+  }
+  return undefined
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

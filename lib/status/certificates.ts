@@ -1,0 +1,48 @@
+import type * as contract from '../output/contract/status.ts'
+import type { CertificateState } from '../proxy/certificates/state.ts'
+import { DAY } from '../util/duration.ts'
+import { formatMinute, hostTable, plainLine } from '../util/format.ts'
+import type { Of } from '../util/schema.ts'
+
+/** The certificate of a host name, and what is wrong with it. */
+export type CertificateStatus = Of<typeof contract.certificate>
+
+/** @param now milliseconds since the epoch */
+export function judgeCertificate(state: CertificateState, now: number): CertificateStatus {
+  const problem = problemOf(state, now)
+  return problem === undefined ? state : { ...state, problem }
+}
+
+function problemOf({ from, until, requested, tls }: CertificateState, now: number): string | undefined {
+  if (until === undefined || from === undefined)
+    return requested ? 'there is none yet: it is being requested' : 'there is none'
+  const [begin, end] = [Date.parse(from), Date.parse(until)]
+  if (end <= now) return `it ended ${formatMinute(until)}`
+  if (tls === 'internal' || end - now >= leastLeft(end - begin)) return undefined
+  if (tls === 'own') return `it ends ${formatMinute(until)}: replace it, and deploy`
+  return `it ends ${formatMinute(until)}, and should have been renewed by now`
+}
+
+/** @returns milliseconds before its end by which a certificate of this life has long been renewed: Caddy does at a third */
+export function leastLeft(life: number): number {
+  return Math.min(14 * DAY, life / 4)
+}
+
+/** @returns a table, and a line for each that has a problem, or could not be renewed */
+export function certificateLines(all: readonly CertificateStatus[]): string[] {
+  if (all.length === 0) return []
+  const rows = all.map(({ host, name, until, issuer }) => ({
+    host,
+    cells: [plainLine(name), until === undefined ? '-' : formatMinute(until), plainLine(issuer ?? '-')],
+  }))
+  const lines = all.flatMap(({ host, name, problem, error, failed_at: at }) => {
+    if (problem === undefined && error === undefined) return []
+    const where = host === undefined ? name : `${name} on ${host}`
+    const tried = error === undefined ? '' : `tried ${at === undefined ? '' : formatMinute(at)}: ${error}`
+    return [`${where}: ${[problem ?? 'it is not renewed yet', tried].filter(Boolean).join('; ')}`]
+  })
+  return [
+    ...hostTable(rows, ['CERTIFICATE', 'UNTIL', 'ISSUER']),
+    ...(lines.length === 0 ? [] : ['', ...lines.map(plainLine)]),
+  ]
+}

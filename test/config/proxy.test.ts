@@ -1,0 +1,49 @@
+import { expect, test } from 'bun:test'
+import { parseConfig } from '../../lib/config/parse.ts'
+import { StagecraftError } from '../../lib/util/errors.ts'
+
+const file = (proxy: string) => `environments: {prod: {proxy: ${proxy}}}`
+
+function problems(proxy: string): string | undefined {
+  try {
+    parseConfig(file(proxy))
+    return 'none'
+  } catch (error) {
+    return error instanceof StagecraftError ? error.detail?.replaceAll('stagecraft.yml:', '') : String(error)
+  }
+}
+
+test('`acme` of the proxy is read as written', () => {
+  const acme =
+    '{ca: "https://ca.test/dir", ca_root: ca.pem, email: o+x@a-b.test, eab: {key_id: "k:1", hmac_key_env: EAB}}'
+  expect(parseConfig(file(`{image: "caddy:2", acme: ${acme}}`)).environments['prod']?.proxy).toEqual({
+    image: 'caddy:2',
+    acme: {
+      ca: 'https://ca.test/dir',
+      ca_root: 'ca.pem',
+      email: 'o+x@a-b.test',
+      eab: { key_id: 'k:1', hmac_key_env: 'EAB' },
+    },
+  })
+})
+
+test('its ports and address are read as written', () => {
+  const proxy = '{http: 8080, https: 8443, bind: 100.64.0.1}'
+  expect(parseConfig(file(proxy)).environments['prod']?.proxy).toEqual({ http: 8080, https: 8443, bind: '100.64.0.1' })
+})
+
+test.each([
+  ['{http: 0}', 'must be a port from 1 to 65535'],
+  ['{http: 443}', '`http` and `https` must be different ports'],
+  ['{bind: 10.0.0.0/8}', 'must be an address of the host such as 100.64.0.1'],
+  ['{bind: web-1}', 'must be an address of the host such as 100.64.0.1'],
+  ['{acme: {ca: "http://ca.test/dir"}}', 'must be the URL of an ACME directory'],
+  ['{acme: {ca: "https://ca.test/{env.HOME}"}}', 'must be the URL of an ACME directory'],
+  ['{acme: {email: "{env.HOME}@a.test"}}', 'must be an e-mail address such as ops@example.com'],
+  ['{acme: {ca_root: ca.pem}}', '`ca_root` and `eab` need a `ca`'],
+  ['{acme: {eab: {key_id: k, hmac_key_env: EAB}}}', '`ca_root` and `eab` need a `ca`'],
+  ['{acme: {ca: "https://ca.test/", eab: {key_id: k}}}', 'must be a mapping with `key_id` and `hmac_key_env`'],
+  ['{acme: {ca: "https://ca.test/", eab: {key_id: k, hmac_key: secret}}}', 'unknown key "hmac_key" (did you mean'],
+])('%s is refused', (proxy, message) => {
+  expect(problems(proxy)).toContain(message)
+})

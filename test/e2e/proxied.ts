@@ -1,0 +1,91 @@
+import { test } from 'bun:test'
+import type { Folder } from '../support/folder.ts'
+import { host, isUp } from '../support/lab.ts'
+import { type App, httpd, QUICK_STOP } from './app.ts'
+
+// The proxy of a host. Only in the lab: on another machine its ports and its name may be somebody's.
+export const lab = test.skipIf(!isUp('h1'))
+export const h1 = host('h1')
+
+/** A service that answers with this text. */
+export const page = (text: string, more: object = {}) => ({
+  image: 'busybox:1',
+  command: [
+    'sh',
+    '-c',
+    `mkdir -p /www/api; echo ${text} >/www/index.html; echo ${text} api >/www/api/index.html; exec ${httpd('/www').join(' ')}`,
+  ],
+  ...QUICK_STOP,
+  ...more,
+})
+/** A setting: the service has a route under that name. */
+export const exposed = (hostName: string, more: object = {}) => ({
+  expose: { host: hostName, port: 80, tls: 'off', ...more },
+})
+/** What the project is asked by. */
+export const name = (project: { name: string }) => `${project.name}.test`
+
+/** An application whose `web` is exposed. */
+export function app(project: { name: string }, services: App['services'], settings: App['settings'] = {}): App {
+  return { services, settings: { web: exposed(name(project)), ...settings } }
+}
+
+/** Asks the proxy of h1, or of another host. curl, as it takes any name and certificate. */
+export async function ask(
+  hostName: string,
+  path = '/',
+  flags: readonly string[] = [],
+  { ip } = h1,
+): Promise<{ status: number; body: string }> {
+  const url = `http://${hostName}${path}`
+  const resolve = [80, 443].flatMap((port) => ['--resolve', `${hostName}:${port}:${ip}`])
+  const argv = ['curl', '-sk', '-m', '15', '-w', '\n%{http_code}', ...resolve, ...flags, url]
+  const child = Bun.spawn(argv, { stdout: 'pipe', stderr: 'ignore' })
+  const lines = (await new Response(child.stdout).text()).split('\n')
+  return { status: Number(lines.pop()), body: lines.join('\n').trim() }
+}
+
+/** An answer by HTTPS. */
+export interface Served {
+  readonly body: string
+  /** of its certificate, as curl shows it */
+  readonly issuer: string
+  readonly until: number
+}
+
+/** Asks by HTTPS. @param roots that the client trusts; it trusts no other */
+export async function askSecurely(host: string, roots: string): Promise<Served | string> {
+  const argv = [
+    'curl',
+    '-sSv',
+    '-m',
+    '10',
+    '--cacert',
+    '/proc/self/fd/0',
+    '--resolve',
+    `${host}:443:${h1.ip}`,
+    `https://${host}/`,
+  ]
+  const child = Bun.spawn(argv, { stdin: new TextEncoder().encode(roots), stdout: 'pipe', stderr: 'pipe' })
+  const [body, said] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
+  if ((await child.exited) !== 0) return /curl: \(.*/.exec(said)?.[0] ?? said
+  const [, issuer = ''] = /issuer: (.+)/.exec(said) ?? []
+  const [, date = ''] = /expire date: (.+)/.exec(said) ?? []
+  return { body: body.trim(), issuer, until: Date.parse(date) }
+}
+
+/** Fails unless it answers. */
+export async function served(host: string, roots: string): Promise<Served> {
+  const found = await askSecurely(host, roots)
+  if (typeof found === 'string') throw new Error(`${host}: ${found}`)
+  return found
+}
+
+/** Which container the proxy is, since when, and how it is. */
+export async function proxy(): Promise<string> {
+  const format = '{{.Id}} {{.State.StartedAt}} {{.State.Status}}'
+  return (await h1.docker(['inspect', '--format', format, 'stagecraft-proxy'])).stdout.trim()
+}
+
+/** What `stagecraft proxy status` prints. */
+export const routesIn = async (folder: Folder) => (await folder.stagecraft(['proxy', 'status'])).stdout

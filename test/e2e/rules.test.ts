@@ -1,0 +1,68 @@
+import { expect } from 'bun:test'
+import { deploy, expectCode, httpd, sharedFolders, writeApp } from './app.ts'
+import { app, ask, h1, lab, name, page } from './proxied.ts'
+
+// What the proxy does with a request before the service gets it, as curl sees it.
+const [shop] = sharedFolders(h1, 'rules')
+const PASSWORD = 'correct horse'
+const HASH = Bun.password.hashSync(PASSWORD, { algorithm: 'bcrypt', cost: 4 })
+const release = (version: string, rules: object) => {
+  const text = 'word '.repeat(500).trim()
+  writeApp(shop, app(shop, { web: page(text) }, { web: { expose: { host: name(shop), port: 80, ...rules } } }))
+  return deploy(shop, version)
+}
+const asked = (path = '/', ...flags: string[]) => ask(name(shop), path, flags)
+/** The status line and headers of an answer, in lower case. */
+const head = async (path = '/', ...flags: string[]) =>
+  (await ask(name(shop), path, ['-D', '-', '-o', '/dev/null', ...flags])).body.toLowerCase()
+
+lab('who may ask: a password, and an address; a hash is in no output', async () => {
+  await release('v1', { tls: 'internal', auth: { ops: HASH }, headers: { 'X-Frame-Options': 'DENY', Server: null } })
+  expect((await asked('/', '-L')).status).toBe(401)
+  expect((await asked('/', '-L', '-u', 'ops:wrong', '--location-trusted')).status).toBe(401)
+  expect((await asked('/', '-L', '-u', `ops:${PASSWORD}`, '--location-trusted')).body).toStartWith('word word')
+  const refused = await head('/', '-L')
+  expect(refused).toContain('x-frame-options: deny')
+  expect(refused).toContain('www-authenticate: basic')
+  expect(refused.slice(refused.indexOf('401'))).not.toContain('server:')
+  await release('v2', { tls: 'off', trusted_proxies: [], allow: ['203.0.113.7'] })
+  expect(await asked()).toEqual({ status: 403, body: 'You may not ask this site from here.' })
+  for (const command of [
+    ['plan', '--json'],
+    ['status', '--json'],
+    ['releases', 'show', '--json'],
+    ['releases', 'diff'],
+  ]) {
+    const { stdout, stderr } = await shop.stagecraft(command)
+    expect([command, `${stdout}${stderr}`.includes(HASH)]).toEqual([command, false])
+  }
+  const rules = { expose: { host: name(shop), port: 80, tls: 'off' } }
+  writeApp(shop, app(shop, { web: page('x') }, { web: rules }))
+  expect((await shop.stagecraft(['plan'])).stdout).toContain(`reroute  http://${name(shop)} (rules: none)`)
+  await release('v3', { tls: 'off', trusted_proxies: [], allow: ['0.0.0.0/0', '::/0'] })
+  expect((await asked()).status).toBe(200)
+  expectCode(await shop.stagecraft(['rollback', '--yes']), 0)
+  expect((await asked()).status).toBe(403)
+})
+
+lab('what is asked and answered: size, compression, path, HTTP beside HTTPS', async () => {
+  await release('v4', { tls: 'internal', http: 'serve', max_body: '1kB', compress: true })
+  expect((await asked()).status).toBe(200)
+  const sent = async (bytes: number) => (await asked('/', '--data', 'x'.repeat(bytes))).status
+  expect([await sent(1001), await sent(1000)]).toEqual([413, 501]) // busybox takes no POST
+  expect(await head('/', '-H', 'Accept-Encoding: gzip')).toContain('content-encoding: gzip')
+  expect(await head()).not.toContain('content-encoding')
+  expect((await shop.stagecraft(['plan'])).stdout).toContain('Nothing to do')
+  await release('v5', { tls: 'off', path: '/under', strip_path: true })
+  expect((await asked('/under/api/')).body).toEndWith('word api')
+  expect((await asked('/under')).status).toBe(200)
+  expect((await asked('/api/')).status).toBe(404)
+  const slow = `mkdir -p /www/cgi-bin; printf '#!/bin/sh\\necho once >>/www/asked; sleep 3\\n' >/www/cgi-bin/slow; chmod +x /www/cgi-bin/slow`
+  const web = page('x', { command: ['sh', '-c', `${slow}; echo x >/www/index.html; exec ${httpd('/www').join(' ')}`] })
+  writeApp(shop, app(shop, { web }, { web: { expose: { host: name(shop), port: 80, tls: 'off', timeout: '500ms' } } }))
+  expect((await shop.stagecraft(['plan'])).stdout).toContain('(rules: timeout)')
+  await deploy(shop, 'v6')
+  expect([(await asked('/cgi-bin/slow')).status, (await asked()).body]).toEqual([504, 'x'])
+  // It is asked once: Caddy would ask again, for 10 s.
+  expect((await shop.stagecraft(['exec', 'web', '--', 'cat', '/www/asked'])).stdout).toBe('once\n')
+})

@@ -1,0 +1,30 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { apply, historyOf, printedFailure, type Server, startServer } from '../scenes/sql.ts'
+import { host } from '../support/lab.ts'
+
+// A server whose machine or network is gone without a word: its container is frozen, and nothing is answered.
+describe.each([
+  ['postgres', 'SELECT pg_sleep(2)'],
+  ['mysql', 'DO sleep(2)'],
+] as const)('%s falls silent', (dialect, statement) => {
+  let server: Server
+  beforeAll(async () => {
+    server = await startServer(host('h1'), dialect)
+  })
+  afterAll(() => server?.remove())
+
+  test('a signal, or the time limit, ends the run nevertheless; the next one goes on', async () => {
+    const files = { '1.sql': 'CREATE TABLE a (n int)', '2.sql': `${statement};\nCREATE TABLE b (n int)` }
+    const ending = new AbortController()
+    const running = printedFailure(apply(server.url, files, { signal: ending.signal }), [server.url])
+    await Bun.sleep(1_000)
+    await server.docker('pause')
+    ending.abort(15)
+    const began = Date.now()
+    expect(await running).toStartWith('Cannot apply 2.sql:1 to main: the connection was lost\n')
+    expect(Date.now() - began).toBeLessThan(25_000)
+    await server.docker('unpause')
+    expect(await apply(server.url, files)).toEqual(['2.sql'])
+    expect(await historyOf(server.url)).toEqual(['1.sql rel-1', '2.sql rel-1'])
+  }, 60_000)
+})

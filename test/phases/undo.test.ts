@@ -1,0 +1,161 @@
+import { describe, expect, test } from 'bun:test'
+import { composeModel } from '../fakes/compose-model.ts'
+import { ENGINE_AHEAD } from '../fakes/engine-state.ts'
+import { story } from '../fakes/project.ts'
+import { ids, now, runningApps } from '../scenes/running-app.ts'
+
+const running = runningApps()
+
+test('what the engine was asked to stop meanwhile is asked for in its own time', async () => {
+  const project = await running({ web: { image: 'web:one' } })
+  project.engine.addImage('web:one', 'bad')
+  const before = project.engine.state.now
+  await project.deploy()
+  const argv = project.engine.calls.find((words) => words[1] === 'events' && words.includes('--until')) ?? []
+  const [since, until] = ['--since', '--until'].map(
+    (flag) => Number(argv[argv.indexOf(flag) + 1]) * 1000 - ENGINE_AHEAD,
+  )
+  expect(since).toBeWithin(before, project.engine.state.now + 1)
+  expect(until).toBeWithin(since ?? 0, project.engine.state.now + 1)
+})
+
+describe('putting back', () => {
+  test('is tried once more: what a client that died had asked of the engine can be in the way', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    const before = project.view()
+    now(project, { web: { image: 'web:bad' } })
+    const id = project.releases()[0]?.id ?? ''
+    let failed = 0
+    project.engine.intercept = (argv) => {
+      const restores = argv.includes('up') && argv.some((word) => word.includes(id))
+      return restores && failed++ === 0 ? { damage: 'half' } : undefined
+    }
+    const { error } = await project.deploy()
+    expect([error?.kind, failed, project.view()]).toEqual(['failed', 2, before])
+  })
+
+  test('hands anonymous volumes on, there and back', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    const volume = () => project.engine.containersOf('shop').map(({ anonymous }) => anonymous)
+    const before = volume()
+    now(project, { web: { image: 'web:bad' } })
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    expect(volume()).toEqual(before)
+  })
+
+  test('brings all replicas back, in the number that there was', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one', scale: 3 } })
+    await project.deploy()
+    const before = project.view()
+    now(project, { web: { image: 'web:bad', scale: 2 } })
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+
+  test('removes just the new containers when scaling up fails', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    const before = ids(project)
+    project.engine.behave = () => ({ exit: 1 })
+    now(project, { web: { image: 'web:one', scale: 3 } })
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    expect(ids(project)).toEqual(before)
+  })
+
+  test('goes in the order of the release that served, and proves what was well', async () => {
+    const project = await running({})
+    const needs = { depends_on: { db: { condition: 'service_healthy' } } } as const
+    const db = (image: string) => ({ image, healthcheck: { test: ['CMD', 'x'] } })
+    now(project, { web: { image: 'web:one', ...needs }, db: db('db:1') })
+    await project.deploy()
+    project.engine.calls = []
+    now(project, { web: { image: 'web:bad', ...needs }, db: db('web:two') })
+    const { error, events } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(story(events).filter((line) => line.endsWith('restore'))).toEqual(['  db restore', '  web restore'])
+    expect(project.view()).toEqual(['db of db running on shop_default', 'web of one running on shop_default'])
+  })
+
+  test('is exit 6 when what was well does not get well again', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    project.engine.behave = () => ({ exit: 1, logs: 'the disk is full' })
+    now(project, { web: { image: 'web:two' } })
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('not-restored')
+    expect(error?.detail).toContain('web      shop-web-1  exited')
+  })
+
+  test('hands a port back', async () => {
+    const project = await running({})
+    const ports = { ports: [{ target: 80, published: '8080' }] }
+    now(project, { db: { image: 'db:1', ...ports } })
+    await project.deploy()
+    const before = project.view()
+    now(project, { web: { image: 'web:bad', ...ports } })
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+
+  test('hands a port back that something has that is put back as well', async () => {
+    const project = await running({})
+    const ports = { ports: [{ target: 80, published: '8080' }] }
+    now(project, { web: { image: 'web:one' }, db: { image: 'db:1', ...ports } })
+    await project.deploy()
+    const before = project.view()
+    now(project, { web: { image: 'web:one', ...ports }, side: { image: 'web:bad', network_mode: 'service:web' } })
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+
+  test('runs an image by its content where its name was removed and the registry has another one by now', async () => {
+    const project = await running({})
+    const { engine } = project
+    engine.registry = { 'postgres:16': 'postgres' }
+    now(project, { db: { image: 'postgres:16' } })
+    await project.deploy()
+    const before = project.view()
+    await engine.exec(['docker', 'rmi', 'postgres:16'])
+    engine.registry = { 'postgres:16': 'bad' }
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+
+  test('gives a network back to a service that was to be removed', async () => {
+    const project = await running({})
+    const onBack = { networks: { back: null } }
+    project.engine.model = composeModel('shop', {
+      services: { web: { image: 'web:one', ...onBack }, db: { image: 'db:1', ...onBack } },
+      networks: { back: { labels: { kind: 'one' } } },
+    })
+    await project.deploy()
+    const before = project.view()
+    project.engine.model = composeModel('shop', {
+      services: { web: { image: 'web:bad', ...onBack } },
+      networks: { back: { labels: { kind: 'two' } } },
+    })
+    const { error } = await project.deploy()
+    expect(error?.kind).toBe('failed')
+    expect(project.view()).toEqual(before)
+  })
+
+  test('is not needed where a new service is made in the network of one that is recreated: it waits for it', async () => {
+    const project = await running({})
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    now(project, { web: { image: 'web:two' }, db: { image: 'db:1', network_mode: 'service:web' } })
+    const { events } = await project.deploy()
+    expect(story(events).filter((line) => /create$/.test(line))).toEqual(['  web recreate', '  db create'])
+    expect(project.view()).toContain('db of db running in web')
+  })
+})

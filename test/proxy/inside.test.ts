@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { APPLY, PROXY_FOLDER, READ, START } from '../../lib/proxy/inside/scripts.ts'
+import { exec } from '../../lib/system/exec.ts'
+
+// The scripts themselves, in a POSIX shell, with a Caddy that notes what it is asked.
+let folder = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'stagecraft-proxy-'))
+  for (const name of ['live', 'maintenance', 'bin']) mkdirSync(join(folder, name))
+  caddy('exit 0')
+  configuration(1)
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const at = (path: string) => join(folder, path)
+const ROUTES = '{"shop":[]}'
+
+/** @param reload what it does with `caddy reload` */
+function caddy(reload: string): void {
+  const text = `#!/bin/sh\necho "$1 $3" >>${at('said')}\ncase $1 in reload) ${reload} ;; esac\n`
+  writeFileSync(at('bin/caddy'), text, { mode: 0o755 })
+}
+
+function configuration(n: number): void {
+  mkdirSync(at(`config/${n}`), { recursive: true })
+  for (const [name, text] of Object.entries({ 'routes.json': '{}\n', 'caddy.json': '{}\n', loaded: '' }))
+    writeFileSync(at(`config/${n}/${name}`), text)
+}
+
+/** What an earlier version left if one run took its configuration back while another one had loaded it. */
+function broken(n: number): void {
+  mkdirSync(at(`config/${n}`))
+  writeFileSync(at(`config/${n}/loaded`), '')
+}
+
+function run(script: string, zero: string, ...args: string[]) {
+  const env = { PATH: `${at('bin')}:${process.env['PATH']}` }
+  const input = `${ROUTES}\n{"apps":{}}\n`
+  return exec(['sh', '-c', script.replaceAll(PROXY_FOLDER, folder), zero, ...args], { env, input, timeout: 60_000 })
+}
+
+const read = async () => (await run(READ, 'read')).stdout
+const configurations = () => readdirSync(at('config')).toSorted()
+
+describe('a configuration that is only half there', () => {
+  beforeEach(() => broken(2))
+
+  test('is not read', async () => {
+    expect(await read()).toBe('1\n{}\n')
+  })
+
+  test('is replaced', async () => {
+    expect((await run(APPLY, 'apply', '2')).code).toBe(0)
+    expect(await read()).toBe(`2\n${ROUTES}\n`)
+  })
+
+  test('does not keep the proxy from starting', async () => {
+    expect((await run(START, '{}')).code).toBe(0)
+    expect(readFileSync(at('said'), 'utf8')).toBe('run config/1/caddy.json\n')
+  })
+})
+
+describe('a configuration that is applied', () => {
+  test('is loaded and current; a second one with its number is refused', async () => {
+    expect([(await run(APPLY, 'apply', '2')).code, (await run(APPLY, 'apply', '2')).code]).toEqual([0, 75])
+    expect(await read()).toBe(`2\n${ROUTES}\n`)
+    expect(existsSync(at('config/2/loaded'))).toBe(true)
+  })
+
+  test('is taken back as a whole if Caddy refuses it', async () => {
+    caddy('echo refused >&2; exit 1')
+    const { code, stderr } = await run(APPLY, 'apply', '2')
+    expect([code, stderr.trim(), configurations()]).toEqual([65, 'refused', ['1']])
+  })
+
+  test('is loaded after all if Caddy was busy', async () => {
+    caddy(`[ -e ${at('tried')} ] || { touch ${at('tried')}; exit 1; }`)
+    expect((await run(APPLY, 'apply', '2')).code).toBe(0)
+    expect(configurations()).toEqual(['1', '2'])
+  })
+
+  test("stays if Caddy refuses another run's, which that run takes back", async () => {
+    // While 2 is loaded, another run writes 3, and takes it back a moment later.
+    const other = `cp -r ${at('config/1')} ${at('config/3')}; { sleep 1; mv ${at('config/3')} ${at('gone')}; } >/dev/null 2>&1 &`
+    caddy(`case $3 in */3/*) exit 1 ;; esac; [ -e ${at('gone')} ] || { ${other} sleep 0.1; }`)
+    expect((await run(APPLY, 'apply', '2')).code).toBe(0)
+    expect(await read()).toBe(`2\n${ROUTES}\n`)
+  })
+})
+
+test('one that is taken back while it is read is not read', async () => {
+  configuration(2)
+  rmSync(at('config/2/loaded'))
+  caddy(`mv ${at('config/2')} ${at('gone')}; exit 0`)
+  expect(await read()).toBe('1\n{}\n')
+  expect(configurations()).toEqual(['1'])
+})

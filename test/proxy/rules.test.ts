@@ -1,0 +1,61 @@
+import { expect, test } from 'bun:test'
+import { rulesOf } from '../../lib/config/edge/rules.ts'
+import { ruleRoutes } from '../../lib/proxy/caddy/rules.ts'
+
+test('what changes nothing is no rule: such a route loads no configuration', () => {
+  expect(rulesOf({})).toBeUndefined()
+  expect(rulesOf({ compress: false, http: 'redirect', strip_path: false })).toBeUndefined()
+  expect(rulesOf({ allow: ['private_ranges'], timeout: 5 })).toEqual({
+    allow: ['192.168.0.0/16', '172.16.0.0/12', '10.0.0.0/8', '127.0.0.1/8', 'fd00::/8', '::1'],
+    timeout: 5,
+  })
+  expect(ruleRoutes({ path: '/' })).toEqual([])
+})
+
+test('a request that says that it is too long does not reach the service; one that says nothing is cut', () => {
+  expect(JSON.parse(JSON.stringify(ruleRoutes({ path: '/', rules: { max_body: 5000 } })))).toEqual([
+    {
+      match: [
+        {
+          expression: '{http.request.header.Content-Length} != "" && int({http.request.header.Content-Length}) > 5000',
+        },
+      ],
+      terminal: true,
+      handle: [{ handler: 'static_response', status_code: '413', body: 'This is too large.\n' }],
+    },
+    { handle: [{ handler: 'request_body', max_size: 5000 }] },
+  ])
+})
+
+test('who is not allowed is refused before a password is asked for, and has the headers too', () => {
+  const rules = { auth: { ops: 'HASH' }, allow: ['10.0.0.0/8'], headers: { A: '1', Server: null }, strip_path: true }
+  const response = { delete: ['Server'], set: { A: ['1'] } }
+  expect(JSON.parse(JSON.stringify(ruleRoutes({ path: '/x', rules })))).toEqual([
+    {
+      handle: [
+        { handler: 'headers', response },
+        { handler: 'headers', response: { ...response, deferred: true } },
+      ],
+    },
+    {
+      match: [{ not: [{ remote_ip: { ranges: ['10.0.0.0/8'] } }] }],
+      terminal: true,
+      handle: [{ handler: 'static_response', status_code: '403', body: 'You may not ask this site from here.\n' }],
+    },
+    {
+      handle: [
+        {
+          handler: 'authentication',
+          providers: {
+            http_basic: {
+              hash: { algorithm: 'bcrypt' },
+              accounts: [{ username: 'ops', password: 'HASH' }],
+              hash_cache: {},
+            },
+          },
+        },
+        { handler: 'rewrite', strip_path_prefix: '/x' },
+      ],
+    },
+  ])
+})
