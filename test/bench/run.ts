@@ -1,4 +1,4 @@
-// The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|deploy|rollback|rolling|ssh` measures less;
+// The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|deploy|rollback|rolling|edge|ssh` measures less;
 // `--only peers` holds other tools against it (spec/guides/comparison.md), and nothing else does.
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { host, isUp } from '../support/lab.ts'
 import { dockerAnswers, Lab, whyNoLab } from '../support/lab-life.ts'
 import { commandStep, endAll } from '../support/steps.ts'
 import { deployRows } from './deploy.ts'
+import { edgeRows } from './edge.ts'
 import { peerRows } from './peers/rows.ts'
 import { endStacks } from './peers/ways.ts'
 import { rollbackRows } from './rollback.ts'
@@ -35,6 +36,7 @@ try {
     rows.push(...(await part('deploy', () => deployRows(host('h1')))))
     rows.push(...(await part('rollback', () => rollbackRows(host('h1')))))
     rows.push(...(await part('rolling', () => rollingRows(host('h1')))))
+    rows.push(...(await part('edge', () => edgeRows(host('h1')))))
     if (isUp('h3')) rows.push(...(await part('ssh', sshRows)))
   } else rows.push({ what: '`deploy`', measured: 'no Docker engine answers', limit: 'an engine', ok: false })
   print(rows)

@@ -1,10 +1,11 @@
 // Shows that a release is never half-done: runs are killed at random instants and before each rename, and whatever else
 // can happen happens to them in each phase (spec/core/faults.md). Prints tables; exit 1 if a check failed.
-// usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix|roads|rolling|hosts|host-files] [--fault <text>] [--write]
+// usage: npm run campaign -- [--kills 500] [--seed 7] [--only kills|renames|matrix|roads|rolling|edge|hosts|host-files] [--fault <text>] [--write]
 // `--only hosts`: 200 faults to deploys of two operators on two hosts (h5, h6), or [--from 17] [--count 1] of them by their index;
 // no more are begun after [--minutes 90]; one that was broken off goes on with [--held <file>], which keeps what held; STAGECRAFT_HOSTS=h8,h9
 // are others for a second one at the same time. `--only host-files`: each call of the scripts that a host runs fails or is killed, full disks,
 // over SSH (h5), or of [--share 10] every tenth. `--only rolling`: 20 rollouts, 5 of which fail, two rollbacks and five kills under load lose no request (host h3)
+// `--only edge`: 20 rollouts under load over TLS, by HTTP/1.1 and HTTP/2, while certificates are renewed (host h3)
 // for work on this program: --built: dist/stagecraft as it is; --host h1: that lab host, where no engine is stopped
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -31,6 +32,10 @@ import { killTable, matrixTable, writeTables } from './tables.ts'
 
 process.chdir(join(import.meta.dir, '../..'))
 const ROLLOUTS = '20'
+const LOADS: Readonly<Record<string, string>> = {
+  rolling: 'test/e2e/zero-loss.test.ts',
+  edge: 'test/e2e/edge-load.test.ts',
+}
 const { values: flags } = parseArgs({
   options: {
     kills: { type: 'string', default: '60' },
@@ -49,7 +54,7 @@ const { values: flags } = parseArgs({
 })
 // Hosts that are up are named too: lab-up writes down those that it is told of.
 const own: HostName[] =
-  flags.only === 'rolling' ? ['h3'] : flags.only?.startsWith('host') ? ['h1', ...HOST_NAMES] : ['h4']
+  flags.only && flags.only in LOADS ? ['h3'] : flags.only?.startsWith('host') ? ['h1', ...HOST_NAMES] : ['h4']
 const others = (Object.keys(HOSTS) as HostName[]).filter((name) => !own.includes(name) && isUp(name))
 const lab = whyNoLab() === undefined ? new Lab([...others, ...own]) : undefined
 let engine: Engine | undefined
@@ -59,7 +64,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(sign
 
 try {
   engine = await begin()
-  if (flags.only === 'rolling') process.exitCode = await rolling()
+  const load = LOADS[flags.only ?? '']
+  if (load) process.exitCode = await underLoad(load)
   else if (flags.only === 'hosts') process.exitCode = (await hosts()) ? 0 : 1
   else if (flags.only === 'host-files') process.exitCode = (await files()) ? 0 : 1
   else {
@@ -71,9 +77,9 @@ try {
   await cleanUp()
 }
 
-/** The test that is in `npm test` too, with as many rollouts as its issue asks for. @returns its exit code */
-async function rolling(): Promise<number> {
-  const argv = [process.execPath, 'test', '--timeout=2400000', 'test/e2e/zero-loss.test.ts']
+/** A test that is in `npm test` too, with as many rollouts as its issue asks for. @returns its exit code */
+async function underLoad(file: string): Promise<number> {
+  const argv = [process.execPath, 'test', '--timeout=2400000', file]
   const env = { ...process.env, STAGECRAFT_ROLLOUTS: ROLLOUTS }
   return Bun.spawn(argv, { env, stdin: 'ignore', stdout: 'inherit', stderr: 'inherit' }).exited
 }

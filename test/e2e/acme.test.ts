@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, expect } from 'bun:test'
-import { IN_FLIGHT } from '../../lib/proxy/inside/scripts.ts'
 import { type Acme, startAcme } from '../support/acme.ts'
 import { isUp } from '../support/lab.ts'
 import { deploy, expectCode, idle, sharedFolders, until, writeApp } from './app.ts'
-import { app, askSecurely, h1, lab, name, page, type Served, served } from './proxied.ts'
+import { app, askSecurely, h1, lab, name, page, renewAlways, type Served, served } from './proxied.ts'
 
 // Certificates of Let's Encrypt's test server. It validates each name at the host's ports 80 and 443.
 const [shop, blog] = sharedFolders(h1, 'acme-shop', 'acme-blog')
@@ -113,14 +112,3 @@ lab('a CA that is down: the old certificate stays, also of a proxy that is recre
   expectCode(await shop.stagecraft(['proxy', 'restart']), 0)
   expect(await served(name(shop), roots)).toMatchObject({ body: 'two' })
 })
-
-/** Caddy looks every ten minutes whether a third of a certificate's life is left. From now on: each second, and all but a hundredth. */
-async function renewAlways(): Promise<void> {
-  const script = `cd /config/stagecraft/config; file=$(ls | grep -x '[0-9]*' | sort -n | tail -n 1)/caddy.json
-sed -i 's/"automation":{/&"renew_interval":"1s",/; s/"issuers":\\[{"module":"acme"/"renewal_window_ratio":0.99,&/g' $file`
-  expectCode(await h1.docker(['exec', 'stagecraft-proxy', 'sh', '-c', script]), 0)
-  expectCode(await h1.docker(['restart', '-t', '1', 'stagecraft-proxy']), 0)
-  await until('it answers', async () => {
-    return (await h1.docker(['exec', 'stagecraft-proxy', 'sh', '-c', IN_FLIGHT])).code === 0 || 'not yet'
-  })
-}

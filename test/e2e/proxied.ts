@@ -1,7 +1,8 @@
 import { test } from 'bun:test'
+import { IN_FLIGHT } from '../../lib/proxy/inside/scripts.ts'
 import type { Folder } from '../support/folder.ts'
 import { host, isUp } from '../support/lab.ts'
-import { type App, httpd, QUICK_STOP } from './app.ts'
+import { type App, expectCode, httpd, QUICK_STOP, until } from './app.ts'
 
 // The proxy of a host. Only in the lab: on another machine its ports and its name may be somebody's.
 export const lab = test.skipIf(!isUp('h1'))
@@ -54,7 +55,7 @@ export interface Served {
 }
 
 /** Asks by HTTPS. @param roots that the client trusts; it trusts no other */
-export async function askSecurely(host: string, roots: string): Promise<Served | string> {
+export async function askSecurely(host: string, roots: string, { ip } = h1): Promise<Served | string> {
   const argv = [
     'curl',
     '-sSv',
@@ -63,7 +64,7 @@ export async function askSecurely(host: string, roots: string): Promise<Served |
     '--cacert',
     '/proc/self/fd/0',
     '--resolve',
-    `${host}:443:${h1.ip}`,
+    `${host}:443:${ip}`,
     `https://${host}/`,
   ]
   const child = Bun.spawn(argv, { stdin: new TextEncoder().encode(roots), stdout: 'pipe', stderr: 'pipe' })
@@ -79,6 +80,19 @@ export async function served(host: string, roots: string): Promise<Served> {
   const found = await askSecurely(host, roots)
   if (typeof found === 'string') throw new Error(`${host}: ${found}`)
   return found
+}
+
+/**
+ * Restarts the proxy with a configuration that renews certificates of a CA all the time. Caddy looks every ten minutes whether a
+ * third of a certificate's life is left. From now on: each second, and all but a hundredth.
+ */
+export async function renewAlways(engine = h1): Promise<void> {
+  const script = `cd /config/stagecraft/config; file=$(ls | grep -x '[0-9]*' | sort -n | tail -n 1)/caddy.json
+sed -i 's/"automation":{/&"renew_interval":"1s",/; s/"issuers":\\[{"module":"acme"/"renewal_window_ratio":0.99,&/g' $file`
+  const inside = (text: string) => engine.docker(['exec', 'stagecraft-proxy', 'sh', '-c', text])
+  expectCode(await inside(script), 0)
+  expectCode(await engine.docker(['restart', '-t', '1', 'stagecraft-proxy']), 0)
+  await until('it answers', async () => (await inside(IN_FLIGHT)).code === 0 || 'not yet')
 }
 
 /** Which container the proxy is, since when, and how it is. */

@@ -1,11 +1,19 @@
 // Load for a route, until stdin closes or `seconds` are over: node load.mjs '{"ip":…,"host":…,"rate":300,"seconds":600}'
 // Prints one line when it has begun, and one JSON line at its end. A request is failed if it is refused, reset, cut, late, or
-// answered with another status than 200, or by two versions. Nothing is asked twice.
+// answered with another status than 200, or by two versions. Nothing is asked twice. With `ca`, the certificate of an authority,
+// all of it is over TLS, and a part of it HTTP/2.
 import http from 'node:http'
+import http2 from 'node:http2'
+import https from 'node:https'
 import net from 'node:net'
+import tls from 'node:tls'
 
-const { ip, port = 80, host, rate, seconds, long = true } = JSON.parse(process.argv[2] ?? '{}')
-const agent = new http.Agent({ keepAlive: true, maxFreeSockets: 64 })
+const { ip, ca, port = ca ? 443 : 80, host, rate, seconds, long = true } = JSON.parse(process.argv[2] ?? '{}')
+const { Agent, request: makeRequest } = ca ? https : http
+const secure = ca ? { ca, servername: host } : {}
+const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 })
+/** The one HTTP/2 connection of all requests that ask for it, until its server says that it ends. */
+let session
 /** Where the machine cannot answer as many as are due, they are left out: requests that wait here would tell nothing. */
 const MOST_WAITING = 200
 const began = performance.now()
@@ -29,8 +37,8 @@ function note(what, at, version) {
   requests.push([Math.round(at), Math.round((now() - at) * 10) / 10, versionNumber(version), what === 'slow' ? 1 : 0])
 }
 
-/** One request, to its end. */
-function ask(what, path, { method = 'GET', kept = true } = {}, check = (body) => body) {
+/** One request, to its end. `two`: by HTTP/2. */
+function ask(what, path, { method = 'GET', kept = true, two = false } = {}, check = (body) => body) {
   const at = now()
   waiting++
   let ended = false
@@ -40,11 +48,11 @@ function ask(what, path, { method = 'GET', kept = true } = {}, check = (body) =>
     waiting--
     if (why) fail(at, what, why)
     else if (what !== 'stream') note(what, at, version)
-    if (what === 'stream' && !over) setTimeout(openStream, 100)
+    if (what === 'stream' && !over) setTimeout(openStream, 100, !two)
   }
   const body = method === 'POST' ? 'a=1&b=2' : undefined
-  const headers = { host, ...(body ? { 'content-length': body.length } : {}) }
-  const request = http.request({ host: ip, port, path, method, headers, agent: kept ? agent : false }, (response) => {
+  const length = body ? { 'content-length': body.length } : {}
+  const read = (response, status) => {
     let text = ''
     response.on('data', (data) => {
       text += data
@@ -52,19 +60,47 @@ function ask(what, path, { method = 'GET', kept = true } = {}, check = (body) =>
     response.on('error', (error) => end(`cut (${error.code})`))
     response.on('aborted', () => end('cut'))
     response.on('end', () => {
-      if (response.statusCode !== 200) return end(`${response.statusCode} ${text.slice(0, 60).trim()}`)
+      if (status() !== 200) return end(`${status()} ${text.slice(0, 60).trim()}`)
       const version = check(text.trim())
       end(version ? undefined : `answered ${JSON.stringify(text.slice(-60))}`, version)
     })
-  })
-  request.setTimeout(20_000, () => request.destroy(new Error('late')))
-  request.on('error', (error) => end(`${error.code ?? error.message}${request.reusedSocket ? ' (kept connection)' : ''}`))
-  request.end(body)
+  }
+  const watch = (request, hint) => {
+    request.setTimeout(20_000, () => request.destroy(new Error('late')))
+    request.on('error', (error) => end(`${error.code ?? error.message}${hint()}`))
+    request.end(body)
+  }
+  if (two && ca) {
+    let status
+    const stream = openSession().request({ ':path': path, ':method': method, ...length })
+    stream.on('response', (headers) => {
+      status = headers[':status']
+    })
+    read(stream, () => status)
+    // One that is refused by the end of its connection has no error, and no answer.
+    stream.on('close', () => end(`closed (${stream.rstCode})`))
+    return watch(stream, () => ' (HTTP/2)')
+  }
+  const headers = { host, ...length }
+  const options = { host: ip, port, path, method, headers, ...secure, agent: kept ? agent : false }
+  const request = makeRequest(options, (response) => read(response, () => response.statusCode))
+  watch(request, () => (request.reusedSocket ? ' (kept connection)' : ''))
+}
+
+function openSession() {
+  if (session && !session.closed && !session.destroyed) return session
+  session = http2.connect(`https://${host}`, { ...secure, createConnection: () => connectSecurely(['h2']) })
+  session.on('error', () => {}) // its requests say it
+  return session
+}
+
+function connectSecurely(protocols) {
+  return tls.connect({ host: ip, port, ...secure, ALPNProtocols: protocols })
 }
 
 /** All parts of a stream must come from one version, and its end too. */
-function openStream() {
-  ask('stream', '/stream?parts=12', {}, (text) => {
+function openStream(two = false) {
+  ask('stream', '/stream?parts=12', { two }, (text) => {
     const parts = text.split('\n')
     return parts.length === 13 && parts[12] === 'end' && new Set(parts.slice(0, 12)).size === 1 ? parts[0] : undefined
   })
@@ -74,7 +110,7 @@ function openStream() {
 function openSocket() {
   const at = now()
   let [sent, back, closing] = ['', '', false]
-  const socket = net.connect(port, ip)
+  const socket = ca ? connectSecurely(['http/1.1']) : net.connect(port, ip)
   waiting++
   const end = (why) => {
     clearInterval(timer)
@@ -107,8 +143,8 @@ function openSocket() {
 }
 
 /** For one to two seconds. Every other one is a POST: a proxy may quietly ask for a GET once more, but never for these. */
-function askSlow(number, kept) {
-  ask('slow', `/slow?ms=${1000 + (number % 11) * 100}`, { kept, method: number % 2 === 0 ? 'POST' : 'GET' })
+function askSlow(number, how) {
+  ask('slow', `/slow?ms=${1000 + (number % 11) * 100}`, { ...how, method: number % 2 === 0 ? 'POST' : 'GET' })
 }
 
 const timer = setInterval(() => {
@@ -119,9 +155,9 @@ const timer = setInterval(() => {
     }
     const number = ++made
     const method = number % 4 === 0 ? 'POST' : 'GET'
-    const kept = number % 8 < 6
-    if (number % Math.round(rate / 3) === 0) askSlow(Math.round((number * 3) / rate), kept)
-    else ask(method, '/', { method, kept })
+    const how = { kept: number % 8 < 6, two: ca !== undefined && number % 3 === 0 }
+    if (number % Math.round(rate / 3) === 0) askSlow(Math.round((number * 3) / rate), how)
+    else ask(method, '/', { method, ...how })
   }
   if (now() > seconds * 1000) stop()
 }, 5)

@@ -19,7 +19,10 @@ export interface LoadGenerator {
   stop(): Promise<Load>
 }
 
-/** Who is asked, how often, and for how long at the most. `long`: also a stream and a WebSocket, one after the other. */
+/**
+ * Who is asked, how often, and for how long at the most. `long`: also a stream and a WebSocket, one after the other. `ca`: the
+ * certificate, as PEM, of an authority that is trusted: all is asked over TLS, a third of it by HTTP/2.
+ */
 export interface LoadTarget {
   readonly ip: string
   readonly port?: number
@@ -28,6 +31,7 @@ export interface LoadTarget {
   readonly rate: number
   readonly seconds: number
   readonly long?: boolean
+  readonly ca?: string
 }
 
 /** Starts the load in a process of its own, so that nothing else here delays it. */

@@ -20,8 +20,9 @@ const server = http.createServer((request, response) => {
   request.on('end', () => answer(200, VERSION))
 })
 
-/** A part each half second, then `end`. */
+/** A part each half second, then `end`: as events of a server, which nobody on the way may hold back. */
 function stream(response, parts) {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
   let left = parts
   const timer = setInterval(() => {
     response.write(`${VERSION}\n`)
