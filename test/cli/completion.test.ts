@@ -154,7 +154,7 @@ describe('bash', () => {
       hostile.map((value) => `1 ${value}`).toSorted(),
     )
     expect(existsSync(join(folder.path, 'pwned'))).toBe(false)
-  }, 60_000)
+  })
 })
 
 describe('stagecraft completion', () => {

@@ -94,7 +94,7 @@ describe('exit codes', () => {
       return [exit, seen, ...args]
     })
     expect(await Promise.all(ran)).toEqual(cases.map(([exit, , args]) => [exit, exit, ...args]))
-  }, 60_000)
+  })
 })
 
 describe('stdout and stderr', () => {
@@ -136,5 +136,5 @@ describe('without a terminal', () => {
       expect((await run(shell, 'lock', 'release')).exit).toBe(0)
     }
     remove()
-  }, 60_000)
+  })
 })

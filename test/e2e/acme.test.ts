@@ -16,7 +16,7 @@ beforeAll(async () => {
   if (!isUp('h1')) return
   acme = await startAcme({ ip: h1.ip, seconds: SECONDS, blocked: [REFUSED], challenge: 'http-01' })
   bound = await startAcme({ ip: h1.ip, isBound: true, challenge: 'tls-alpn-01' })
-}, 60_000)
+})
 afterAll(() => Promise.all([acme?.remove(), bound?.remove()]))
 
 const secure = (...host: string[]) => ({ expose: { host, port: 80 } })

@@ -60,7 +60,7 @@ describe.skipIf(!isUp('h1') || !isUp('h3'))('the action', () => {
       '-c',
       'mkdir -p /srv/stagecraft && chgrp docker /srv/stagecraft && chmod 2770 /srv/stagecraft',
     ])
-  }, 120_000)
+  })
   afterAll(async () => {
     await Promise.all(webs.map((web) => web.stop()))
     rmSync(release, { recursive: true, force: true })
@@ -69,7 +69,7 @@ describe.skipIf(!isUp('h1') || !isUp('h3'))('the action', () => {
     await server.cleanUp(folder.name)
     await server.exec(['rm', '-rf', `/srv/stagecraft/${folder.name}`])
     await folder.cleanUp()
-  }, 120_000)
+  })
 
   /** Runs the steps until one fails. A job has a home, a folder for temporary files and the action's repository. */
   async function job(name: string, shell: keyof typeof SHELLS, given: Inputs): Promise<Ran> {

@@ -86,7 +86,7 @@ describe.each(VERSIONS)('on engine %s', (_, name: HostName) => {
   })
   afterAll(async () => {
     if (isUp(name)) await folder.cleanUp()
-  }, 120_000)
+  })
 
   journey('the first rollback goes back to what ran, in everything that can be seen of it', async () => {
     const [tcp, udp] = [await host(name).freePort(), await host(name).freePort()]
@@ -214,7 +214,7 @@ describe.skipIf(!PAIR.every(isUp) || !isUp('h1'))('over SSH', () => {
       await host(name).exec(['rm', '-rf', `${ROOT}/${folder.name}`])
     }
     await folder.cleanUp()
-  }, 120_000)
+  })
 
   test('what runs on one of two hosts is kept, and the first rollback goes back there', async () => {
     const db: ServiceSource = {

@@ -133,7 +133,7 @@ export async function expectPage(folder: Folder, port: number, text: string, pat
 export async function until(
   what: string,
   probe: () => Promise<true | string> | true | string,
-  seconds = 30,
+  seconds = 120,
 ): Promise<void> {
   const end = Date.now() + seconds * 1000
   for (;;) {

@@ -31,12 +31,12 @@ describe.skipIf(!isUp('h9') || !isUp('h1'))('a host with the containerd image st
     const layout = join(server.folders, folder.name)
     await compressed(folder.path, server.seenHere(layout))
     expectCode(await server.exec(['sh', '-c', 'tar -cf - -C "$0" . | docker load && rm -rf "$0"', layout]), 0)
-  }, 180_000)
+  })
   afterAll(async () => {
     await site.cleanUp()
     await server.docker(['rmi', 'busybox:1'])
     await useStore(false)
-  }, 180_000)
+  })
 
   /** Takes an image that was saved apart, and writes it as an OCI layout with compressed layers. */
   async function compressed(from: string, to: string): Promise<void> {

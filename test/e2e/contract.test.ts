@@ -16,7 +16,7 @@ beforeAll(async () => {
   writeApp(folder, app)
   await deploy(folder, 'v1')
   await deploy(folder, 'v2')
-}, 240_000)
+})
 
 /** Runs the binary as a line of sh says: `$0` is its path, and `$@` are its arguments. */
 const shell = (line: string, ...args: string[]) =>
@@ -50,7 +50,6 @@ test.each(Object.entries(NOBODY))(
     expect(await folder.containers()).toEqual(before)
     expect(releases(folder)).toHaveLength(2)
   },
-  240_000,
 )
 
 test('with closed streams all goes on as with /dev/null, and what is printed gets into no file', async () => {
@@ -64,11 +63,11 @@ test('with closed streams all goes on as with /dev/null, and what is printed get
   expect((await closed('rollback', '--yes')).code).toBe(0)
   const status = await folder.stagecraft(['status', '--json'])
   expect([status.code, JSON.parse(status.stdout.split('\n')[0] ?? '').as_released]).toEqual([0, true])
-}, 240_000)
+})
 
 test('exec and run pass on what they read and print, and --json adds the end', async () => {
   const echo = await folder.stagecraft(['exec', 'web', '--json', '--', 'cat'], { stdin: 'a\n' })
   expect([echo.code, echo.stdout]).toEqual([0, 'a\n{"v":1,"type":"finished","exit":0}\n'])
   const ended = await shell('exec "$0" "$@" <&-', 'exec', 'web', '--', 'sh', '-c', 'cat; exit 3')
   expect(ended).toEqual({ code: 3, stdout: '', stderr: '' })
-}, 120_000)
+})

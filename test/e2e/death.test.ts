@@ -19,7 +19,7 @@ const folder = sharedFolder(h1, 'death')
 const port = await h1.freePort()
 const stubborn = { stop_signal: 'SIGTERM', stop_grace_period: '8s' } // busybox as process 1 ignores TERM
 const app: App = { services: { web: page(port, stubborn) } }
-beforeAll(() => deployVersionOne(folder, app), 60_000)
+beforeAll(() => deployVersionOne(folder, app))
 
 test('a build ends with the run that wanted it', async () => {
   const marker = `sleep 64.${process.pid}`

@@ -68,8 +68,8 @@ describe.each(['h1', 'h3'] as const)('dev on %s', (where) => {
       })
       await deploy(folder, 'v1')
       await answers(name, 'released')
-    }, 180_000)
-    afterAll(() => folder.cleanUp(), 60_000)
+    })
+    afterAll(() => folder.cleanUp())
 
     test('is not touched, while dev builds, migrates, routes, and follows changed files; data outlives it', async () => {
       const before = await folder.containers()
@@ -107,6 +107,6 @@ describe.each(['h1', 'h3'] as const)('dev on %s', (where) => {
       expectCode(await fourth.done, 143)
       expect(await folder.containers()).toEqual(before)
       expectCode(await folder.stagecraft(['status']), 0)
-    }, 300_000)
+    })
   })
 })

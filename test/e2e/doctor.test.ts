@@ -12,7 +12,7 @@ describe.skipIf(!isUp('h2'))('doctor, of a host with exposed names', () => {
     await site.begin()
     write('internal')
     await deploy(site.folder, 'v1')
-  }, 120_000)
+  })
   afterAll(() => site.cleanUp())
 
   const rows = async () => {

@@ -24,5 +24,5 @@ describe.skipIf(!isUp('h2'))('down --history on a host', () => {
     await deploy(folder, 'v3')
     expect((await folder.stagecraft(['releases', 'list', '--json'])).stdout).toContain('"version":"v3"')
     expect((await folder.stagecraft(['status'])).code).toBe(0)
-  }, 120_000)
+  })
 })

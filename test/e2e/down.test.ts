@@ -23,7 +23,7 @@ beforeAll(async () => {
   writeApp(folder, web('shop.test'))
   writeApp(other, { services: { own: idle } })
   await Promise.all([deploy(folder, 'v1'), deploy(other, 'v1')])
-}, 120_000)
+})
 
 const down = (...args: string[]) => folder.stagecraft(['down', ...args])
 /** What the engine has of the project, by kind. */
@@ -137,7 +137,7 @@ test('a run that is killed leaves what the same again takes away, and what a dep
       { containers: 1, networks: 1, volumes: 1 },
     ])
   }
-}, 240_000)
+})
 
 test('where nothing was deployed there is nothing to take down', async () => {
   const never = server.folder('never-up')

@@ -22,7 +22,7 @@ const compose = { volumes: { kept: {} } }
 beforeAll(async () => {
   writeApp(folder, { services: { web, db: idle }, compose })
   await deploy(folder, 'v1')
-}, 120_000)
+})
 
 /** A line for the shell of the engine's machine, in the folder; `$0` is the program. */
 const shell = (line: string) => h1.exec(['sh', '-c', line, h1.binary()], { cwd: folder.path })
@@ -112,7 +112,7 @@ describe.skipIf(!isUp('h2'))('over SSH', () => {
     await cleanUp(server, far.name)
     await server.exec(['rm', '-rf', `${ROOT}/${far.name}`])
     await far.cleanUp()
-  }, 60_000)
+  })
 
   test('it is the same', async () => {
     await makeRoot(server, ROOT)
@@ -131,5 +131,5 @@ describe.skipIf(!isUp('h2'))('over SSH', () => {
       expect((await engine.exec(['sh', '-c', line, engine.binary()], { cwd: far.path })).stdout).toBe('same\n')
     }
     expect((await server.docker(['ps', '-aq', '--filter', 'label=stagecraft.run'])).stdout).toBe('')
-  }, 120_000)
+  })
 })

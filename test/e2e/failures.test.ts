@@ -46,7 +46,7 @@ beforeAll(async () => {
   await Promise.all([deploy(folder, 'v1'), startRegistry(folder, registry)])
   const { code } = await folder.docker(['compose', 'exec', '-T', 'store', 'sh', '-c', 'echo precious >/data/file'])
   expect(code).toBe(0)
-}, 120_000)
+})
 
 /** Deploys what must fail in `phase`, and holds what runs and what is recorded against what they must be. */
 async function fails(version: string, phase: string, recreated: string[], code = 5): Promise<string> {

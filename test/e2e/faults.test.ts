@@ -26,13 +26,13 @@ describe('the campaign, a little of it', () => {
   afterAll(async () => {
     await site?.heal()
     for (const { folder } of subjects) await folder.cleanUp()
-  }, 60_000)
+  })
 
   test('kills at random instants, under load', async () => {
     const { done, load } = await kills(subject('kills'), 3, dice(3), '3')
     expect(done.flatMap(({ title, failures }) => failures.map((failure) => `${title}: ${failure}`))).toEqual([])
     expect([done.length, load.requests > 100]).toEqual([3, true])
-  }, 300_000)
+  })
 
   test('kills before some of the writes', async () => {
     const some = subject('renames')
@@ -40,13 +40,13 @@ describe('the campaign, a little of it', () => {
     const done = await renames(some, 'deploy', [4, 12, 22])
     expect(done.flatMap(({ title, failures }) => failures.map((failure) => `${title}: ${failure}`))).toEqual([])
     expect(done).toHaveLength(3)
-  }, 300_000)
+  })
 
   test('kills of a promotion, a deploy of a plan, a first deploy over what runs, and `down --history`', async () => {
     const done = await roads(engine, { count: ROADS.length, roll: dice(5), seed: '5' })
     expect(done.flatMap(({ title, failures }) => failures.map((failure) => `${title}: ${failure}`))).toEqual([])
     expect(done).toHaveLength(4)
-  }, 300_000)
+  })
 
   const CELLS = [
     'kill -9 of the process, switch',
@@ -70,7 +70,7 @@ describe('the campaign, a little of it', () => {
       return same.length !== 1 || !same.every((row) => isRight(row, cell))
     })
     expect(wrong.map(rowOf)).toEqual([])
-  }, 300_000)
+  })
 })
 
 /** @returns whether a row of the table says what may come of the cell's fault at its step. */
@@ -92,7 +92,7 @@ describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
     port = await engine.freePort()
     app = { services: { web: page(port) } }
     await deployVersionOne(folder, app)
-  }, 180_000)
+  })
   afterAll(() => folder.cleanUp())
 
   /** Stops the engine while `act` runs. */
@@ -156,5 +156,5 @@ describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
     expectPhases(folder, 'v3')
     await expectPage(folder, port, 'version two')
     expect(await folder.containers()).toHaveLength(1)
-  }, 120_000)
+  })
 })

@@ -34,12 +34,12 @@ describe.skipIf(!isUp('h7'))('a bare server', () => {
     bare = new BareHost()
     folder = laptop('h1').folder('fresh')
     await bare.begin()
-  }, 120_000)
+  })
   afterAll(async () => {
     await folder.cleanUp()
     await bare.end()
     rmSync(scratch, { recursive: true, force: true })
-  }, 120_000)
+  })
 
   test('gets a signed release by install.sh', async () => {
     const key = join(scratch, 'release.key')
@@ -62,7 +62,7 @@ describe.skipIf(!isUp('h7'))('a bare server', () => {
       await web.stop()
     }
     expect(on('stagecraft --version').stdout).toMatch(new RegExp(`^stagecraft ${version} \\(\\S+, bun-${HERE}\\)\n$`))
-  }, 120_000)
+  })
 
   test('is made ready by bootstrap, which installs the engine, and is then deployed to', async () => {
     const port = await bare.server.freePort()
@@ -88,7 +88,7 @@ describe.skipIf(!isUp('h7'))('a bare server', () => {
     expectCode(await folder.stagecraft(['deploy', '--version', 'v1']), 0)
     expect((await bare.server.fetch(port)).body.trim()).toBe('version one')
     expectCode(await folder.stagecraft(['status']), 0)
-  }, 120_000)
+  })
 
   test('deploys with its own binary, without a laptop', async () => {
     const port = await bare.server.freePort()
@@ -105,5 +105,5 @@ describe.skipIf(!isUp('h7'))('a bare server', () => {
     writeApp(own, { services: { web: page(port) } })
     expectCode(on(`cd ${own.path} && stagecraft deploy --version v1 && stagecraft status`), 0)
     expect((await bare.server.fetch(port)).body.trim()).toBe('made here')
-  }, 120_000)
+  })
 })

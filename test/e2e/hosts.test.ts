@@ -23,7 +23,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     writePage(folder, 'one')
     write()
     expectCode(await deploy('v1'), 0)
-  }, 180_000)
+  })
   afterAll(async () => {
     for (const name of NAMES) await labHostCommand('heal', name)
     for (const name of NAMES) {
@@ -31,7 +31,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
       await engines[name].exec(['rm', '-rf', `${ROOT}/${folder.name}`])
     }
     await folder.cleanUp()
-  }, 120_000)
+  })
 
   /** Ends only after a while when it is told to: what is retired takes its time. */
   const slowEnd = {
@@ -185,7 +185,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     for (const name of ['h6', 'h5'] as const) expect(await sizes(name)).toContain('SIZE=1')
     for (const name of ['h6', 'h5'] as const) expect((await webOf(name)).join()).toBe(before[name] ?? '')
     expect((await mended('v4')).stderr).toContain('v-switch')
-  }, 180_000)
+  })
 
   test('it is cut in retire: the release serves, exit 10, and the next command finishes it', async () => {
     write({ old: { image: 'busybox:1', ...slowEnd } })
@@ -202,7 +202,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect(ran.stderr).toContain('v7 is live.')
     expect((await mended('v8')).stderr).toContain('v7')
     expect((await all())['h7']?.map((line) => line.split(' ')[0])).toEqual(['web'])
-  }, 240_000)
+  })
 
   test('the one with the state is cut off in prepare: exit 8, the others are as before, and the next deploy goes through', async () => {
     const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
@@ -215,7 +215,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect([h7, h5]).toEqual([before['h7'], before['h5']])
     write()
     expect((await mended('v9')).stderr).toContain('v-first')
-  }, 240_000)
+  })
 
   test('a run that is killed leaves a lock nowhere, and the next one mends all hosts', async () => {
     const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
@@ -228,7 +228,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     const { stderr } = await mended('v10')
     expect(stderr).toContain('v-killed')
     for (const name of NAMES) expect(await runs(name)).toHaveLength(name === 'h5' ? 2 : 1)
-  }, 240_000)
+  })
 
   test('a rollback puts all of them back, and another laptop sees who is at work', async () => {
     const before = await imagesOfWeb()
@@ -244,7 +244,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect(await deploy('v12')).toMatchObject({ code: 7 })
     expectCode(await folder.stagecraft(['lock', 'release']), 0)
     expectCode(await folder.stagecraft(['prune']), 0)
-  }, 240_000)
+  })
 
   test('another first host has no history: it is refused until that is brought there, and then nothing is touched', async () => {
     const config = JSON.parse(folder.read('stagecraft.yml'))
@@ -262,5 +262,5 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     config.environments.prod.hosts = hosts
     folder.write('stagecraft.yml', JSON.stringify(config))
     expect(await deploy('v13')).toMatchObject({ code: 9 }) // who has the former order
-  }, 120_000)
+  })
 })

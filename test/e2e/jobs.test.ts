@@ -59,14 +59,14 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
     started = (await server.exec(['sh', '-c', 'pgrep -x cron || { cron; exit 3; }'])).code === 3
     const add = '{ crontab -u deploy -l 2>/dev/null; cat; } | crontab -u deploy -'
     await server.exec(['sh', '-c', add], { stdin: mine })
-  }, 60_000)
+  })
 
   afterAll(async () => {
     await change(`grep -v -e '${folder.name}' -e '^# mine$' -e '^SHELL=/bin/false$'`)
     if (started) await server.exec(['sh', '-c', 'kill "$(cat /run/crond.pid)"'])
     await server.cleanUp(project)
     await server.exec(['rm', '-rf', root])
-  }, 60_000)
+  })
 
   test('is created by a deploy and started by cron, with the image, env and volumes of the release', async () => {
     write(job('one'))
@@ -86,7 +86,7 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
     expectGolden('commands/job.md', 'running', running.stderr.replace(/since [\d-]+ [\d:]+/, 'since 2026-11-22 09:00'))
     expect((await folder.stagecraft(['logs', 'backup'])).stdout).toMatch(/^backup-1 \| one \S+\n$/)
     expectCode(await folder.stagecraft(['status']), 0)
-  }, 150_000)
+  })
 
   test('goes on to its end while a release replaces it, and how it ended is kept', async () => {
     write(job('two', '3'))
@@ -104,7 +104,7 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
     expect(
       (await server.docker(['ps', '-aq', '--filter', `name=${project}-backup`])).stdout.trim().split('\n'),
     ).toHaveLength(1)
-  }, 120_000)
+  })
 
   test('job run is the job, its output and its exit code, which status shows', async () => {
     const ran = await folder.stagecraft(['job', 'run', 'backup'])
@@ -117,7 +117,7 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
     const unknown = await folder.stagecraft(['job', 'run', 'bakcup'])
     expectCode(unknown, 4)
     expectGolden('commands/job.md', 'unknown', unknown.stderr.replace('in v2', 'in v1'))
-  }, 60_000)
+  })
 
   test('a release that fails changes nothing, and a rollback brings back job and schedule', async () => {
     const before = await lines()
@@ -136,5 +136,5 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
     expectCode(await folder.stagecraft(['down', '--yes']), 0)
     expect(await lines()).toEqual([])
     expect(await crontab()).toContain(mine)
-  }, 120_000)
+  })
 })

@@ -34,7 +34,7 @@ const write = (version: string) =>
 beforeAll(async () => {
   write('v1')
   await deploy(folder, 'v1')
-}, 120_000)
+})
 
 test('lines of all services and replicas, merged, with names aligned and secrets masked', async () => {
   const { code, stdout } = await folder.stagecraft(['logs', 'db', 'web'])
@@ -88,7 +88,7 @@ test('-f goes on over a rollout; what was replaced is kept with the release that
   expect(stdout.match(/started/g)).toHaveLength(2)
   const kept = await folder.stagecraft(['logs', '--release', 'latest'])
   expect(kept.stdout).toMatch(new RegExp(`^${folder.name}-web-[12] \\| started$`, 'm'))
-}, 120_000)
+})
 
 describe.skipIf(!isUp('h2') || !isUp('h4'))('on two hosts', () => {
   const far = laptop('h1').folder('logs-far')
@@ -100,7 +100,7 @@ describe.skipIf(!isUp('h2') || !isUp('h4'))('on two hosts', () => {
       await server.exec(['rm', '-rf', `${ROOT}/${far.name}`])
     }
     await far.cleanUp()
-  }, 60_000)
+  })
 
   test('the host stands before the name; one host alone can be asked', async () => {
     for (const server of servers) await makeRoot(server, ROOT)
@@ -112,5 +112,5 @@ describe.skipIf(!isUp('h2') || !isUp('h4'))('on two hosts', () => {
     const all = await far.stagecraft(['logs'])
     expect(all.stdout.trimEnd().split('\n').toSorted()).toEqual(['h2 web-1 | hello', 'h4 web-1 | hello'])
     expect((await far.stagecraft(['logs', '--host', 'h4'])).stdout).toBe('web-1 | hello\n')
-  }, 120_000)
+  })
 })

@@ -35,7 +35,7 @@ describe.skipIf(!isUp('h1') || !isUp('h3') || Bun.which('make') === null)('plan,
     await server.cleanUp(folder.name)
     await server.exec(['rm', '-rf', `/srv/stagecraft/${folder.name}`])
     await folder.cleanUp()
-  }, 120_000)
+  })
 
   test('make release is all three, and the first deploy', async () => {
     const ran = await make('release', 'v1', { stdin: 'y\n' })
@@ -45,7 +45,7 @@ describe.skipIf(!isUp('h1') || !isUp('h3') || Bun.which('make') === null)('plan,
     expect(ran.stdout + ran.stderr).not.toContain(PASSWORD)
     await until('the example answers', async () => (await ask(domain, '/', [], server)).status === 200 || 'not yet')
     expect(await notes()).toEqual(['the first note'])
-  }, 120_000)
+  })
 
   test('what was not approved is not deployed, and what has changed since is refused', async () => {
     folder.write('migrations/002_more.sql', "INSERT INTO notes (text) VALUES ('more');\n")
@@ -70,7 +70,7 @@ describe.skipIf(!isUp('h1') || !isUp('h3') || Bun.which('make') === null)('plan,
     expect(dumps.stdout).toContain('the first note')
     expect(dumps.stdout).not.toContain('more')
     expectCode(await make('deploy', 'v2'), 2)
-  }, 120_000)
+  })
 
   test('a plan without hooks is deployed without hooks', async () => {
     const planned = await folder.stagecraft(['plan', '--version', 'v3', '--no-hooks', '--token'])
@@ -85,7 +85,7 @@ describe.skipIf(!isUp('h1') || !isUp('h3') || Bun.which('make') === null)('plan,
     const ran = await folder.stagecraft([...deploy, '--no-hooks'])
     expectCode(ran, 0)
     expect(ran.stderr).not.toContain('bin/backup')
-  }, 120_000)
+  })
 
   test('make status and make rollback', async () => {
     expectCode(await make('status', 'v3'), 0)
@@ -94,5 +94,5 @@ describe.skipIf(!isUp('h1') || !isUp('h3') || Bun.which('make') === null)('plan,
     // What a migration has changed stays: without a terminal nobody can say that it may.
     const refused = await make('rollback', 'v3')
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('migrations ran since then')])
-  }, 120_000)
+  })
 })

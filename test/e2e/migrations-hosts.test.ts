@@ -46,14 +46,14 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     folder.write('.env.prod', `PASSWORD='${PASSWORD}'\nSHOP_URL='postgres://postgres:${PASSWORD}@db:5432/postgres'\n`)
     folder.write('sql/001.sql', 'CREATE TABLE one (n int);\n')
     writePage(folder, 'one')
-  }, 60_000)
+  })
   afterAll(async () => {
     for (const name of NAMES) {
       await cleanUp(engines[name], folder.name)
       await engines[name].exec(['rm', '-rf', `${ROOT}/${folder.name}`])
     }
     await folder.cleanUp()
-  }, 120_000)
+  })
 
   const deploy = (version: string) => folder.stagecraft(['deploy', '--version', version], { timeout: 110 })
 
@@ -79,7 +79,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     const status = await folder.stagecraft(['status'])
     expectCode(status, 0)
     expect(status.stdout).toMatch(/^shop +raw +post_deploy +1 +0 +001\.sql, /m)
-  }, 180_000)
+  })
 
   test('one that fails stops the release on both, and names the host', async () => {
     write('echo sorry; exit 3')
@@ -89,7 +89,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     expect(ran.stderr).toContain('exited with 3 (on h2)')
     expect(ran.stderr).toMatch(/v1 \(rel-[\d-]+\) is still live\./)
     for (const name of NAMES) expect(await inContainer(name, 'web', 'cat', '/www/index.html')).toBe('one')
-  }, 120_000)
+  })
 
   test('kill -9 on the laptop: the container goes on, and the next deploy waits for it, also from another host', async () => {
     write(untilTold('/ledger'))
@@ -107,7 +107,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     expect(next.stderr).toContain('is still migrating files, from an earlier run: waiting until it has ended')
     expect((await ledger('h2')).split('\n').slice(1)).toEqual(['begin', 'end'])
     expect(await ledger('h4')).toBe('other')
-  }, 240_000)
+  })
 
   test('kill -9 amid a file: the host knows which', async () => {
     write('true')
@@ -124,5 +124,5 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     expect(await psql('SELECT string_agg(name, chr(32) ORDER BY name) FROM stagecraft_migrations')).toBe(
       '001.sql 002.sql',
     )
-  }, 240_000)
+  })
 })

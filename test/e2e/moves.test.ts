@@ -25,7 +25,7 @@ describe.skipIf(!isUp('h7') || !isUp('h1'))('the guide', () => {
     const env = { PATH: `${LAB_DIR}/bin:${process.env['PATH']}` }
     const { code, output } = await runCommand(['sh', '-c', script], { env })
     if (code !== 0) throw new Error(output)
-  }, 120_000)
+  })
   afterAll(async () => {
     // Kamal's have no Compose project, and the proxy has served its time: nobody else has routes on this host.
     const remove =
@@ -36,7 +36,7 @@ describe.skipIf(!isUp('h7') || !isUp('h1'))('the guide', () => {
       await server.exec(['sh', '-c', 'rm -rf "/var/lib/stagecraft/$0" "/srv/$0" "/root/$0-db"', folder.name])
       await folder.cleanUp()
     }
-  }, 120_000)
+  })
 
   /** A project named after its folder, in which a guide is followed. `project` is what runs already. */
   function follow(name: string) {
@@ -163,7 +163,7 @@ describe.skipIf(!isUp('h7') || !isUp('h1'))('the guide', () => {
       ]),
       0,
     )
-  }, 240_000)
+  })
 
   test.concurrent('first-server: from a Compose file to HTTPS, and back', async () => {
     const { folder, guide, run, answers } = follow('first-server')
@@ -188,7 +188,7 @@ describe.skipIf(!isUp('h7') || !isUp('h1'))('the guide', () => {
     await run(`timeout 5 ${logs} || [ $? = 124 ] || [ $? = 143 ]`)
     expect((await run(list)).stdout.match(/completed|live/g)?.length).toBeGreaterThan(1)
     await run('stagecraft down --yes')
-  }, 240_000)
+  })
 
   test.concurrent('adopting: what runs is dumped, found, taken over, and a rollback goes back to it', async () => {
     const { folder, project, guide, run } = follow('adopting')
@@ -222,7 +222,7 @@ describe.skipIf(!isUp('h7') || !isUp('h1'))('the guide', () => {
     await run(rollback)
     expect((await psql(`${project}-db-1`, 'SELECT count(*) FROM notes')).stdout).toBe('0\n')
     await run('stagecraft down --yes')
-  }, 240_000)
+  })
 
   test.concurrent('from-compose-script: one deploy in place of the script', async () => {
     const { folder, project, guide, run, answers } = follow('from-compose-script')
@@ -253,7 +253,7 @@ describe.skipIf(!isUp('h7') || !isUp('h1'))('the guide', () => {
     await run('stagecraft rollback --env prod --yes')
     await answers('from a script')
     await run('stagecraft down --yes')
-  }, 240_000)
+  })
 
   test.concurrent('from-docker-rollout: the container that it left has another number, and is taken over', async () => {
     const { folder, project, guide, run } = follow('from-docker-rollout')
@@ -276,5 +276,5 @@ describe.skipIf(!isUp('h7') || !isUp('h1'))('the guide', () => {
     await run('stagecraft rollback')
     expect((await ids(project)).length).toBe(1)
     await run('stagecraft down --yes')
-  }, 240_000)
+  })
 })

@@ -49,7 +49,7 @@ test('three rolling deploys and one that fails, under load: no request notices, 
   expect(result.failures).toEqual([])
   expect(Object.keys(result.answers).sort()).toEqual(['v1', 'v2', 'v3', 'v4'])
   expect(await containersOf('haproxy')).toEqual(haproxy)
-}, 240_000)
+})
 
 test('a drain command that fails, or that the image does not have, is told, and fails nothing', async () => {
   const release = (version: string, command: string | readonly string[]) => {
@@ -72,7 +72,7 @@ test('a drain command that fails, or that the image does not have, is told, and 
     expect(after).toHaveLength(1)
     expect(after[0]?.id).not.toBe(before[0]?.id)
   }
-}, 60_000)
+})
 
 test('what nothing is routed to rolls if it is told to, in the number that was set by hand; the plan says why others do not', async () => {
   const writer = (version: string) => ({
@@ -119,7 +119,7 @@ test('what nothing is routed to rolls if it is told to, in the number that was s
   // The drain command ran in the old one, when the new one had begun to write to the same volume.
   const { stdout: seen } = await workers.docker(['compose', 'exec', '-T', 'keeper', 'cat', '/data/beside'])
   expect(seen).toBe('v1\nv2\n')
-}, 60_000)
+})
 
 /** The example of the guide's section on HAProxy: its Compose file, haproxy.cfg and stagecraft.yml, in this order. */
 function readExample(): { compose: string; haproxy: string; stagecraft: string } {

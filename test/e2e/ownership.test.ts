@@ -31,12 +31,12 @@ describe.skipIf(!isUp('h6') || !isUp('h1'))('whose an environment is, and where 
     write(one, 'root@h6')
     expectCode(await run('deploy', '--version', 'v1'), 0)
     await inside('sh', '-c', 'echo precious >/up/db && chmod 600 /up/db && chown 70 /up/db')
-  }, 120_000)
+  })
   afterAll(async () => {
     await cleanUp(engine, folder.name)
     await engine.exec(['rm', '-rf', one, two])
     await folder.cleanUp()
-  }, 60_000)
+  })
 
   test('what is written down survives that volumes are pruned, as long as something runs', async () => {
     await engine.docker(['volume', 'rm', mark])
@@ -54,7 +54,7 @@ describe.skipIf(!isUp('h6') || !isUp('h1'))('whose an environment is, and where 
       'stagecraft.host': 'h6',
       'stagecraft.root': `${one}/${folder.name}/prod`,
     })
-  }, 60_000)
+  })
 
   test('all that the environment needs comes along to another root, whoever it belongs to', async () => {
     write(two, 'deploy@h6')
@@ -65,7 +65,7 @@ describe.skipIf(!isUp('h6') || !isUp('h1'))('whose an environment is, and where 
     expect(await inside('cat', '/up/db', '/run/secrets/token')).toBe('precious\nsecret')
     const { code, stdout } = await engine.exec(['cat', `${two}/${folder.name}/prod/data/uploads/db`])
     expect([code, stdout]).toEqual([0, 'precious\n'])
-  }, 90_000)
+  })
 
   test('no service begins with another volume, or folder, in which there is nothing', async () => {
     for (const volumes of [
@@ -78,7 +78,7 @@ describe.skipIf(!isUp('h6') || !isUp('h1'))('whose an environment is, and where 
     await engine.docker(['volume', 'create', `${project}_other`])
     write(two, 'deploy@h6', ['./uploads:/up', 'other:/data'])
     expectCode(await run('deploy'), 0)
-  }, 60_000)
+  })
 })
 
 test('what is moved without a history is said for each host', () => {

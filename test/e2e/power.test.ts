@@ -23,7 +23,7 @@ const settings = { job: { job: true } }
 beforeAll(async () => {
   writeApp(folder, { services, settings })
   await deploy(folder, 'v1')
-}, 120_000)
+})
 
 const states = async () =>
   (await folder.containers())
@@ -105,7 +105,7 @@ describe.skipIf(!isUp('h2') || !isUp('h4'))('on two hosts', () => {
       await server.exec(['rm', '-rf', `${ROOT}/${far.name}`])
     }
     await far.cleanUp()
-  }, 60_000)
+  })
 
   test('one host can be stopped alone, and it is remembered on it', async () => {
     for (const server of Object.values(servers)) await makeRoot(server, ROOT)
@@ -120,5 +120,5 @@ describe.skipIf(!isUp('h2') || !isUp('h4'))('on two hosts', () => {
     expect([status.code, status.stdout]).toEqual([5, expect.stringContaining('h4  web  it was stopped by ana\n')])
     expect(await far.stagecraft(['start'])).toMatchObject({ code: 0 })
     expect((await far.stagecraft(['status'])).code).toBe(0)
-  }, 120_000)
+  })
 })

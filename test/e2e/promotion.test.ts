@@ -109,12 +109,12 @@ describe.skipIf(!isUp('h2') || !isUp('h4'))('from one host to another', () => {
     folder.write('compose.yaml', JSON.stringify({ services: { web: page(0, { ports: ['80'] }) } }))
     const environments = { staging: environment('h2'), prod: environment('deploy@h4') }
     folder.write('stagecraft.yml', JSON.stringify({ project: { name: folder.name }, environments }))
-  }, 120_000)
+  })
   afterAll(async () => {
     for (const engine of [...Object.values(engines), h1]) await cleanUp(engine, folder.name)
     for (const engine of Object.values(engines)) await engine.exec(['rm', '-rf', `${ROOT}/${folder.name}`])
     await folder.cleanUp()
-  }, 120_000)
+  })
 
   test('what is built for a host beforehand is built here, and deployed without building', async () => {
     expectCode(await folder.stagecraft(['build', '--env', 'staging', '--version', 'v0']), 0)
@@ -125,7 +125,7 @@ describe.skipIf(!isUp('h2') || !isUp('h4'))('from one host to another', () => {
     await deploy(folder, 'v0', 0, ['--env', 'staging', '--no-build'])
     expect(await pageOf('staging')).toBe('one')
     writePage(folder, 'one')
-  }, 240_000)
+  })
 
   test('the image comes from the host that has it, if this machine does not', async () => {
     await deploy(folder, 'v1', 0, ['--env', 'staging'])
@@ -137,7 +137,7 @@ describe.skipIf(!isUp('h2') || !isUp('h4'))('from one host to another', () => {
     const promoted = await folder.stagecraft(['deploy', '--env', 'prod', '--from', 'staging'])
     expectCode(promoted, 0)
     expect(await pageOf('prod')).toBe('one')
-  }, 240_000)
+  })
 
   async function pageOf(name: 'staging' | 'prod'): Promise<string> {
     const read = 'docker exec "$(docker ps -q --filter label=com.docker.compose.project=$0)" cat /www/index.html'

@@ -30,7 +30,7 @@ beforeAll(async () => {
     for (let number = 1; number <= 12; number++) await release(folder, 'local', number)
   }
   await Promise.all([others(), own()])
-}, 300_000)
+})
 
 /** The tags of a repository: those with a version as they are, of the others how many there are. */
 async function tagsOf(repository: string): Promise<[string[], number]> {

@@ -68,8 +68,8 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('hooks of an environment on a host',
     site.write({ ...app, environments: { prod: { ...app.environments?.['prod'], hooks } } })
   }
 
-  beforeAll(() => site.begin(), 120_000)
-  afterAll(() => site.cleanUp(), 120_000)
+  beforeAll(() => site.begin())
+  afterAll(() => site.cleanUp())
 
   test('run on the laptop, know the host, and stop a release before it changes anything there', async () => {
     write({ before_build: 'echo "$STAGECRAFT_HOSTS $STAGECRAFT_ENV $STAGECRAFT_PREVIOUS." >>told' })

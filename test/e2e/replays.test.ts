@@ -218,7 +218,7 @@ describe('a model that anybody has changed anyhow', () => {
     for (const outcome of await mapConcurrently(states, (state) => means(state, here))) counts[outcome]++
     expect(counts.refused).toBeGreaterThan(80)
     expect(counts.same).toBeGreaterThan(10)
-  }, 240_000)
+  })
 
   /** Compose reads what was not refused: once with all there is to be found here, once with nothing. */
   async function means(state: string, here: string): Promise<keyof { refused: 0; refusedByCompose: 0; same: 0 }> {

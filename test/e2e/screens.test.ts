@@ -53,7 +53,7 @@ const FAILS = [
 beforeAll(async () => {
   write('v1', HEALTHY)
   await deploy(folder, 'v1')
-}, 120_000)
+})
 
 describe.skipIf(Bun.which('tmux') === null)('on a terminal', () => {
   test('a deploy draws what it builds and what it waits for; one line a phase stays', async () => {

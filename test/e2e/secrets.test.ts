@@ -121,7 +121,7 @@ describe.skipIf(!isUp('h3'))('canaries', () => {
       .split('\n')
       .filter((line) => /^\S*(docker|docker-compose|ssh|stagecraft)\s/.test(line))
     expect([seen.some((line) => line.includes('compose')), shownIn(seen.join('\n'))]).toEqual([true, []])
-  }, 120_000)
+  })
 
   test('a deploy that fails, and a rollback that fails once only the host has the files', async () => {
     await flag('bad')
@@ -132,7 +132,7 @@ describe.skipIf(!isUp('h3'))('canaries', () => {
     const back = await run('rollback', '--json')
     expectCode(back, 5)
     expect(back.stderr).toContain('with •••') // it did print what it knows
-  }, 120_000)
+  })
 
   test('a recovery of a run that was killed, whose undo fails', async () => {
     await flag('bad', false)
@@ -159,7 +159,7 @@ describe.skipIf(!isUp('h3'))('canaries', () => {
       ['releases', 'show', 'latest', '--json'],
     ])
       await run(...args)
-  }, 120_000)
+  })
 
   test('nothing that was printed or kept shows one', async () => {
     expect(shownIn(said.join('\n'))).toEqual([])

@@ -25,7 +25,7 @@ const app: App = { services: { web: page(port, { volumes: ['/data'] }), other: i
 beforeAll(async () => {
   await deployVersionOne(folder, app)
   await folder.docker(['compose', 'exec', '-T', 'web', 'sh', '-c', 'echo precious >/data/file'])
-}, 60_000)
+})
 
 /** Starts a deploy, sends a signal once `ready` is there, and holds the end against what it must be. */
 async function interrupted(

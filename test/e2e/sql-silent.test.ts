@@ -26,5 +26,5 @@ describe.each([
     await server.docker('unpause')
     expect(await apply(server.url, files)).toEqual(['2.sql'])
     expect(await historyOf(server.url)).toEqual(['1.sql rel-1', '2.sql rel-1'])
-  }, 60_000)
+  })
 })

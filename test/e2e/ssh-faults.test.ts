@@ -21,12 +21,12 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
   beforeAll(async () => {
     await site.begin()
     await deploy(folder, 'v0')
-  }, 180_000)
+  })
   afterAll(async () => {
     await labHostCommand('heal', 'h8')
     await labHostCommand('start', 'h8')
     await site.cleanUp()
-  }, 120_000)
+  })
 
   const running = async (service: string) => {
     const ids = await site.containers()
@@ -82,7 +82,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     expect(ran).toMatchObject({ code: 8 })
     expect(ran.stderr).toContain('Cannot go on: the connection to h8 was lost')
     expect(await mended('v1')).toContain('v-cut')
-  }, 240_000)
+  })
 
   test('its cable is cut while images are sent', async () => {
     const big = `FROM busybox:1\nRUN head -c 150000000 /dev/urandom > /big\nCOPY index.html /www/\nCMD ${JSON.stringify(httpd('/www'))}\n`
@@ -99,7 +99,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     if (!isSent) expect(await site.page()).toBe('version one')
     folder.write('web/Dockerfile', small)
     expect(await mended('v-pushed')).toContain('v-push')
-  }, 180_000)
+  })
 
   /** Makes writing to the disk take seconds, and waits until something does: what happens then happens in its midst. */
   async function whileWritten(version: string, act: () => Promise<unknown>) {
@@ -126,7 +126,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     await server.exec(['sh', '-c', quickly])
     expect(ran).toMatchObject({ code: 8 })
     await mended('v-whole')
-  }, 240_000)
+  })
 
   test('its power fails while the state is written: the next run finds it whole', async () => {
     const ran = await whileWritten('v-power', () => labHostCommand('kill', 'h8'))
@@ -135,7 +135,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     await usable()
     await server.exec(['sh', '-c', quickly])
     await mended('v2')
-  }, 240_000)
+  })
 
   test('its sshd is restarted: the connection is lost, and the next one is as good', async () => {
     const ran = await during('v-sshd', { fresh: { ...idle, ...slow } }, async () => {
@@ -145,7 +145,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     expect(ran).toMatchObject({ code: 8 })
     await usable()
     expect(await mended('v3')).toContain('v-sshd')
-  }, 240_000)
+  })
 
   test('its engine stops: that is undone or mended, by whoever can', async () => {
     const ran = await during('v-engine', { fresh: { ...idle, ...slow } }, () => labHostCommand('hold', 'h8', 'dockerd'))
@@ -153,7 +153,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     await labHostCommand('free', 'h8', 'dockerd')
     await usable()
     await mended('v4')
-  }, 240_000)
+  })
 
   test('its disk is full where the state is: nothing is changed, or it is put back', async () => {
     const small = `${site.kept}/objects`
@@ -168,7 +168,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     expect(ran).toMatchObject({ code: 9 })
     expect(ran.stderr).toContain('no space left on the device')
     await mended('v5')
-  }, 180_000)
+  })
 
   test('its cable is cut while it is watched: that is shown, and it comes back; a release is seen too', async () => {
     const watching = folder.startStagecraft(WATCH, { timeout: 300 })
@@ -189,5 +189,5 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     await watching.signal('TERM')
     expect((await watching.done).code).toBe(143)
     await mended('v-unwatched')
-  }, 300_000)
+  })
 })

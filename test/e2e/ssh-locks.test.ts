@@ -16,8 +16,8 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('the lock of an environment on a hos
   beforeAll(async () => {
     await site.begin()
     await deploy(folder, 'v0')
-  }, 180_000)
-  afterAll(() => site.cleanUp(), 120_000)
+  })
+  afterAll(() => site.cleanUp())
 
   const services = async () => (await site.containers()).map((line) => line.split(' ')[0] ?? '')
 
@@ -43,7 +43,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('the lock of an environment on a hos
     expect(await sleeping.done).toMatchObject({ code: 8 })
     expect(await site.containers()).toEqual(after)
     expectCode(await folder.stagecraft(['status']), 0)
-  }, 120_000)
+  })
 
   test('a hold says who is at work, and with --wait it returns once nobody is', async () => {
     const running = await underWay('v-held')
@@ -57,7 +57,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('the lock of an environment on a hos
     expect(await waiting.done).toMatchObject({ code: 0 })
     expectCode(await folder.stagecraft(['deploy', '--version', 'v-refused']), 7)
     expectCode(await folder.stagecraft(['lock', 'release']), 0)
-  }, 120_000)
+  })
 
   test('who writes there and hangs is named; a signal ends the waiting at once', async () => {
     const held = `setsid flock ${site.kept}/locks/state sleep 120 >/dev/null 2>&1 & echo $!`
@@ -72,7 +72,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('the lock of an environment on a hos
     } finally {
       await server.exec(['sh', '-c', `kill ${holder}; pkill -f "locks/[s]tate sleep 120"; true`])
     }
-  }, 60_000)
+  })
 })
 
 function pgrep(...args: string[]): number[] {

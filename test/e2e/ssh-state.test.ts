@@ -26,7 +26,7 @@ describe.skipIf(!isUp('h2'))('the state on a host', () => {
     const second = await deploy(folder, 'v2')
     expect(second.stderr).not.toContain('earlier version')
     expect((await folder.stagecraft(['releases', 'list'])).stdout).toContain('v1')
-  }, 120_000)
+  })
 
   test('that this user may not read is said, and is not "no releases"', async () => {
     const count = () => there('grep -c \'"id"\' releases.json')
@@ -40,7 +40,7 @@ describe.skipIf(!isUp('h2'))('the state on a host', () => {
     await there('chgrp docker releases.json && chmod 660 releases.json')
     expect(await count()).toBe(before)
     await deploy(folder, 'v3')
-  }, 120_000)
+  })
 
   test('that somebody has changed is not used, until they say that it is to be', async () => {
     const [model, kept] = [`releases/$(ls releases | sort | head -n 1)/compose.json`, '/tmp/stagecraft-kept-model']
@@ -58,5 +58,5 @@ describe.skipIf(!isUp('h2'))('the state on a host', () => {
     await there('rm head')
     expect((await folder.stagecraft(['releases', 'list'])).stdout).toContain('v4-by-hand')
     await deploy(folder, 'v5')
-  }, 120_000)
+  })
 })

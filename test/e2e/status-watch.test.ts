@@ -13,7 +13,7 @@ describe('on an engine', () => {
     const holding = 'x=$$(yes | head -c 5000000); sleep 1d; :' // the last command would replace the shell, and free it
     const other = { ...idle, command: ['sh', '-c', holding], scale: 2 }
     await deployVersionOne(folder, { services: { web: page(port), other } })
-  }, 120_000)
+  })
 
   test('it has the figures of each container, and sees what is stopped by hand', async () => {
     const watching = folder.startStagecraft(WATCH)
@@ -37,5 +37,5 @@ describe('on an engine', () => {
     const { code, stdout, stderr } = await watching.done
     expect([code, stderr]).toEqual([143, ''])
     expect(stdout).toEndWith('{"v":1,"type":"finished","exit":143}\n')
-  }, 120_000)
+  })
 })

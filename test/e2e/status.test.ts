@@ -223,7 +223,7 @@ test('an interrupted release is told, also what its containers are, and is gone 
   folder.write('compose.yaml', JSON.stringify(app))
   await heal()
   expect((await folder.stagecraft(['releases', 'list'])).stdout).not.toContain('interrupted')
-}, 120_000)
+})
 
 test('where nothing has been deployed it says so; an engine that is not there is exit 8, with what is known', async () => {
   empty.write('compose.yaml', JSON.stringify({ services: { web: { image: 'busybox:1', ...QUICK_STOP } } }))

@@ -21,7 +21,7 @@ const folder = sharedFolder(h1, 'terminal')
 
 const port = await h1.freePort()
 const app: App = { services: { web: page(port, { volumes: ['/data'] }), other: idle } }
-beforeAll(() => deployVersionOne(folder, app), 60_000)
+beforeAll(() => deployVersionOne(folder, app))
 
 const CTRL_C = '\x03'
 

@@ -34,12 +34,12 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('a host over SSH', () => {
   beforeAll(async () => {
     await makeRoot(server, ROOT)
     await deploy('v1')
-  }, 120_000)
+  })
   afterAll(async () => {
     await cleanUp(server, folder.name)
     await server.exec(['rm', '-rf', `${ROOT}/${folder.name}`])
     await folder.cleanUp()
-  }, 60_000)
+  })
 
   test('tunnel: a port that nobody publishes answers here, all of it, over a rollout too, until Ctrl-C', async () => {
     const port = await freePort('127.0.0.1')
@@ -61,7 +61,7 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('a host over SSH', () => {
     await running.signal('INT')
     expect((await running.done).code).toBe(130)
     expect((await folder.stagecraft(['tunnel', 'web', '99999', '--env', 'prod'])).code).toBe(2)
-  }, 120_000)
+  })
 
   test('ssh: words are passed on as they are, one is a line for the shell there, and the exit code is the command’s', async () => {
     const ssh = (...args: string[]) => folder.stagecraft(['ssh', '--env', 'prod', ...args])

@@ -32,5 +32,5 @@ describe.if(have('strace and root', tools, import.meta.path))('the state on a ho
     } finally {
       rmSync(root, { recursive: true, force: true })
     }
-  }, 300_000)
+  })
 })

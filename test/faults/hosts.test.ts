@@ -46,7 +46,7 @@ describe.each(['a', 'b'] as const)('at each docker command of a change on host %
       return tryOut(fleet)
     })
     await atEachCommand('hosts-any', name, fails)
-  }, 240_000)
+  })
 
   test('the host is lost: the others are all old or all new, and when it is back the next deploy mends it', async () => {
     const kinds = new Set<string>()
@@ -59,7 +59,7 @@ describe.each(['a', 'b'] as const)('at each docker command of a change on host %
       return tryOut(fleet, others, kinds)
     })
     expect([...kinds].toSorted()).toEqual(['after-commit', 'not-restored', 'unreachable'])
-  }, 240_000)
+  })
 
   test('the run dies: the next deploy mends it', async () => {
     const dies = withEach(async (fleet, at, damage) => {
@@ -67,7 +67,7 @@ describe.each(['a', 'b'] as const)('at each docker command of a change on host %
       return problemsNext(fleet)
     })
     await atEachCommand('hosts-dead', name, dies)
-  }, 240_000)
+  })
 })
 
 /** @returns the docker commands of a deploy of what is written, on one host. The fleet is where it was afterwards */

@@ -53,7 +53,7 @@ describe('a run that dies at any command', () => {
         for (const what of problems) wrong.set(what, `${commands[index]} (${damage})`)
       }
     expect(wrong).toEqual(new Map())
-  }, 240_000)
+  })
 
   test('and whoever mends it may die at any command too', async () => {
     const { start, calls, commands } = await prepared()
@@ -74,7 +74,7 @@ describe('a run that dies at any command', () => {
           for (const what of problems) wrong.set(what, `${commands[index]} (${damage}), then ${at}`)
         }
     expect(wrong).toEqual(new Map())
-  }, 120_000)
+  })
 
   test('and a rollback mends it as well', async () => {
     const { start } = await prepared()

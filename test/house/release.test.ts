@@ -50,7 +50,7 @@ test('npm run release makes a folder that can be published, installed from and u
   expect(start([own, 'upgrade', '--from', RELEASE, '--force'])).toMatchObject({ exit: 0 })
   expect(readdirSync(path).toSorted()).toEqual(['stagecraft', 'stagecraft.old'])
   expect(start([own, '--version']).text).toStartWith(`stagecraft ${version} (`)
-}, 300_000)
+})
 
 test('npm run release refuses a key that others can read, an unknown target, and an address that is none', () => {
   for (const [options, reason] of [
@@ -62,4 +62,4 @@ test('npm run release refuses a key that others can read, an unknown target, and
     expect(text).toContain(reason)
     expect(exit).toBe(1)
   }
-}, 300_000)
+})

@@ -101,4 +101,4 @@ test('one that ignores TERM is killed, with what it has started', async () => {
   expectEnding('after_build', 'did not end within 0.2s', project, outcome)
   expect(performance.now() - began).toBeLessThan(25_000)
   expectGone(project)
-}, 60_000)
+})

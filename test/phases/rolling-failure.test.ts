@@ -18,7 +18,7 @@ test('a run that dies, or fails, at some commands of a rollout', async () => {
     expect([...wrong]).toEqual([])
     expect(tried).toBeGreaterThan(3)
   }
-}, 60_000)
+})
 
 describe('a rolling deploy that fails', () => {
   test.each([

@@ -30,7 +30,7 @@ describe('whichever command of a deploy fails', () => {
         for (const what of await tryOut(project)) wrong.set(what, `${commands[index]} (${damage})`)
       }
     expect(wrong).toEqual(new Map())
-  }, 60_000)
+  })
 
   test('or is interrupted by a signal, the same holds', async () => {
     const { start, commands } = await prepared()
@@ -45,7 +45,7 @@ describe('whichever command of a deploy fails', () => {
       for (const what of await tryOut(project, controller.signal)) wrong.set(what, line)
     }
     expect(wrong).toEqual(new Map())
-  }, 60_000)
+  })
 
   /** @returns what is not as it has to be, after a deploy that may fail and one that must not. */
   async function tryOut(project: FakeProject, signal?: AbortSignal): Promise<string[]> {

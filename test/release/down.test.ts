@@ -124,7 +124,6 @@ describe('a run that dies at any docker command', () => {
           expect([told(next), project.view(), project.releases().length]).toEqual(['no error', view, begun ? 1 : 3])
         }
     },
-    120_000,
   )
 
   test('status and a rollback after it say what became of the history', async () => {

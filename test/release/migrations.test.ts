@@ -187,4 +187,4 @@ test('a run that dies at any docker command: the next one migrates, and there ar
     expect([at, most <= 1, oneOffs(project)]).toEqual([at, true, []])
     expect(next.bundle?.migrations?.length).toBe(1)
   }
-}, 180_000)
+})

@@ -119,7 +119,7 @@ test('a run that lost its lock changes nothing more, and the next one undoes wha
     const next = await project.deploy()
     expect([at, told(next), serving(project)]).toEqual([at, 'no error', NEW])
   }
-}, 60_000)
+})
 
 describe('never more than is known', () => {
   test('a container that somebody made by hand meanwhile is left alone', async () => {

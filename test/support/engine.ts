@@ -10,7 +10,7 @@ const BINARY = join(import.meta.dir, '../../dist/stagecraft')
 /** How a process ended. A time-out ends it with code 124, a signal n with 128+n. */
 export type Ran = { code: number; stdout: string; stderr: string }
 
-/** `cwd` is a path on the engine's machine; `timeout` is in seconds, 120 by default; `stdin` is empty by default. */
+/** `cwd` is a path on the engine's machine; `timeout` is in seconds, 300 by default; `stdin` is empty by default. */
 export type RunOptions = { cwd?: string; env?: Record<string, string>; timeout?: number; stdin?: string }
 
 /** A process that runs while the test goes on. */
@@ -90,7 +90,7 @@ function show(place: Place, argv: readonly string[], cwd: string): Bun.Subproces
 function start(place: Place, argv: readonly string[], options: RunOptions): Running {
   const pidFile = join('/tmp', `${RUN}-${process.pid}-${++started}.pid`)
   const environment = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`)
-  const limits = [options.cwd ?? '/', pidFile, String(options.timeout ?? 120)]
+  const limits = [options.cwd ?? '/', pidFile, String(options.timeout ?? 300)]
   const program = ['sh', '-c', WITH_PID, pidFile, ...argv]
   const command = place.argvOf(['sh', '-c', WRAPPER, 'sh', ...limits, ...environment, ...program])
   const child = Bun.spawn(command, {

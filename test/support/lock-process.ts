@@ -31,9 +31,9 @@ function linesOf(stream: ReadableStream<Uint8Array>): () => Promise<string> {
   }
 }
 
-/** Asks again until it is so, for at most 5 s. */
+/** Asks again until it is so, for at most a minute. */
 export async function until(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5000
+  const deadline = performance.now() + 60_000
   while (!isSo()) {
     if (performance.now() > deadline) throw new Error('it never came to be')
     await Bun.sleep(5)

@@ -120,7 +120,7 @@ describe('status --watch', () => {
     const [screen = '', after = ''] = terminal.output().split('\x1b[?25h\x1b[?1049l')
     expect(screen).toStartWith('\x1b[?1049h\x1b[?25l')
     expect(after).toMatch(/^\d{4}-\S+ \S+\r\n\r\nnothing has been deployed to live yet\r\n\r\nnothing has been/)
-  }, 60_000)
+  })
 
   test('Ctrl-Z gives the terminal back too, and it goes on after fg', async () => {
     folder = scratch(TWO)
@@ -134,7 +134,7 @@ describe('status --watch', () => {
     await terminal.shows('\x1b[?1049h', from)
     terminal.child.kill('SIGTERM')
     expect(await terminal.child.exited).toBe(143)
-  }, 60_000)
+  })
 
   test('is refused with an interval that is none', async () => {
     folder = scratch(TWO)
