@@ -45,9 +45,16 @@ export function writePage(folder: Folder, text: string): void {
   folder.write('web/Dockerfile', `FROM busybox:1\nCOPY index.html /www/\nCMD ${JSON.stringify(httpd('/www'))}\n`)
 }
 
-/** A migration that goes on until there is a file `go` in the folder, for a minute at most, and says so in its `ledger`. */
+/** A setting of what ends soon after its start, which fails the release: a busy engine may say a while later that it has ended. */
+export const ENDS_SOON = { rollout: { min_ready: '20s' } } as const
+
+/** A migration that goes on until there is a file `go` in the folder, for five minutes at most, and says so in its `ledger`. */
 export const untilTold = (folder: string) =>
-  `echo begin >>${folder}/ledger; for i in $(seq 600); do [ -e ${folder}/go ] && break; sleep 0.1; done; echo end >>${folder}/ledger`
+  `echo begin >>${folder}/ledger; for i in $(seq 3000); do [ -e ${folder}/go ] && break; sleep 0.1; done; echo end >>${folder}/ledger`
+
+/** SQL that makes `SELECT until_told()` of PostgreSQL: it goes on until there is a row in the table `go`, for five minutes at most. */
+export const UNTIL_TOLD = `CREATE TABLE go (n int); CREATE FUNCTION until_told() RETURNS void LANGUAGE plpgsql AS 'BEGIN
+  FOR i IN 1..3000 LOOP EXIT WHEN EXISTS (SELECT FROM go); PERFORM pg_sleep(0.1); END LOOP; END'`
 
 /** A new database takes longer than three probes on a busy machine: Compose's three retries would call it unhealthy. */
 export const POSTGRES_READY = {
@@ -129,7 +136,7 @@ export async function expectPage(folder: Folder, port: number, text: string, pat
   })
 }
 
-/** Polls until `probe` returns true; anything else is what the error says. @param seconds how long at most */
+/** Polls until `probe` returns true; anything else is what the error says. @param seconds how long at most, on a busy machine */
 export async function until(
   what: string,
   probe: () => Promise<true | string> | true | string,

@@ -40,7 +40,7 @@ export async function ask(
 ): Promise<{ status: number; body: string }> {
   const url = `http://${hostName}${path}`
   const resolve = [80, 443].flatMap((port) => ['--resolve', `${hostName}:${port}:${ip}`])
-  const argv = ['curl', '-sk', '-m', '15', '-w', '\n%{http_code}', ...resolve, ...flags, url]
+  const argv = ['curl', '-sk', '-m', '60', '-w', '\n%{http_code}', ...resolve, ...flags, url]
   const child = Bun.spawn(argv, { stdout: 'pipe', stderr: 'ignore' })
   const lines = (await new Response(child.stdout).text()).split('\n')
   return { status: Number(lines.pop()), body: lines.join('\n').trim() }
@@ -60,7 +60,7 @@ export async function askSecurely(host: string, roots: string, { ip } = h1): Pro
     'curl',
     '-sSv',
     '-m',
-    '10',
+    '60',
     '--cacert',
     '/proc/self/fd/0',
     '--resolve',

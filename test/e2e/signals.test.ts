@@ -65,7 +65,7 @@ const recreated = (service: string, state: string) => {
 }
 
 describe('while an image is built', () => {
-  const marker = `sleep 61.${process.pid}`
+  const marker = `sleep 610.${process.pid}`
   // What it prints is not in the command, which is printed before it runs: an engine that is told to end a container which
   // it is about to make lets it run (26.1: "failed to kill process: container not running").
   test.each(['INT', 'TERM'] as const)('%s ends the build', async (signal) => {

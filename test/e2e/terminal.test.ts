@@ -91,7 +91,7 @@ describe('on a terminal', () => {
   })
 
   test('Ctrl-C does not reach what Stagecraft runs: that has no terminal', async () => {
-    const marker = `sleep 63.${process.pid}`
+    const marker = `sleep 630.${process.pid}`
     folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s\\n' way; ${marker}\n`)
     writeApp(folder, app)
     const terminal = deployOnTerminal('v-build')

@@ -31,7 +31,7 @@ interface Connection {
 }
 
 /** Milliseconds after which a request counts as failed. */
-const TOO_LATE = 10_000
+const TOO_LATE = 30_000
 
 /**
  * Makes requests at a steady rate until stopped, in turn on connections that are kept and on new ones. It speaks HTTP over

@@ -12,10 +12,11 @@ export interface Release {
   readonly network?: string
 }
 
-const HEALTH = {
+/** A server that starts on a busy machine may fail for a while; one that is bad is said to be soon. */
+const health = (bad = false) => ({
   test: ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:3000/up'],
-  ...{ interval: '1s', timeout: '10s', retries: 3 },
-}
+  ...{ interval: '1s', timeout: '10s', retries: bad ? 3 : 60 },
+})
 /** busybox as process 1 ignores TERM. */
 const QUICK = { stop_signal: 'SIGKILL' }
 
@@ -29,10 +30,10 @@ export function writeSite(
   { version, bad, replicas = 1, network = 'one' }: Release,
   on?: { readonly hosts: string; readonly root: string },
 ): void {
-  const app = { build: '.', environment: { VERSION: version, BAD: bad ? '1' : '0' }, healthcheck: HEALTH }
+  const app = { build: '.', environment: { VERSION: version, BAD: bad ? '1' : '0' }, healthcheck: health(bad) }
   const services = {
     web: { ...app, scale: replicas, depends_on: { job: { condition: 'service_completed_successfully' } } },
-    api: { ...app, environment: { VERSION: version } },
+    api: { ...app, environment: { VERSION: version }, healthcheck: health() },
     front: { build: '.', command: ['node', '/app/caller.mjs'], depends_on: { api: { condition: 'service_healthy' } } },
     job: { image: 'busybox:1', command: ['echo', `prepared ${version}`] },
     db: {

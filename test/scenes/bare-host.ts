@@ -46,7 +46,10 @@ export class BareHost {
   /** After a reset its address has another network card, which takes a moment to get around. */
   private async reach(): Promise<void> {
     const isReached = async () => (await runCommand([join(LAB_DIR, 'bin/ssh'), NAME, 'true'])).code === 0
-    for (let tries = 0; !(await isReached()); tries++) if (tries === 20) throw new Error(`Cannot reach ${NAME}`)
+    for (let tries = 0; !(await isReached()); tries++) {
+      if (tries === 120) throw new Error(`Cannot reach ${NAME}`)
+      await Bun.sleep(500)
+    }
   }
 
   /** Makes a Debian package of what `fill` puts into a folder. @returns its entry in the archive's index */

@@ -154,14 +154,14 @@ function get(url: string): Promise<Response> {
 }
 
 async function untilAnswers(url: string): Promise<void> {
-  const end = Date.now() + 30_000
+  const end = Date.now() + 120_000
   for (;;) {
     const isUp = await get(url).then(
       ({ ok }) => ok,
       () => false,
     )
     if (isUp) return
-    if (Date.now() > end) throw new Error(`Waited 30 s in vain: ${url} answers`)
+    if (Date.now() > end) throw new Error(`Waited 120 s in vain: ${url} answers`)
     await Bun.sleep(100)
   }
 }

@@ -34,8 +34,13 @@ rm -f /tmp/.$0
 export async function cleanUp(engine: Engine, name: string): Promise<void> {
   if (!/^(sct-[a-z0-9]+|stagecraft-demo$)/.test(name)) throw new Error(`Cannot clean up "${name}": not the tests' own`)
   await removeRoutes(engine, name)
-  const { code, stderr } = await engine.exec(['sh', '-c', SCRIPT, name])
-  if (code !== 0) throw new Error(`Cannot clean up ${name} on ${engine.name}: ${stderr}`)
+  // What is being removed at that moment, as a container that has just ended by itself, is refused once.
+  for (let tries = 1; ; tries++) {
+    const { code, stderr } = await engine.exec(['sh', '-c', SCRIPT, name])
+    if (code === 0) return
+    if (tries === 3) throw new Error(`Cannot clean up ${name} on ${engine.name}: ${stderr}`)
+    await Bun.sleep(2000)
+  }
 }
 
 /** A route that stays would take requests that come from its networks' addresses, which the engine gives to others later. */
@@ -47,7 +52,7 @@ async function removeRoutes(engine: Engine, name: string): Promise<void> {
       return await removeRoutesOf(dockerOf(engine), name)
     } catch (error) {
       // Other tests restart the host's proxy meanwhile, or remove it.
-      if (tries >= 20) throw error
+      if (tries >= 60) throw error
       await Bun.sleep(500)
     }
   }

@@ -161,7 +161,7 @@ function binaryAt(place: Place): string {
 
 async function get(url: string): Promise<{ status: number; body: string }> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(5000), keepalive: false })
+    const response = await fetch(url, { signal: AbortSignal.timeout(20_000), keepalive: false })
     return { status: response.status, body: await response.text() }
   } catch (error) {
     return { status: 0, body: String(error) }
