@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { cleanUp } from '../support/clean-up.ts'
 import { host, isUp } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
-import { expectCode, makeRoot, POSTGRES_READY, QUICK_STOP, until, untilTold, writePage } from './app.ts'
+import { expectCode, makeRoot, POSTGRES_READY, QUICK_STOP, UNTIL_TOLD, until, untilTold, writePage } from './app.ts'
 
 const NAMES = ['h2', 'h4'] as const
 const ROOT = '/srv/stagecraft'
@@ -55,7 +55,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     await folder.cleanUp()
   })
 
-  const deploy = (version: string) => folder.stagecraft(['deploy', '--version', version], { timeout: 110 })
+  const deploy = (version: string) => folder.stagecraft(['deploy', '--version', version])
 
   async function inContainer(name: (typeof NAMES)[number], service: string, ...command: string[]): Promise<string> {
     const filters = [`label=com.docker.compose.project=${project}`, `label=com.docker.compose.service=${service}`]
@@ -93,12 +93,12 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
 
   test('kill -9 on the laptop: the container goes on, and the next deploy waits for it, also from another host', async () => {
     write(untilTold('/ledger'))
-    const run = folder.startStagecraft(['deploy', '--version', 'v3'], { timeout: 110 })
+    const run = folder.startStagecraft(['deploy', '--version', 'v3'])
     await until('it has begun', async () => (await ledger('h2')).endsWith('begin') || 'not yet')
     await run.signal('KILL')
     await run.done
     write('echo other >>/ledger/ledger', 'h4')
-    const waiting = folder.startStagecraft(['deploy', '--version', 'v4', '--wait', '60s'], { timeout: 110 })
+    const waiting = folder.startStagecraft(['deploy', '--version', 'v4', '--wait', '2m'])
     await until('it waits', () => waiting.output().includes('waiting until it has ended') || 'not yet')
     await inContainer('h2', 'web', 'touch', '/ledger/go')
     const next = await waiting.done
@@ -111,14 +111,16 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
 
   test('kill -9 amid a file: the host knows which', async () => {
     write('true')
-    folder.write('sql/002.sql', 'CREATE TABLE two (n int);\nSELECT pg_sleep(4);\n')
-    const run = folder.startStagecraft(['deploy', '--version', 'v5'], { timeout: 110 })
-    const asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+    await psql(UNTIL_TOLD)
+    folder.write('sql/002.sql', 'CREATE TABLE two (n int);\nSELECT until_told();\n')
+    const run = folder.startStagecraft(['deploy', '--version', 'v5'])
+    const asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT until_told%' AND state = 'active'"
     await until('it sleeps', async () => (await psql(asked)) === '1' || 'not yet')
     await run.signal('KILL')
     await run.done
+    await psql('INSERT INTO go VALUES (1)')
     await until('it has ended', async () => (await psql(asked)) === '0' || 'it sleeps')
-    const next = await folder.stagecraft(['deploy', '--version', 'v6', '--wait', '60s'], { timeout: 110 })
+    const next = await folder.stagecraft(['deploy', '--version', 'v6', '--wait', '2m'])
     expectCode(next, 0)
     expect(next.stderr).toMatch(/recovery: v5 .* so it stays live, .*The migration of shop had begun, .*: 002\.sql\. /)
     expect(await psql('SELECT string_agg(name, chr(32) ORDER BY name) FROM stagecraft_migrations')).toBe(

@@ -71,7 +71,7 @@ lab('expand, migrate and contract, in three releases under 100 requests a second
   write('v1')
   copyFileSync(realpathSync(process.execPath), join(folder.here, 'app/bun'))
   await deploy(folder, 'v1')
-  load = await startLoad({ ip: h3.ip, host: name, rate: 100, seconds: 300, long: false })
+  load = await startLoad({ ip: h3.ip, host: name, rate: 100, seconds: 900, long: false })
   for (const version of ['v2', 'v3'] as const) {
     write(version)
     await Bun.sleep(1000)

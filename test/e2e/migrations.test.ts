@@ -230,7 +230,8 @@ test('a first deploy whose migration fails leaves no container and no network; i
 })
 
 describe('a run that ends amid a migration', () => {
-  const slow = 'echo begin >>/kept/ledger; sleep 4; echo end >>/kept/ledger'
+  const open = untilTold('/kept')
+  const tell = (script: string) => interrupted.docker(['compose', 'exec', '-T', 'store', 'sh', '-c', script])
   let own = 0
   const write = (main?: object) => writeApp(interrupted, appWith(main ? { main } : {}, {}, own))
   beforeAll(async () => {
@@ -238,7 +239,7 @@ describe('a run that ends amid a migration', () => {
     writePage(interrupted, 'version one')
     write()
     await deploy(interrupted, 'v1')
-    write(command(slow))
+    write(command(open))
   })
 
   /** Begins a deploy and waits until its migration is at work. */
@@ -250,16 +251,13 @@ describe('a run that ends amid a migration', () => {
   }
 
   test('kill -9: the next command says what had begun, and waits for it: never two at once', async () => {
-    const open = untilTold('/kept')
-    write(command(open))
     const run = await begin('v2')
     await run.signal('KILL')
     await run.done
     const next = interrupted.startStagecraft(['deploy', '--version', 'v3'])
     await until('it waits', () => next.output().includes('waiting until it has ended') || 'not yet')
-    await interrupted.docker(['compose', 'exec', '-T', 'store', 'touch', '/kept/go'])
+    await tell('touch /kept/go')
     const { stderr } = await next.done
-    write(command(slow))
     const [said = ''] = /^recovery: .*$/m.exec(stderr) ?? []
     const retold = said.replaceAll(/rel-[\d-]+/g, '<id>').replace(/by .* on \S+ died/, 'by ana on web-1 died')
     expectGolden('core/recovery.md', 'migrating', retold.replace(`sh -c ${open}`, 'bin/rails db:migrate'))
@@ -268,31 +266,32 @@ describe('a run that ends amid a migration', () => {
   })
 
   test('a signal ends the container, and nothing is touched', async () => {
+    await tell('rm /kept/go')
     const run = await begin('v4')
     await run.signal('INT')
     const { code, stderr } = await run.done
     expect(code).toBe(130)
     expect(stderr).toMatch(/v3 \(rel-[\d-]+\) is still live\./)
-    await Bun.sleep(4_500)
+    await tell('touch /kept/go; sleep 2; rm /kept/go')
     expect((await ledger(interrupted)).at(-1)).toBe('begin')
     expect((await migrationContainers(interrupted)).map((line) => line.split(' ')[1])).toEqual(['exited'])
   })
 
   test('a signal after the switch ends the migration; the new release is live', async () => {
-    write(command(slow, { strategy: 'post_deploy' }))
+    write(command(open, { strategy: 'post_deploy' }))
     const run = await begin('v5')
     await run.signal('INT')
     const { code, stderr } = await run.done
     expect([code, stderr]).toEqual([10, expect.stringMatching(/^Cannot migrate main: ended by signal 2\n/m)])
     expect(stderr).toContain('v5 is live.')
     expect((await migrationContainers(interrupted)).map((line) => line.split(' ')[1])).toEqual(['exited'])
-    write(command(slow))
   })
 
   test('two deploys at once migrate one after the other', async () => {
+    write(command('echo begin >>/kept/ledger; sleep 4; echo end >>/kept/ledger'))
     const before = (await ledger(interrupted)).length
     const both = await Promise.all(
-      ['v6', 'v7'].map((version) => interrupted.stagecraft(['deploy', '--version', version, '--wait', '2m'])),
+      ['v6', 'v7'].map((version) => interrupted.stagecraft(['deploy', '--version', version, '--wait', '4m'])),
     )
     expect(both.map(({ code }) => code)).toEqual([0, 0])
     expect((await ledger(interrupted)).slice(before)).toEqual(['begin', 'end', 'begin', 'end'])
