@@ -25,7 +25,7 @@ export interface Application {
 
 // As real applications have it: after a restart of the engine everything comes back.
 const LASTING = { ...QUICK_STOP, restart: 'unless-stopped' }
-const SETTINGS = { web: { rollout: { health_timeout: '20s' } } }
+const SETTINGS = { web: { rollout: { health_timeout: '60s' } } }
 
 /**
  * `web` answers with its version and has an anonymous volume with a mark; `api` starts after it and after the job
@@ -43,7 +43,7 @@ export function writeVersion({ folder, port }: Application, { name, fate, extra,
       web: {
         ...{ build: './web', ports: [`${port}:80`], ...LASTING, volumes: ['/cache'] },
         command: ['sh', '-c', mark.replaceAll('$', '$$$$'), 'sh', ...httpd('/www')],
-        healthcheck: { test: probe, interval: '300ms', timeout: '2s', retries: 3 },
+        healthcheck: { test: probe, interval: '300ms', timeout: '10s', retries: is('unhealthy') ? 3 : 60 },
       },
       api: {
         ...{ ...idle, ...LASTING, environment: { VERSION }, configs: [{ source: 'api', target: '/api.conf' }] },

@@ -10,9 +10,9 @@ import { type Acknowledged, type Event, eventsOf, isOpen, type Moment, readState
 export type Failures = string[]
 
 /** seconds that a command which only reads may take, whatever else goes on */
-const READS_WITHIN = 15
+const READS_WITHIN = 60
 /** seconds that the next deploy may take: it may wait for the last docker command of a run that died */
-const NEXT_WITHIN = 180
+const NEXT_WITHIN = 280
 
 /** The state file is whole, and holds what was acknowledged. */
 export function checkRecords({ folder }: Application, acknowledged: Acknowledged): Failures {

@@ -38,7 +38,7 @@ echo ---; docker exec "$0-db-1" cat /data/file
 type Looked = { readonly folder: Pick<Folder, 'name' | 'exec'> }
 
 export async function viewOf({ folder }: Looked, version: string): Promise<View> {
-  const { stdout, stderr } = await folder.exec(['sh', '-c', SCRIPT, folder.name, version], { timeout: 60 })
+  const { stdout, stderr } = await folder.exec(['sh', '-c', SCRIPT, folder.name, version], { timeout: 120 })
   const [containers = '', networks = '', volumes = '', marked = '', webImage = '', data = ''] = stdout.split('---\n')
   const lines = (text: string) => text.split('\n').filter(Boolean)
   if (!containers.startsWith('[')) throw new Error(`Cannot look at the engine: ${stderr}`)

@@ -21,7 +21,7 @@ export const HOLDS = {
 export type Step = keyof typeof HOLDS
 export const STEPS = Object.keys(HOLDS) as Step[]
 
-// A docker that comes first in PATH and is the real one, but that it waits where it is told to, once, for at most 60 s.
+// A docker that comes first in PATH and is the real one, but that it waits where it is told to, once, for at most five minutes.
 // Pulls succeed: the lab has no registry.
 const WRAPPER = `#!/bin/sh
 PATH=\${PATH#*:}
@@ -29,7 +29,7 @@ real() { case " $* " in *' pull '*) return 0 ;; *) docker "$@" ;; esac; }
 hold() {
   mkdir "$HOLD_AT/held" 2>/dev/null || return 0
   echo $$ >"$HOLD_AT/pid"
-  tries=0; while [ ! -e "$HOLD_AT/go" ] && [ $tries -lt 600 ]; do sleep 0.1; tries=$((tries + 1)); done
+  tries=0; while [ ! -e "$HOLD_AT/go" ] && [ $tries -lt 3000 ]; do sleep 0.1; tries=$((tries + 1)); done
 }
 here() {
   case " $* " in $HOLD_COMMAND) ;; *) return 1 ;; esac

@@ -17,7 +17,7 @@ export interface Cell extends Verdict {
 }
 
 /** An engine that hangs is given up sooner than by default. */
-const IMPATIENT = { STAGECRAFT_ENGINE_TIMEOUT: '3s' }
+const IMPATIENT = { STAGECRAFT_ENGINE_TIMEOUT: '12s' }
 
 /** Every fault at every step, in the order of the table; `only` chooses some of them. */
 export async function matrix(

@@ -52,7 +52,7 @@ class Crossing {
   }
 
   run(...args: string[]): Promise<Ran> {
-    return this.folder.stagecraft(args, { timeout: 240 })
+    return this.folder.stagecraft(args, { timeout: 280 })
   }
 
   async must(...args: string[]): Promise<Ran> {
@@ -183,7 +183,7 @@ export async function roads(
 }
 
 async function crossAgain(road: Road, site: Crossing, argv: readonly string[]): Promise<string[]> {
-  const again = await site.run(...argv, '--wait', '60s')
+  const again = await site.run(...argv, '--wait', '2m')
   if (!road.again.includes(again.code)) return [`called again: ${tell(again)}`]
   if (again.code !== 0) await road.repair?.(site)
   return [...(await road.check(site))]

@@ -55,12 +55,12 @@ export class Site {
 
   async startEngine(): Promise<void> {
     await this.#lab('free', this.engine.name, 'dockerd')
-    for (let tries = 0; tries < 150; tries++) {
-      const { code } = await this.engine.docker(['version'], { timeout: 5 })
+    for (let tries = 0; tries < 600; tries++) {
+      const { code } = await this.engine.docker(['version'], { timeout: 20 })
       if (code === 0) return
       await Bun.sleep(200)
     }
-    throw new Error(`The engine of ${this.engine.name} did not come back in 30 s`)
+    throw new Error(`The engine of ${this.engine.name} did not come back in 120 s`)
   }
 
   async signalEngine(name: 'STOP' | 'CONT'): Promise<void> {
@@ -76,12 +76,12 @@ export class Site {
   }
 
   async #lab(...args: string[]): Promise<void> {
-    const { code, output } = await runCommand([LAB_HOST, ...args], { limit: 60 })
+    const { code, output } = await runCommand([LAB_HOST, ...args], { limit: 240 })
     if (code !== 0) throw new Error(`Cannot ${args.join(' ')}: ${output}`)
   }
 
   async #inHost(argv: string[]): Promise<void> {
-    const { code, stderr } = await this.engine.exec(argv, { timeout: 20 })
+    const { code, stderr } = await this.engine.exec(argv, { timeout: 120 })
     if (code !== 0) throw new Error(`Cannot ${argv.join(' ')} on ${this.engine.name}: ${stderr}`)
   }
 }

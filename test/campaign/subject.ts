@@ -65,7 +65,7 @@ export class Subject implements Application {
     if (version) writeVersion(this, version)
     const what = version ? ['deploy', '--version', version.name] : ['rollback', '--yes']
     const argv = [...(how.wrap ?? []), this.engine.binary(), ...what, '--json']
-    return this.engine.start(argv, { cwd: this.folder.path, timeout: 180, env: how.env ?? {} })
+    return this.engine.start(argv, { cwd: this.folder.path, timeout: 280, env: how.env ?? {} })
   }
 
   known(): ReadonlySet<string> {

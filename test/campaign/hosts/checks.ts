@@ -106,7 +106,9 @@ async function checkHost(world: World, place: Place, version: Version): Promise<
     .filter((each) => ![name, undefined].includes(versionOf(each)))
     .map((each) => `${serviceOf(each)} ${versionOf(each)}`)
   const web = view.containers.find((each) => serviceOf(each) === 'web')
-  const conf = await place.engine.docker(['exec', `${project}-prod-api-1`, 'cat', '/conf/version.txt'], { timeout: 20 })
+  const conf = await place.engine.docker(['exec', `${project}-prod-api-1`, 'cat', '/conf/version.txt'], {
+    timeout: 120,
+  })
   const baseline = world.baseline.get(place.name)
   const problems = [
     ...unequal('what runs', of('running'), wanted),
@@ -138,7 +140,7 @@ async function scripts(place: Place): Promise<string[]> {
   for (let tries = 0; ; tries++) {
     const { stdout } = await place.try(`ps -eo pid=,args= | grep '[ ]stagecraft /[s]rv/' | cut -c1-60; :`)
     const lines = stdout.split('\n').filter(Boolean)
-    if (lines.length === 0 || tries >= 40) return lines
+    if (lines.length === 0 || tries >= 120) return lines
     await Bun.sleep(500)
   }
 }

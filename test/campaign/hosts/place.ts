@@ -37,7 +37,7 @@ export class Place {
   }
 
   try(script: string, ...more: readonly string[]): Promise<Ran> {
-    return this.engine.exec(['sh', '-c', script, this.root, ...more], { timeout: 60 })
+    return this.engine.exec(['sh', '-c', script, this.root, ...more], { timeout: 120 })
   }
 
   /** As `stagecraft bootstrap` leaves it: shared with all who may use the engine. */
@@ -88,12 +88,12 @@ export class Place {
 
   /** Also from here: after a power cut the old way there is remembered for a while. */
   private async untilUsable(): Promise<void> {
-    for (let tries = 0; tries < 150; tries++) {
+    for (let tries = 0; tries < 600; tries++) {
       const answers = (await this.try('timeout 5 docker version >/dev/null')).code === 0
       if (answers && (await listens(this.engine.ip, 22))) return
       await Bun.sleep(200)
     }
-    throw new Error(`${this.name} does not come back in 30 s`)
+    throw new Error(`${this.name} does not come back in 120 s`)
   }
 }
 

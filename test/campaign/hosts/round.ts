@@ -94,7 +94,7 @@ const pairOf = ({ operators }: World, { victim }: Choice) =>
   [operators[victim] as Operator, operators[1 - victim] as Operator] as const
 
 /** Milliseconds: what is true now; what a host that begins again may take to answer. */
-const [AT_ONCE, COMES_BACK] = [1_000, 15_000]
+const [AT_ONCE, COMES_BACK] = [1_000, 60_000]
 
 const healAll = (world: World) => Promise.all(world.places.map((place) => place.heal()))
 
@@ -106,7 +106,7 @@ async function moment(running: Running, { lines, delay }: Choice): Promise<boole
   void running.done.then(() => {
     over = true
   })
-  const end = performance.now() + 40_000
+  const end = performance.now() + 120_000
   while (!over && eventsPrinted(running) < lines && performance.now() < end) await Bun.sleep(10)
   await Promise.race([running.done, Bun.sleep(delay)])
   return /"type":"finished"|"status":"failed"|"phase":"finalize","status":"completed"/.test(running.output())
@@ -122,7 +122,7 @@ async function afterwards(world: World, choice: Choice & { late: boolean }, next
   const failures: Failures = [0, 5].includes(status.code) ? [] : [`status by ${other.name}: ${tell(status)}`]
   const said: Ran[] = []
   if (choice.prune) {
-    const prune = await world.run(other, ['prune', '--json', '--wait', '60s'], 150)
+    const prune = await world.run(other, ['prune', '--json', '--wait', '2m'], 280)
     said.push(prune)
     if (prune.code !== 0) failures.push(`prune by ${other.name}: ${tell(prune)}`)
     else

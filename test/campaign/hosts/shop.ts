@@ -17,7 +17,7 @@ export interface Shop {
 }
 
 const LASTING = { ...QUICK_STOP, restart: 'unless-stopped' }
-const QUICK = { rollout: { min_ready: '300ms', health_timeout: '15s' } }
+const QUICK = { rollout: { min_ready: '300ms', health_timeout: '60s' } }
 const idle = { image: 'busybox:1', init: true, ...LASTING }
 
 /**
@@ -36,7 +36,7 @@ export function writeShop(folder: Folder, shop: Shop, version: Version): void {
     web: {
       ...{ build: './web', ...LASTING, environment: { PASSWORD: '${PASSWORD}', VERSION: name } },
       command: ['sh', '-c', fate === 'web-exits' ? 'exit 3' : serve],
-      healthcheck: { test: probe, interval: '300ms', timeout: '2s', retries: 3 },
+      healthcheck: { test: probe, interval: '300ms', timeout: '10s', retries: fate === 'unhealthy' ? 3 : 60 },
     },
     api: {
       ...{ ...idle, environment: { VERSION: name }, volumes: ['./conf:/conf:ro'] },

@@ -24,9 +24,9 @@ export interface Baseline {
 }
 
 /** seconds that a run may take, whatever happens: it ends by itself */
-const ENDS_WITHIN = 200
-const READS_WITHIN = 60
-const PATIENCE = { STAGECRAFT_ENGINE_TIMEOUT: '4s' }
+const ENDS_WITHIN = 280
+const READS_WITHIN = 120
+const PATIENCE = { STAGECRAFT_ENGINE_TIMEOUT: '15s' }
 
 /** Two hosts, two operators, an application of theirs and a neighbour's. */
 export class World {
@@ -129,7 +129,7 @@ export class World {
   }
 
   deploy(operator: Operator, version: Version): Promise<Ran> {
-    return this.start(operator, version, ['--wait', '60s']).done
+    return this.start(operator, version, ['--wait', '2m']).done
   }
 
   /** @throws once it was ended: whatever is being done then ends by that */
