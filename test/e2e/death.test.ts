@@ -3,6 +3,7 @@ import { host } from '../support/lab.ts'
 import {
   type App,
   deployVersionOne,
+  expectCode,
   expectPage,
   expectPhases,
   page,
@@ -17,12 +18,17 @@ const h1 = host('h1')
 const folder = sharedFolder(h1, 'death')
 
 const port = await h1.freePort()
-const stubborn = { stop_signal: 'SIGTERM', stop_grace_period: '8s' } // busybox as process 1 ignores TERM
+/** It serves, and once it has been told to stop it goes on until there is a file `go`, unless it was CHANGED. */
+const END = '[ $$CHANGED ] || until [ -e /tmp/go ]; do sleep 0.1; done; exit 0'
+const stubborn = {
+  command: ['sh', '-c', `trap "${END}" TERM; httpd -p 80 -h /www; while :; do sleep 0.1; done`],
+  ...{ stop_signal: 'SIGTERM', stop_grace_period: '100s' },
+}
 const app: App = { services: { web: page(port, stubborn) } }
 beforeAll(() => deployVersionOne(folder, app))
 
 test('a build ends with the run that wanted it', async () => {
-  const marker = `sleep 64.${process.pid}`
+  const marker = `sleep 640.${process.pid}`
   folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s\\n' way; ${marker}\n`)
   const running = folder.startStagecraft(['deploy', '--version', 'v-build', '--verbose'])
   await until('the build is under way', () => running.output().includes('under way') || running.output())
@@ -43,11 +49,15 @@ test('the lock stays held while a command that changes something goes on, and is
     const states = (await folder.containers()).map(({ state }) => state)
     return states.includes('created') || states.join()
   })
+  const old = (await folder.containers()).find(({ state }) => state === 'running')
   await running.signal('KILL')
   expect((await running.done).code).toBe(137)
   writeApp(folder, app)
-  const next = await folder.stagecraft(['deploy', '--version', 'v2'])
-  expect({ code: next.code, stderr: next.stderr }).toMatchObject({ code: 0 })
+  const waiting = folder.startStagecraft(['deploy', '--version', 'v2'])
+  await until('it waits', () => waiting.output().includes('a run that died') || waiting.output())
+  expectCode(await folder.docker(['exec', old?.id ?? 'none', 'touch', '/tmp/go']), 0)
+  const next = await waiting.done
+  expectCode(next, 0)
   expect(next.stderr).toStartWith('waiting: for the last docker command of a run that died to end')
   expect(next.stderr).toContain('recovery: v-killed')
   expectPhases(folder, 'v2')

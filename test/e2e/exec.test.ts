@@ -82,7 +82,7 @@ describe('run', () => {
   })
 
   test('while it runs it is no replica, and has neither labels nor a secret in an argument', async () => {
-    const running = folder.startStagecraft(['run', 'web', '--', 'sleep', '20'])
+    const running = folder.startStagecraft(['run', 'web', '--', 'sleep', '1d'])
     const filters = ['--filter', `label=com.docker.compose.project=${folder.name}`, '--filter', 'label=stagecraft.run']
     const list = async () => (await folder.docker(['ps', '-q', ...filters])).stdout.trim()
     await until('it runs', async () => (await list()) !== '' || 'not yet')
@@ -130,6 +130,7 @@ describe.skipIf(!isUp('h2'))('over SSH', () => {
       const line = `${BLOB}; "$0" ${verb} web --host deploy@h2 -- cat <blob | ${SAME}`
       expect((await engine.exec(['sh', '-c', line, engine.binary()], { cwd: far.path })).stdout).toBe('same\n')
     }
-    expect((await server.docker(['ps', '-aq', '--filter', 'label=stagecraft.run'])).stdout).toBe('')
+    const own = ['--filter', `label=com.docker.compose.project=${far.name}-prod`, '--filter', 'label=stagecraft.run']
+    expect((await server.docker(['ps', '-aq', ...own])).stdout).toBe('')
   })
 })

@@ -84,8 +84,8 @@ function isRight(row: readonly string[], cell: Cell): boolean {
 // The engine is stopped by SIGSTOP: it accepts connections, and never answers. Its containers go on.
 describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
   const folder = engine.folder('hung')
-  const patience = { env: { STAGECRAFT_ENGINE_TIMEOUT: '2s' } }
-  const said = 'Cannot reach the Docker engine: it has not answered for 2 s\n'
+  const patience = { env: { STAGECRAFT_ENGINE_TIMEOUT: '10s' } }
+  const said = 'Cannot reach the Docker engine: it has not answered for 10 s\n'
   let port = 0
   let app: App
   beforeAll(async () => {
@@ -118,7 +118,7 @@ describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
   })
 
   test('ends a build, and what served serves', async () => {
-    folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s\\n' way; sleep 30\n`)
+    folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s\\n' way; sleep 300\n`)
     const running = start('v-build')
     await prints(running, 'under way')
     const { code, stderr } = await whileHung(() => running.done)
@@ -131,7 +131,7 @@ describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
   test('does not end a build that takes longer than the engine may take to answer', async () => {
     folder.write('web/index.html', 'version two')
     // the name keeps the step out of the cache of an earlier run
-    const dockerfile = `FROM busybox:1\nRUN echo ${folder.name}; sleep 6\nCOPY index.html /www/\nCMD ["httpd", "-f", "-p", "80", "-h", "/www"]\n`
+    const dockerfile = `FROM busybox:1\nRUN echo ${folder.name}; sleep 15\nCOPY index.html /www/\nCMD ["httpd", "-f", "-p", "80", "-h", "/www"]\n`
     folder.write('web/Dockerfile', dockerfile)
     const { code, stderr } = await start('v2').done
     expect({ code, stderr }).toMatchObject({ code: 0 })

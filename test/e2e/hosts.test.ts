@@ -33,10 +33,11 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     await folder.cleanUp()
   })
 
-  /** Ends only after a while when it is told to: what is retired takes its time. */
+  /** Told to end, it goes on until there is a file `go`. */
+  const END = 'echo ending; until [ -e /tmp/go ]; do sleep 0.1; done; exit 0'
   const slowEnd = {
-    command: ['sh', '-c', 'trap "echo ending; sleep 6; exit 0" TERM; while :; do sleep 0.2; done'],
-    stop_grace_period: '9s',
+    command: ['sh', '-c', `trap "${END}" TERM; while :; do sleep 0.2; done`],
+    stop_grace_period: '100s',
   }
 
   function write(more: Record<string, ServiceSource> = {}, settings: Record<string, object> = {}): void {
@@ -59,7 +60,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
   }
 
   const deploy = (version: string, more: readonly string[] = []) =>
-    folder.stagecraft(['deploy', '--version', version, ...more], { timeout: 110 })
+    folder.stagecraft(['deploy', '--version', version, ...more])
 
   /** @returns service and image of what runs, by host; the same word where the same containers run */
   async function runs(name: (typeof NAMES)[number]): Promise<string[]> {
@@ -96,7 +97,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     cutWhen((running) => says(running, pattern), cut, version)
 
   async function cutWhen(come: (running: Running) => Promise<unknown>, cut: HostName, version: string): Promise<Ran> {
-    const running = folder.startStagecraft(['deploy', '--version', version], { timeout: 110 })
+    const running = folder.startStagecraft(['deploy', '--version', version])
     await come(running)
     await labHostCommand('cut', cut)
     const ran = await running.done
@@ -106,7 +107,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
 
   /** Whatever happened: the next deploy goes through everywhere, and all is well. */
   async function mended(version: string): Promise<Ran> {
-    const ran = await deploy(version, ['--wait', '20s'])
+    const ran = await deploy(version, ['--wait', '2m'])
     expectCode(ran, 0)
     expectCode(await folder.stagecraft(['status']), 0)
     return ran
@@ -154,17 +155,14 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
   })
 
   test('the cable of one is cut in the switch: the others go back as one, exit 6 names it, and the next command repairs it', async () => {
-    const slow = {
-      test: ['CMD', 'sh', '-c', '[ -e /tmp/ok ] || { sleep 4; touch /tmp/ok; }'],
-      interval: '1s',
-      timeout: '9s',
-    }
+    // The switch to 2 goes on for as long as anybody waits for it.
+    const healthcheck = { test: ['CMD', 'sh', '-c', '[ "$$SIZE" != 2 ]'], interval: '1s', retries: 200 }
     const cache = (size: string) => ({
       cache: {
         image: 'busybox:1',
         command: ['sleep', '1d'],
         environment: { SIZE: size },
-        healthcheck: slow,
+        healthcheck,
         ...QUICK_STOP,
       },
     })
@@ -184,12 +182,16 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     }
     for (const name of ['h6', 'h5'] as const) expect(await sizes(name)).toContain('SIZE=1')
     for (const name of ['h6', 'h5'] as const) expect((await webOf(name)).join()).toBe(before[name] ?? '')
+    write(cache('3'))
     expect((await mended('v4')).stderr).toContain('v-switch')
   })
 
   test('it is cut in retire: the release serves, exit 10, and the next command finishes it', async () => {
     write({ old: { image: 'busybox:1', ...slowEnd } })
     expectCode(await deploy('v6'), 0)
+    const letEnd = (name: (typeof NAMES)[number]) =>
+      engines[name].docker(['exec', `${project}-old-1`, 'touch', '/tmp/go'])
+    for (const name of ['h6', 'h5'] as const) expectCode(await letEnd(name), 0)
     write()
     const isEnding = async () =>
       (await engines.h7.docker(['logs', `${project}-old-1`])).stdout.includes('ending') || 'old is not being stopped'
@@ -200,12 +202,13 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     const ran = await cutWhen(come, 'h7', 'v7')
     expect(ran).toMatchObject({ code: 10 })
     expect(ran.stderr).toContain('v7 is live.')
+    await letEnd('h7')
     expect((await mended('v8')).stderr).toContain('v7')
     expect((await all())['h7']?.map((line) => line.split(' ')[0])).toEqual(['web'])
   })
 
   test('the one with the state is cut off in prepare: exit 8, the others are as before, and the next deploy goes through', async () => {
-    const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
+    const never = { test: ['CMD', 'false'], interval: '1s', retries: 200 }
     write({ fresh: { image: 'busybox:1', command: ['sleep', '1d'], healthcheck: never, ...QUICK_STOP } })
     const before = await all()
     const ran = await cutAt(/h6:22 +fresh +create/, 'h6', 'v-first')
@@ -218,7 +221,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
   })
 
   test('a run that is killed leaves a lock nowhere, and the next one mends all hosts', async () => {
-    const never = { test: ['CMD', 'false'], interval: '1s', retries: 99 }
+    const never = { test: ['CMD', 'false'], interval: '1s', retries: 200 }
     write({ fresh: { image: 'busybox:1', command: ['sleep', '1d'], healthcheck: never, ...QUICK_STOP } })
     const running = folder.startStagecraft(['deploy', '--version', 'v-killed'])
     await says(running, /h5 +fresh +create/)
