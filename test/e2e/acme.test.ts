@@ -63,8 +63,8 @@ lab(
 )
 
 lab('a certificate is renewed while a release is rolled out: no request fails', async () => {
-  await renewAlways()
   const roots = await acme.issuer()
+  await renewing(roots)
   const first = await served(name(shop), roots)
   const seen: (Served | string)[] = []
   let isOver = false
@@ -104,7 +104,7 @@ lab('a name that the CA refuses: the release is live, and deploy, status and doc
 lab('a CA that is down: the old certificate stays, also of a proxy that is recreated, and status says it', async () => {
   const roots = await acme.issuer()
   await acme.stop()
-  await renewAlways()
+  await renewing(roots)
   await until('Caddy has tried to renew', async () => {
     const { stdout } = await shop.stagecraft(['status'])
     return /^\S*acme-shop\S+: .*tried .*connection refused/m.test(stdout) || stdout
@@ -112,3 +112,12 @@ lab('a CA that is down: the old certificate stays, also of a proxy that is recre
   expectCode(await shop.stagecraft(['proxy', 'restart']), 0)
   expect(await served(name(shop), roots)).toMatchObject({ body: 'two' })
 })
+
+/** From now on certificates are renewed, and the proxy that was restarted for it serves: it says before that it runs. */
+async function renewing(roots: string): Promise<void> {
+  await renewAlways()
+  await until('it serves', async () => {
+    const found = await askSecurely(name(shop), roots)
+    return typeof found === 'object' || found
+  })
+}

@@ -3,7 +3,18 @@ import { cleanUp } from '../support/clean-up.ts'
 import type { Folder } from '../support/folder.ts'
 import { HOSTS, type HostName, host, isUp } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
-import { type App, deploy, expectCode, idle, makeRoot, QUICK_STOP, type ServiceSource, writeApp } from './app.ts'
+import {
+  type App,
+  deploy,
+  ENDS_SOON,
+  expectCode,
+  idle,
+  makeRoot,
+  QUICK_STOP,
+  type ServiceSource,
+  until,
+  writeApp,
+} from './app.ts'
 
 // What somebody started is kept before the first release, and the first rollback makes the same containers again.
 
@@ -118,7 +129,7 @@ describe.each(VERSIONS)('on engine %s', (_, name: HostName) => {
       sysctls: { 'net.ipv4.ip_forward': '1' },
       labels: { 'org.example.a': 'b', 'org.example.empty': '' },
       restart: 'on-failure:3',
-      healthcheck: { test: ['CMD-SHELL', 'test -d /d && true'], interval: '1s', timeout: '1500ms', retries: 2 },
+      healthcheck: { test: ['CMD-SHELL', 'test -d /d && true'], interval: '1s', timeout: '19500ms', retries: 9 },
       networks: { default: { aliases: ['alias'] }, back: { ipv4_address: `${subnet}.9` } },
       ports: [`${tcp}:80`, `127.0.0.1:${udp}:81/udp`],
       expose: ['9000'],
@@ -162,6 +173,10 @@ describe.each(VERSIONS)('on engine %s', (_, name: HostName) => {
       'echo kept | tee /d/file >/anonymous/file',
     ]
     expectCode(await folder.docker(write), 0)
+    await until('the job has ended', async () => {
+      const state = (await folder.containers()).find(({ service }) => service === 'job')?.state
+      return state === 'exited' || `it is ${state}`
+    })
     const ran = await seen(folder.docker, folder.name)
 
     const changed = {
@@ -175,7 +190,8 @@ describe.each(VERSIONS)('on engine %s', (_, name: HostName) => {
       services: { ...services, job },
       compose: { volumes: { data: {} } },
     })
-    writeApp(folder, after({ ...changed, everything: { ...changed.everything, command: ['false'] } }))
+    const bad = { ...changed, everything: { ...changed.everything, command: ['false'] } }
+    writeApp(folder, { ...after(bad), settings: { everything: ENDS_SOON } })
     await deploy(folder, 'bad', 5)
     expect(await seen(folder.docker, folder.name)).toEqual(ran)
 

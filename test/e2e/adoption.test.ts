@@ -3,6 +3,7 @@ import { host } from '../support/lab.ts'
 import {
   type App,
   deploy,
+  ENDS_SOON,
   echoing,
   expectCode,
   expectPage,
@@ -14,6 +15,7 @@ import {
   sharedFolders,
   touched,
   touchedBy,
+  until,
   writeApp,
   writePage,
 } from './app.ts'
@@ -97,11 +99,13 @@ test('an adopted service whose image changed is recreated; if that fails, the ol
   failing.write('.env', 'TOKEN=of the environment\n')
   const web = page(own, { secrets: ['token'] })
   const beside = { ...idle, network_mode: 'service:web' }
-  writeApp(failing, { services: { web, beside }, compose: { secrets: { token: { environment: 'TOKEN' } } } })
+  const adopted: App = { services: { web, beside }, compose: { secrets: { token: { environment: 'TOKEN' } } } }
+  writeApp(failing, adopted)
   expectCode(await composeUp(failing), 0)
   const before = await failing.containers()
 
   failing.write('web/Dockerfile', 'FROM busybox:1\nCMD ["sh", "-c", "echo broken; exit 9"]\n')
+  writeApp(failing, { ...adopted, settings: { web: ENDS_SOON } })
   const { stderr } = await deploy(failing, 'v1', 5)
   expect(stderr).toContain('Cannot start web: it ended with exit code 9')
   expect(stderr).toContain('The previous containers are still running.')
@@ -115,6 +119,7 @@ test('an adopted service whose image changed is recreated; if that fails, the ol
   expect(inside.stdout).toBe('by hand')
 
   writePage(failing, 'by a release')
+  writeApp(failing, adopted)
   expect(await touchedBy(failing, () => deploy(failing, 'v2'))).toEqual(['beside', 'web'])
   await expectPage(failing, own, 'by a release')
 })
@@ -132,16 +137,17 @@ test('what ran otherwise than the file says comes back as the containers that it
     db: store(script),
     init: { ...idle, restart: 'no', command: ['true'] },
   })
-  const write = (script: string) =>
+  const write = (script: string, settings: App['settings'] = {}) =>
     writeApp(unknown, {
       services: services(script),
       compose: { volumes: { data: {} } },
-      settings: { db: { rollout: { min_ready: '2s' } } },
+      settings: { init: ENDS_SOON, ...settings },
     })
   write('echo precious >/www/index.html;')
   expectCode(await composeUp(unknown), 0)
+  await until('init has ended', async () => (await unknown.containers())[1]?.state === 'exited' || 'not yet')
   const before = await unknown.containers()
-  write('echo broken >/www/broken; sleep 1; exit 9;')
+  write('echo broken >/www/broken; sleep 1; exit 9;', { db: ENDS_SOON })
   const { stderr } = await deploy(unknown, 'v1', 5)
   expect(stderr).toContain('Cannot start db: it ended with exit code 9')
   expect(stderr).toContain('The previous containers are still running.')

@@ -19,8 +19,7 @@ beforeAll(async () => {
 })
 
 /** Runs the binary as a line of sh says: `$0` is its path, and `$@` are its arguments. */
-const shell = (line: string, ...args: string[]) =>
-  folder.exec(['sh', '-c', line, h1.binary(), ...args], { timeout: 100 })
+const shell = (line: string, ...args: string[]) => folder.exec(['sh', '-c', line, h1.binary(), ...args])
 
 const NOBODY = {
   'stdin is closed': 'exec "$0" "$@" <&-',

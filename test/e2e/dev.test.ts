@@ -29,7 +29,7 @@ describe.each(['h1', 'h3'] as const)('dev on %s', (where) => {
 
   const ask = async (address: string) => {
     const resolve = [80, 443].flatMap((port) => ['--resolve', `${address}:${port}:${server.ip}`])
-    const child = Bun.spawn(['curl', '-skL', '-m', '15', ...resolve, `http://${address}/`], { stdout: 'pipe' })
+    const child = Bun.spawn(['curl', '-skL', '-m', '60', ...resolve, `http://${address}/`], { stdout: 'pipe' })
     return (await new Response(child.stdout).text()).trim()
   }
   const answers = (address: string, text: string) =>
@@ -50,7 +50,7 @@ describe.each(['h1', 'h3'] as const)('dev on %s', (where) => {
     return stdout.split('\n').filter(Boolean).toSorted()
   }
   const up = async (): Promise<Running> => {
-    const running = folder.startStagecraft(['dev'])
+    const running = folder.startStagecraft(['dev'], { timeout: 580 })
     await until('dev is up', () => running.output().includes('Ctrl-C stops the containers') || running.output())
     return running
   }

@@ -45,6 +45,10 @@ lab(
     await deploy(site, 'v0')
     await renewAlways(h3)
     const ca = await acme.issuer()
+    await until('the proxy that was restarted serves', async () => {
+      const served = await Promise.all(NAMES.map((name) => askSecurely(name, ca, h3)))
+      return served.every((one) => typeof one === 'object') || JSON.stringify(served)
+    })
     /** When the certificates end that each name was served with. */
     const ends = NAMES.map(() => new Set<number>())
     const counts = () => ends.map(({ size }) => size).join(', ')

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { host } from '../support/lab.ts'
-import { sharedFolder } from './app.ts'
+import { sharedFolder, until } from './app.ts'
 
 const h1 = host('h1')
 const folder = sharedFolder(h1, 'harness')
@@ -16,6 +16,7 @@ test('a test project runs on the engine, answers over HTTP and leaves nothing be
   )
   const up = await folder.docker(['compose', 'up', '-d', '--wait'])
   expect(up).toMatchObject({ code: 0 })
+  await until('it listens', async () => (await folder.fetch(port)).status !== 0 || 'not yet')
   expect(await folder.fetch(port)).toEqual({ status: 200, body: "it's here: $HOME\n" })
   expect((await folder.containers()).map(({ service, state }) => ({ service, state }))).toEqual([
     { service: 'web', state: 'running' },

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { expectGolden } from '../support/golden.ts'
 import { host, isUp } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
-import { expectCode, idle, makeRoot, QUICK_STOP, sharedFolder, until, writeApp } from './app.ts'
+import { ENDS_SOON, expectCode, idle, makeRoot, QUICK_STOP, sharedFolder, until, writeApp } from './app.ts'
 
 // Jobs on a server with Debian's cron, deployed from a laptop by a user without rights but the engine.
 describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
@@ -37,10 +37,10 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
       project: { name: folder.name },
       environments: { prod: { hosts: 'deploy@h3', root } },
     })
-  const settings = (schedule: string) => {
+  const settings = (schedule: string, web: object = { rollout: { min_ready: '300ms' } }) => {
     const config = JSON.parse(folder.read('stagecraft.yml'))
     config.environments.prod.services = {
-      web: { rollout: { min_ready: '300ms', health_timeout: '5s' } },
+      web,
       backup: { job: { schedule } },
       report: { job: { schedule: '0 0 1 1 *' } },
     }
@@ -79,7 +79,7 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
     await until(
       'cron starts the job',
       async () => ((await jobs())[0].running_since !== undefined ? true : 'it has not run'),
-      90,
+      240,
     )
     const running = await folder.stagecraft(['job', 'run', 'backup'])
     expectCode(running, 7)
@@ -123,7 +123,7 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
     const before = await lines()
     const network = { default: { labels: { step: 'three' } } } // it is made anew, and back again
     write(job('three'), { image: 'busybox:1', command: ['false'] }, network)
-    settings('@daily')
+    settings('@daily', ENDS_SOON)
     await deploy('v3', 5)
     expect(await lines()).toEqual(before)
     expectCode(await folder.stagecraft(['job', 'run', 'backup']), 3)

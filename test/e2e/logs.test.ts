@@ -17,17 +17,21 @@ const printing = (...lines: string[]) => ({
   ...QUICK_STOP,
 })
 const services = (version: string) => ({
-  db: printing('echo ready'),
+  db: {
+    ...printing('echo ready', 'touch /tmp/said'),
+    healthcheck: { test: ['CMD', 'test', '-e', '/tmp/said'], interval: '1s', retries: 60 },
+  },
   tick: { ...printing(), command: ['sh', '-c', 'while :; do echo tick; sleep 0.2; done'] },
   web: {
     // One of the two is the first to make the folder, and prints the password.
-    ...printing('sleep 1; echo started; mkdir /kept/first 2>/dev/null && sleep 2 && echo GET / $$PASSWORD'),
+    ...printing('echo started; mkdir /kept/first 2>/dev/null && echo GET / $$PASSWORD'),
+    depends_on: { db: { condition: 'service_healthy' } },
     environment: { PASSWORD, VERSION: version },
     volumes: ['kept:/kept'],
     scale: 2,
   },
 })
-const settings = { web: { rollout: { strategy: 'rolling', min_ready: '4s' } } }
+const settings = { web: { rollout: { strategy: 'rolling', min_ready: '1s' } } }
 const write = (version: string) =>
   writeApp(folder, { services: services(version), compose: { volumes: { kept: {} } }, settings })
 
@@ -37,7 +41,12 @@ beforeAll(async () => {
 })
 
 test('lines of all services and replicas, merged, with names aligned and secrets masked', async () => {
-  const { code, stdout } = await folder.stagecraft(['logs', 'db', 'web'])
+  const asked = () => folder.stagecraft(['logs', 'db', 'web'])
+  await until('all have printed', async () => {
+    const { stdout } = await asked()
+    return (stdout.match(/started/g)?.length === 2 && stdout.includes('GET')) || stdout
+  })
+  const { code, stdout } = await asked()
   expect(code).toBe(0)
   const [first, ...rest] = stdout.trimEnd().split('\n')
   expect(first).toBe('db-1  | ready')
@@ -69,7 +78,7 @@ test('an unknown service, a time that is none, and a reader that has gone', asyn
   expect((await folder.stagecraft(['logs', '--since', 'tomorrow'])).code).toBe(2)
   expect((await folder.stagecraft(['logs', '-f', '--until', '1m'])).code).toBe(2)
   const line = '{ "$0" logs tick -f -n all; echo "$?" >&2; } | head -1'
-  const { stdout, stderr } = await h1.exec(['sh', '-c', line, h1.binary()], { cwd: folder.path, timeout: 60 })
+  const { stdout, stderr } = await h1.exec(['sh', '-c', line, h1.binary()], { cwd: folder.path })
   expect([stdout.trim(), stderr.trim()]).toEqual(['tick-1 | tick', '141'])
 })
 
@@ -77,7 +86,11 @@ const says = (running: Running, text: string) => until(text, () => running.outpu
 
 test('-f goes on over a rollout; what was replaced is kept with the release that replaced it', async () => {
   const following = folder.startStagecraft(['logs', 'web', '-f', '-n', '0'])
-  await Bun.sleep(1500)
+  const inWeb = (...argv: string[]) => folder.docker(['exec', `${folder.name}-web-1`, ...argv])
+  await until('it follows', async () => {
+    expectCode(await inWeb('sh', '-c', 'echo followed >/proc/1/fd/1'), 0)
+    return following.output().includes('web-1 | followed') || following.output()
+  })
   write('v2')
   await deploy(folder, 'v2')
   await says(following, 'web-3 | started')
@@ -109,8 +122,9 @@ describe.skipIf(!isUp('h2') || !isUp('h4'))('on two hosts', () => {
     const prod = { hosts: ['h2', 'h4'], root: ROOT, services: { web: { rollout } } }
     far.write('stagecraft.yml', JSON.stringify({ project: { name: far.name }, environments: { prod } }))
     expectCode(await far.stagecraft(['deploy', '--version', 'v1']), 0)
-    const all = await far.stagecraft(['logs'])
-    expect(all.stdout.trimEnd().split('\n').toSorted()).toEqual(['h2 web-1 | hello', 'h4 web-1 | hello'])
+    const all = async () => (await far.stagecraft(['logs'])).stdout.trimEnd().split('\n').toSorted()
+    await until('both have printed', async () => (await all()).length === 2 || 'not yet')
+    expect(await all()).toEqual(['h2 web-1 | hello', 'h4 web-1 | hello'])
     expect((await far.stagecraft(['logs', '--host', 'h4'])).stdout).toBe('web-1 | hello\n')
   })
 })
