@@ -12,20 +12,20 @@ function start(argv: readonly string[]) {
   const { exitCode, stdout, stderr } = Bun.spawnSync([...argv], { env, cwd: ROOT, stdin: 'ignore' })
   return { exit: exitCode, said: stdout.toString() + stderr.toString() }
 }
-const on = (line: string) => start(['ssh', 'deploy@h5', line])
+const on = (line: string) => start(['ssh', 'deploy@h9', line])
 
-describe.skipIf(!isUp('h5'))('install.sh over SSH', () => {
+describe.skipIf(!isUp('h9'))('install.sh over SSH', () => {
   test('puts a release on a server whose folder belongs to the login, and leaves nothing where it may not write', () => {
     const folder = `/tmp/stagecraft-install-${process.pid}`
     const install = (version: string, into: string) => {
       const from = keep(fakeRelease(version)).path
-      const to = ['--to', 'deploy@h5', '--into', into]
+      const to = ['--to', 'deploy@h9', '--into', into]
       return start(['sh', 'install.sh', '--key', PUBLIC_KEY, '--from', from, ...to])
     }
     try {
       expect(install('0.1.0', folder)).toMatchObject({ exit: 0 })
       const { exit, said } = install('0.2.0', folder)
-      expect(said).toEndWith(`stagecraft 0.2.0 is installed on deploy@h5: ${folder}/stagecraft\n`)
+      expect(said).toEndWith(`stagecraft 0.2.0 is installed on deploy@h9: ${folder}/stagecraft\n`)
       expect(exit).toBe(0)
       expect(on(`ls -A ${folder}; ${folder}/stagecraft --version; ${folder}/stagecraft.old --version`).said).toBe(
         'stagecraft\nstagecraft.old\nstagecraft 0.2.0 (abc1234, bun-linux-x64)\nstagecraft 0.1.0 (abc1234, bun-linux-x64)\n',

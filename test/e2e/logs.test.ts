@@ -103,9 +103,9 @@ test('-f goes on over a rollout; what was replaced is kept with the release that
   expect(kept.stdout).toMatch(new RegExp(`^${folder.name}-web-[12] \\| started$`, 'm'))
 })
 
-describe.skipIf(!isUp('h2') || !isUp('h4'))('on two hosts', () => {
+describe.skipIf(!isUp('h2') || !isUp('h3'))('on two hosts', () => {
   const far = laptop('h1').folder('logs-far')
-  const servers = [host(isUp('h2') ? 'h2' : 'h1'), host(isUp('h4') ? 'h4' : 'h1')]
+  const servers = [host(isUp('h2') ? 'h2' : 'h1'), host(isUp('h3') ? 'h3' : 'h1')]
   const ROOT = '/srv/stagecraft'
   afterAll(async () => {
     for (const server of servers) {
@@ -119,12 +119,12 @@ describe.skipIf(!isUp('h2') || !isUp('h4'))('on two hosts', () => {
     for (const server of servers) await makeRoot(server, ROOT)
     far.write('compose.yaml', JSON.stringify({ services: { web: printing('echo hello') } }))
     const rollout = { strategy: 'rolling', min_ready: '300ms' }
-    const prod = { hosts: ['h2', 'h4'], root: ROOT, services: { web: { rollout } } }
+    const prod = { hosts: ['h2', 'h3'], root: ROOT, services: { web: { rollout } } }
     far.write('stagecraft.yml', JSON.stringify({ project: { name: far.name }, environments: { prod } }))
     expectCode(await far.stagecraft(['deploy', '--version', 'v1']), 0)
     const all = async () => (await far.stagecraft(['logs'])).stdout.trimEnd().split('\n').toSorted()
     await until('both have printed', async () => (await all()).length === 2 || 'not yet')
-    expect(await all()).toEqual(['h2 web-1 | hello', 'h4 web-1 | hello'])
-    expect((await far.stagecraft(['logs', '--host', 'h4'])).stdout).toBe('web-1 | hello\n')
+    expect(await all()).toEqual(['h2 web-1 | hello', 'h3 web-1 | hello'])
+    expect((await far.stagecraft(['logs', '--host', 'h3'])).stdout).toBe('web-1 | hello\n')
   })
 })

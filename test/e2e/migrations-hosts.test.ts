@@ -4,7 +4,7 @@ import { host, isUp } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
 import { expectCode, makeRoot, POSTGRES_READY, QUICK_STOP, UNTIL_TOLD, until, untilTold, writePage } from './app.ts'
 
-const NAMES = ['h2', 'h4'] as const
+const NAMES = ['h2', 'h3'] as const
 const ROOT = '/srv/stagecraft'
 const PASSWORD = 'correct:horse/battery@staple'
 
@@ -12,7 +12,7 @@ const PASSWORD = 'correct:horse/battery@staple'
 describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', () => {
   const folder = laptop('h1').folder('migrated-hosts')
   const project = `${folder.name}-prod`
-  const engines = { h2: host('h2'), h4: host('h4') }
+  const engines = { h2: host('h2'), h3: host('h3') }
 
   function write(command: string, first = 'h2'): void {
     const depends_on = { db: { condition: 'service_healthy' } }
@@ -34,10 +34,10 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
       },
     }
     const services = {
-      web: { hosts: first === 'h2' ? ['h2', 'deploy@h4'] : ['deploy@h4', 'h2'], rollout: { min_ready: '300ms' } },
-      db: { hosts: ['deploy@h4'], rollout: { min_ready: '300ms' } },
+      web: { hosts: first === 'h2' ? ['h2', 'deploy@h3'] : ['deploy@h3', 'h2'], rollout: { min_ready: '300ms' } },
+      db: { hosts: ['deploy@h3'], rollout: { min_ready: '300ms' } },
     }
-    const prod = { hosts: ['h2', 'deploy@h4'], root: ROOT, env_file: '.env.prod', databases, services }
+    const prod = { hosts: ['h2', 'deploy@h3'], root: ROOT, env_file: '.env.prod', databases, services }
     folder.write('stagecraft.yml', JSON.stringify({ project: { name: folder.name }, environments: { prod } }))
   }
 
@@ -65,7 +65,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
   }
   const ledger = (name: (typeof NAMES)[number]) => inContainer(name, 'web', 'sh', '-c', 'cat /ledger/* 2>/dev/null')
   const psql = (sql: string) =>
-    inContainer('h4', 'db', 'sh', '-c', 'PGPASSWORD=$POSTGRES_PASSWORD psql -h localhost -U postgres -tAc "$0"', sql)
+    inContainer('h3', 'db', 'sh', '-c', 'PGPASSWORD=$POSTGRES_PASSWORD psql -h localhost -U postgres -tAc "$0"', sql)
 
   test("a first deploy migrates once, on the first host that has the service, when the other host's database is ready", async () => {
     write('echo ran >>/ledger/ledger; echo seen')
@@ -73,7 +73,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     expectCode(ran, 0)
     expect(ran.stderr).toContain('| seen\n')
     expect(ran.stderr).toMatch(/ db +healthy\n[\s\S]* files +migrate [\s\S]* web +create /)
-    expect([await ledger('h2'), await ledger('h4')]).toEqual(['ran', ''])
+    expect([await ledger('h2'), await ledger('h3')]).toEqual(['ran', ''])
     expect(await psql('SELECT name FROM stagecraft_migrations')).toBe('001.sql')
     expect(`${ran.stdout}${ran.stderr}`).not.toContain(PASSWORD)
     const status = await folder.stagecraft(['status'])
@@ -97,7 +97,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     await until('it has begun', async () => (await ledger('h2')).endsWith('begin') || 'not yet')
     await run.signal('KILL')
     await run.done
-    write('echo other >>/ledger/ledger', 'h4')
+    write('echo other >>/ledger/ledger', 'h3')
     const waiting = folder.startStagecraft(['deploy', '--version', 'v4', '--wait', '2m'])
     await until('it waits', () => waiting.output().includes('waiting until it has ended') || 'not yet')
     await inContainer('h2', 'web', 'touch', '/ledger/go')
@@ -106,7 +106,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     expect(next.stderr).toMatch(/recovery: v3 .*The migration of files had begun/)
     expect(next.stderr).toContain('is still migrating files, from an earlier run: waiting until it has ended')
     expect((await ledger('h2')).split('\n').slice(1)).toEqual(['begin', 'end'])
-    expect(await ledger('h4')).toBe('other')
+    expect(await ledger('h3')).toBe('other')
   })
 
   test('kill -9 amid a file: the host knows which', async () => {

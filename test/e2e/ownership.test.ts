@@ -7,9 +7,9 @@ import { laptop } from '../support/laptop.ts'
 import { expectCode, QUICK_STOP } from './app.ts'
 
 /** One root folder becomes another, for another user; what is written down is pruned; data belongs to a service. */
-describe.skipIf(!isUp('h6') || !isUp('h1'))('whose an environment is, and where its data is', () => {
+describe.skipIf(!isUp('h2') || !isUp('h1'))('whose an environment is, and where its data is', () => {
   const folder = laptop('h1').folder('owners')
-  const engine = host('h6')
+  const engine = host('h2')
   const project = `${folder.name}-prod`
   const [one, two] = [`/srv/one-${folder.name}`, `/srv/two-${folder.name}`]
   const mark = `stagecraft-${project}`
@@ -28,7 +28,7 @@ describe.skipIf(!isUp('h6') || !isUp('h1'))('whose an environment is, and where 
     for (const root of [one, two]) await engine.exec(['install', '-d', '-m', '2770', '-g', 'docker', root])
     folder.write('token', 'secret')
     await Bun.spawn(['chmod', '600', `${folder.path}/token`]).exited
-    write(one, 'root@h6')
+    write(one, 'root@h2')
     expectCode(await run('deploy', '--version', 'v1'), 0)
     await inside('sh', '-c', 'echo precious >/up/db && chmod 600 /up/db && chown 70 /up/db')
   })
@@ -40,24 +40,24 @@ describe.skipIf(!isUp('h6') || !isUp('h1'))('whose an environment is, and where 
 
   test('what is written down survives that volumes are pruned, as long as something runs', async () => {
     await engine.docker(['volume', 'rm', mark])
-    write(two, 'root@h6')
+    write(two, 'root@h2')
     const { code, stderr } = await run('deploy')
     expect([code, stderr]).toEqual([
       9,
-      expect.stringContaining(`its releases are kept in ${one}/${folder.name}/prod on h6`),
+      expect.stringContaining(`its releases are kept in ${one}/${folder.name}/prod on h2`),
     ])
-    write(one, 'root@h6')
+    write(one, 'root@h2')
     expectCode(await run('deploy', '--version', 'v2'), 0)
     const labels = await engine.docker(['volume', 'inspect', '--format', '{{json .Labels}}', mark])
     expect(JSON.parse(labels.stdout)).toEqual({
       'stagecraft.environment': 'prod',
-      'stagecraft.host': 'h6',
+      'stagecraft.host': 'h2',
       'stagecraft.root': `${one}/${folder.name}/prod`,
     })
   })
 
   test('all that the environment needs comes along to another root, whoever it belongs to', async () => {
-    write(two, 'deploy@h6')
+    write(two, 'deploy@h2')
     expectCode(await run('state', 'move'), 0)
     expectCode(await run('deploy', '--version', 'v3'), 0)
     expect(await inside('cat', '/up/db', '/run/secrets/token')).toBe('precious\nsecret')
@@ -72,11 +72,11 @@ describe.skipIf(!isUp('h6') || !isUp('h1'))('whose an environment is, and where 
       ['./uploads:/up', 'other:/data'],
       ['./else:/up', 'data:/data'],
     ]) {
-      write(two, 'deploy@h6', volumes)
+      write(two, 'deploy@h2', volumes)
       for (const command of ['plan', 'deploy']) expectCode(await run(command), 3)
     }
     await engine.docker(['volume', 'create', `${project}_other`])
-    write(two, 'deploy@h6', ['./uploads:/up', 'other:/data'])
+    write(two, 'deploy@h2', ['./uploads:/up', 'other:/data'])
     expectCode(await run('deploy'), 0)
   })
 })
