@@ -47,22 +47,28 @@ describe('an engine that hangs', () => {
   })
 })
 
+/** Time to answer, on a busy machine too. */
+const ANSWERS = { timeout: 3_000 }
+/** A docker whose engine does this when it is asked, and whose command does that once it has been asked twice. */
+const twice = (file: string, answer: string, then: string) =>
+  `case $1 in version) echo >>${file}; ${answer};; *) until [ "$(cat ${file} 2>/dev/null | wc -l)" -ge 2 ]; do sleep 0.05; done; ${then};; esac`
+
 describe('an engine that answers', () => {
   test('is asked while a long command runs, and the command comes to its end', async () => {
-    const { docker, asked } = scripted('case $1 in version) echo 28.5;; *) sleep 1.5; echo done;; esac')
+    const { docker, asked } = scripted(twice('well', 'echo 28.5', 'echo done'), ANSWERS)
     expect(await docker.try(['build'])).toMatchObject({ code: 0, stdout: 'done\n' })
     expect(asked.filter((command) => command === 'version').length).toBeGreaterThan(1)
   })
 
   test('is not asked while a short one runs', async () => {
-    const { docker, asked } = scripted('true')
+    const { docker, asked } = scripted('true', ANSWERS)
     await docker.try(['stop'])
-    await Bun.sleep(500)
+    await Bun.sleep(ANSWERS.timeout + 500)
     expect(asked).toEqual(['stop'])
   })
 
   test('is still asked when it refused once: the command itself will say so', async () => {
-    const { docker, asked } = scripted('case $1 in version) exit 1;; *) sleep 1.2; exit 3;; esac')
+    const { docker, asked } = scripted(twice('ill', 'exit 1', 'exit 3'), ANSWERS)
     expect((await docker.try(['build'])).code).toBe(3)
     expect(asked.length).toBeGreaterThan(2)
   })
@@ -80,8 +86,8 @@ test('a signal ends a command whose engine hangs, and is not taken for a hung en
 
 test('the look at the engine ends with the command', async () => {
   const script = `case $1 in version) trap 'touch ended; exit' TERM; touch asked; sleep 60 & wait;; *) until [ -e asked ]; do sleep 0.05; done;; esac`
-  expect((await scripted(script, { timeout: 2000 }).docker.try(['stop'])).code).toBe(0)
-  for (let look = 0; look < 50 && !existsSync(join(folder, 'ended')); look++) await Bun.sleep(20)
+  expect((await scripted(script, { timeout: 10_000 }).docker.try(['stop'])).code).toBe(0)
+  for (let look = 0; look < 1500 && !existsSync(join(folder, 'ended')); look++) await Bun.sleep(20)
   expect(existsSync(join(folder, 'ended'))).toBe(true)
 })
 
