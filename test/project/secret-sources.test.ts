@@ -54,11 +54,13 @@ test('a program that goes on without the output of the command is left alone', a
 })
 
 test('only those that are needed are read, and all at once', async () => {
-  const began = performance.now()
-  const sources = Object.fromEntries(['A', 'B', 'C', 'D'].map((name) => [name, { command: `sleep 1; echo ${name}` }]))
-  const { values } = await read({ ...sources, E: { command: 'exit 1' } }, {}, ['A', 'B', 'C', 'D'])
+  // Each ends once all have begun.
+  const all = ['A', 'B', 'C', 'D']
+  const meets = `until ${all.map((name) => `[ -e begun-${name} ]`).join(' && ')}; do sleep 0.05; done`
+  const command = (name: string) => `touch begun-${name}; ${meets}; echo ${name}`
+  const sources = Object.fromEntries(all.map((name) => [name, { command: command(name), timeout: '60s' }]))
+  const { values } = await read({ ...sources, E: { command: 'exit 1' } }, {}, all)
   expect(values).toEqual({ A: 'A', B: 'B', C: 'C', D: 'D' })
-  expect(performance.now() - began).toBeLessThan(3_500)
 })
 
 describe('what cannot be read is exit 3, with all of it', () => {
@@ -88,7 +90,7 @@ describe('what cannot be read is exit 3, with all of it', () => {
     ['ignores TERM', { command: "trap '' TERM; sleep 60 & wait", timeout: '200ms' }, /did not end within 0\.2s/],
     [
       'leaves a program that keeps its output',
-      { command: 'setsid sleep 8 & echo tr0ub4dor-3x', timeout: '200ms' },
+      { command: 'setsid sleep 60 & echo tr0ub4dor-3x', timeout: '200ms' },
       /did not end within 0\.2s/,
     ],
     ['is no file', { file: 'none' }, /Cannot read the secret A: none does not exist/],
@@ -99,7 +101,7 @@ describe('what cannot be read is exit 3, with all of it', () => {
     expect(said).toMatch(message)
     expect(said.length).toBeLessThan(1_000)
     expect(said).not.toContain('tr0ub4dor-3x')
-    expect(performance.now() - began).toBeLessThan(7_000)
+    expect(performance.now() - began).toBeLessThan(40_000)
   })
 
   test('several', async () => {
