@@ -125,14 +125,14 @@ describe('kill -9', () => {
     Number(
       (
         await column(
-          "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%sleep(2%' AND id <> connection_id()",
+          "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%sleep(8%' AND id <> connection_id()",
         )
       )[0],
     ) > 0
 
   test.each([
-    ['DDL, which commits by itself', 'CREATE TABLE b AS SELECT sleep(2) AS a', 'b'],
-    ['a change of rows', "INSERT INTO users SELECT 10 + sleep(2), 'b'", 'users'],
+    ['DDL, which commits by itself', 'CREATE TABLE b AS SELECT sleep(8) AS a', 'b'],
+    ['a change of rows', "INSERT INTO users SELECT 10 + sleep(8), 'b'", 'users'],
   ])('in %s: the server ends it and its record, and the next run goes on after it', async (_, sql, table) => {
     const files = { ...USERS, '2.sql': `CREATE TABLE a (a int);\n${sql};\nCREATE TABLE z (a int)` }
     const runner = startRunner(server.url, files)
@@ -142,7 +142,7 @@ describe('kill -9', () => {
     const [, shown] = /^(Cannot .*?): pid \d+ from [\d.:]+, since \S+ \S+ UTC, (runs: \w+ \w+)/.exec(early) ?? []
     expect(shown).toBe('Cannot migrate main: another run has its lock')
     expect(early).toContain(`, runs: ${sql.slice(0, 14)}`)
-    expect(await apply(server.url, files)).toEqual(['2.sql'])
+    expect(await apply(server.url, files, { lockTimeoutMs: 120_000 })).toEqual(['2.sql'])
     expect([await busy(), await count(table)]).toEqual([false, 1])
     expect(await tables()).toContain('z')
     runner.remove()
@@ -194,7 +194,7 @@ test.each([
   await other.run(`START TRANSACTION; ${theirs}`)
   try {
     const more = { ...USERS, '2.sql': 'INSERT INTO users VALUES (1, NULL)', '3.sql': ours }
-    const text = await printed(apply(server.url, more, { lockTimeoutMs: 1500 }))
+    const text = await printed(apply(server.url, more, { lockTimeoutMs: 6_000 }))
     expect(text).toStartWith('Cannot apply 3.sql:1 to main: what it needs is locked\n')
     expect(text).toMatch(blocker)
   } finally {
@@ -203,13 +203,16 @@ test.each([
 })
 
 test('a statement that takes too long, one that a signal ends, and a connection that is lost', async () => {
-  const slow = { ...USERS, '2.sql': 'CREATE TABLE c (a int);\nCREATE TABLE d AS SELECT sleep(20) AS a' }
+  const sleeping = "info LIKE '%sleep(120%' AND id <> connection_id()"
+  const session = async () => (await column(`SELECT id FROM information_schema.processlist WHERE ${sleeping}`))[0]
+  const slow = { ...USERS, '2.sql': 'CREATE TABLE c (a int);\nCREATE TABLE d AS SELECT sleep(120) AS a' }
   expect(await printed(apply(server.url, slow, { statementTimeoutMs: 300 }))).toContain(
     'set a longer statement_timeout',
   )
   const controller = new AbortController()
   const running = printed(apply(server.url, slow, { signal: controller.signal }))
-  setTimeout(() => controller.abort(15), 500)
+  await until(async () => (await session()) !== undefined)
+  controller.abort(15)
   expect(await running).toMatchInlineSnapshot(`
     "Cannot migrate main: ended by signal 15
       hint: The statements before line 2 stay applied; the next run goes on there."
@@ -219,12 +222,6 @@ test('a statement that takes too long, one that a signal ends, and a connection 
     ['1-users.sql rel-1', '2.sql rel-1 1/1'],
   ])
   const lost = printed(apply(server.url, slow))
-  const session = async () =>
-    (
-      await column(
-        "SELECT id FROM information_schema.processlist WHERE info LIKE '%sleep(20%' AND id <> connection_id()",
-      )
-    )[0]
   await until(async () => (await session()) !== undefined)
   await other.run(`KILL ${await session()}`)
   expect(await lost).toMatchInlineSnapshot(`

@@ -18,12 +18,10 @@ beforeEach(async () => {
 })
 
 const USERS = { '1-users.sql': 'CREATE TABLE users (id int PRIMARY KEY, email text UNIQUE);' }
-const tables = async () =>
-  (await other.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")).map((row) =>
-    String(row['tablename']),
-  )
 const column = async (sql: string) => (await other.run(sql)).map((row) => Object.values(row)[0])
+const tables = () => column("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
 
+const PATIENT = { lockTimeoutMs: 120_000 } // longer than what a run that was killed has begun still takes
 const printed = (work: Promise<unknown>) => printedFailure(work, ['ana@example.org', server.url])
 
 test('the first run, the second, and a new file', async () => {
@@ -154,7 +152,7 @@ describe('kill -9', () => {
   const busy = async () => (await column(`SELECT 1 ${killed}`)).length > 0
 
   test('in a statement: the next run begins when the server has ended it, and nothing is applied twice', async () => {
-    const files = { ...USERS, '2.sql': "INSERT INTO users VALUES (1, 'a');\nSELECT pg_sleep(2)" }
+    const files = { ...USERS, '2.sql': "INSERT INTO users VALUES (1, 'a');\nSELECT pg_sleep(8)" }
     const runner = startRunner(server.url, files)
     await until(busy)
     runner.kill()
@@ -163,19 +161,19 @@ describe('kill -9', () => {
       "Cannot migrate main: another run has its lock: ? (stagecraft rel-killed) ?, since ? UTC, runs: SELECT pg_sleep(?)
         hint: Waited 0.3s. Wait until it has ended. If nobody needs it: SELECT pg_terminate_backend?"
     `)
-    expect(await apply(server.url, files)).toEqual(['2.sql'])
+    expect(await apply(server.url, files, PATIENT)).toEqual(['2.sql'])
     expect(await busy()).toBe(false)
     runner.remove()
   })
 
   test('between statements of a file without a transaction', async () => {
     const files = {
-      '1.sql': '-- stagecraft: no-transaction\nCREATE TABLE a ();\nVACUUM;\nSELECT pg_sleep(1);\nCREATE TABLE b ()',
+      '1.sql': '-- stagecraft: no-transaction\nCREATE TABLE a ();\nVACUUM;\nSELECT pg_sleep(5);\nCREATE TABLE b ()',
     }
     const runner = startRunner(server.url, files)
     await until(busy)
     runner.kill()
-    expect(await apply(server.url, files)).toEqual(['1.sql'])
+    expect(await apply(server.url, files, PATIENT)).toEqual(['1.sql'])
     expect(await tables()).toEqual(['a', 'b', 'stagecraft_migrations'])
     runner.remove()
   })
@@ -183,17 +181,17 @@ describe('kill -9', () => {
   test('in a statement that commits by itself: it is not known whether it was applied', async () => {
     const files = {
       '1.sql':
-        '-- stagecraft: no-transaction\nCREATE TABLE a (); DO $$ BEGIN PERFORM pg_sleep(1); END $$;\nCREATE TABLE b ()',
+        '-- stagecraft: no-transaction\nCREATE TABLE a (); DO $$ BEGIN PERFORM pg_sleep(5); END $$;\nCREATE TABLE b ()',
     }
     const runner = startRunner(server.url, files)
     await until(busy)
     runner.kill()
-    expect(await printed(apply(server.url, files))).toMatchInlineSnapshot(`
+    expect(await printed(apply(server.url, files, PATIENT))).toMatchInlineSnapshot(`
       "Cannot migrate main: it is not known whether 1.sql:2 was applied: the run or the server died meanwhile
         hint: Look at the database. If it was not applied:
                 UPDATE "public"."stagecraft_migrations" SET statements_begun = statements_done WHERE database_name = 'main' AND name = '1.sql';
               If it was applied:
-                UPDATE "public"."stagecraft_migrations" SET statements_done = 2, statements_begun = 2, done_sha256 = '957c70c9f0b22cb9da36132299d55583d36d9a24cd75d2d132623ff4b7102d6c' WHERE database_name = 'main' AND name = '1.sql';"
+                UPDATE "public"."stagecraft_migrations" SET statements_done = 2, statements_begun = 2, done_sha256 = '04268baaed824bf80d8d232cba4262307b234d8e8b3a6df2eed052a58726f81e' WHERE database_name = 'main' AND name = '1.sql';"
     `)
     await other.run("UPDATE stagecraft_migrations SET statements_begun = 1 WHERE name = '1.sql'")
     expect(await apply(server.url, files)).toEqual(['1.sql'])
@@ -214,7 +212,7 @@ test('a table that another session has locked: it times out, and names the sessi
   await other.run('BEGIN; LOCK TABLE users')
   try {
     const more = { ...USERS, '2.sql': 'ALTER TABLE users ADD name text' }
-    const text = await printed(apply(server.url, more, { lockTimeoutMs: 1000 }))
+    const text = await printed(apply(server.url, more, { lockTimeoutMs: 6_000 }))
     expect(text.replace(/pid \d+|\d{4}-\S+ \S+(?= UTC)|from [\d.]+/g, '?')).toMatchInlineSnapshot(`
       "Cannot apply 2.sql:1 to main: what it needs is locked
       2.sql:1: ALTER TABLE users ADD name text
@@ -228,14 +226,17 @@ test('a table that another session has locked: it times out, and names the sessi
   }
 })
 
+const SLEEPING = "FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep' AND state = 'active'"
+
 test('a statement that takes too long, and one that a signal ends', async () => {
-  const slow = { ...USERS, '2.sql': 'CREATE TABLE c (); SELECT pg_sleep(20)' }
+  const slow = { ...USERS, '2.sql': 'CREATE TABLE c (); SELECT pg_sleep(120)' }
   expect(await printed(apply(server.url, slow, { statementTimeoutMs: 300 }))).toContain(
     'set a longer statement_timeout',
   )
   const controller = new AbortController()
   const running = printed(apply(server.url, slow, { signal: controller.signal }))
-  setTimeout(() => controller.abort(15), 500)
+  await until(async () => (await column(`SELECT 1 ${SLEEPING}`)).length > 0)
+  controller.abort(15)
   expect(await running).toMatchInlineSnapshot(`
     "Cannot migrate main: ended by signal 15
       hint: Nothing of this file has been applied; files before it stay applied."
@@ -244,11 +245,9 @@ test('a statement that takes too long, and one that a signal ends', async () => 
 })
 
 test('a connection that is lost in the middle', async () => {
-  const running = printed(apply(server.url, { '1.sql': 'CREATE TABLE a ();\nSELECT pg_sleep(20)' }))
-  await until(
-    async () => (await column("SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'"))[0] === '1',
-  )
-  await other.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'")
+  const running = printed(apply(server.url, { '1.sql': 'CREATE TABLE a ();\nSELECT pg_sleep(120)' }))
+  await until(async () => (await column(`SELECT 1 ${SLEEPING}`)).length === 1)
+  await other.run(`SELECT pg_terminate_backend(pid) ${SLEEPING}`)
   expect(await running).toMatchInlineSnapshot(`
     "Cannot apply 1.sql:2 to main: the connection was lost
     1.sql:2: SELECT pg_sleep(?)
@@ -259,7 +258,7 @@ test('a connection that is lost in the middle', async () => {
 })
 
 test('a connection that is lost in COMMIT: the history is asked', async () => {
-  const sleep = `CREATE FUNCTION s() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(9); RETURN NULL; END';
+  const sleep = `CREATE FUNCTION s() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END';
     CREATE CONSTRAINT TRIGGER s AFTER INSERT ON users INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION s();
     INSERT INTO users VALUES (1)`
   const running = printed(apply(server.url, { ...USERS, '2.sql': sleep }))

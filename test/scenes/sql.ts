@@ -43,7 +43,7 @@ export async function startServer(engine: Engine, dialect: keyof typeof IMAGES):
       await (db as Database).close()
       break
     }
-    if (tries > 150) throw db
+    if (tries > 900) throw db // a new database takes a minute on a busy machine
     await Bun.sleep(200)
   }
   return {
@@ -112,7 +112,7 @@ export function startRunner(url: string, files: Readonly<Record<string, string>>
 /** Waits until something holds. */
 export async function until(holds: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await holds()); tries++) {
-    if (tries > 200) throw new Error('it did not come true')
+    if (tries > 2400) throw new Error('it did not come true')
     await Bun.sleep(50)
   }
 }
