@@ -36,12 +36,15 @@ export async function stagecraft(
   return { exit, stdout, stderr }
 }
 
-/** The same in this process: faster, and what it runs counts as covered. It has no streams of its own to lose. */
+/**
+ * The same in this process: faster, and what it runs counts as covered. It has no streams of its own to lose.
+ * `said` gets what it says on stderr, as it comes.
+ */
 export async function stagecraftHere(
   args: readonly string[],
-  options: { cwd: string; env?: Readonly<Record<string, string>> },
+  options: { cwd: string; env?: Readonly<Record<string, string>>; said?: string[] },
 ): Promise<Printed> {
-  const [out, err]: [string[], string[]] = [[], []]
+  const [out, err]: [string[], string[]] = [[], options.said ?? []]
   const stream = (to: string[]) => ({ failure: undefined, write: (text: string) => void to.push(text) })
   const argv = [...args, '--directory', options.cwd]
   const env = { ...CLEAN, ...options.env }
