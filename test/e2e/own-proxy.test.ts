@@ -80,6 +80,7 @@ test('what nothing is routed to rolls if it is told to, in the number that was s
     command: ['sh', '-c', 'echo $$VERSION >>/data/started; exec sleep 1d'],
     environment: { VERSION: version },
     volumes: ['data:/data'],
+    healthcheck: { test: ['CMD-SHELL', 'grep -q $$VERSION /data/started'], interval: '1s', retries: 60 },
     ...QUICK_STOP,
   })
   const write = (version: string) =>

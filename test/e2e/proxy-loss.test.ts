@@ -1,6 +1,6 @@
 import { expect } from 'bun:test'
 import { expectGolden } from '../support/golden.ts'
-import { deploy, expectCode, idle, sharedFolders, until, writeApp } from './app.ts'
+import { deploy, expectCode, httpd, idle, sharedFolders, until, writeApp } from './app.ts'
 import { app, ask, h1, lab, name, page, proxy, routesIn } from './proxied.ts'
 
 // A proxy that is stopped, removed, restarted or recreated: no other test may use it meanwhile.
@@ -73,17 +73,19 @@ lab(
     await deploy(shop, 'v16')
     writeApp(blog, app(blog, { web: page('blog') }))
     await deploy(blog, 'v16')
-    for (const [version, web, code, text] of [
-      ['v17', page('never', { command: ['sh', '-c', 'sleep 3; exit 3'] }), 5, 'kept'],
-      ['v18', page('next', { environment: { V: '18' } }), 0, 'next'],
+    // It is amid a deploy until the test says that it goes on.
+    const held = (then: string) => ({ command: ['sh', '-c', `until [ -e /tmp/go ]; do sleep 0.1; done; ${then}`] })
+    for (const [version, then, code, text] of [
+      ['v17', 'exit 3', 5, 'kept'],
+      ['v18', `mkdir /www; echo next >/www/index.html; exec ${httpd('/www').join(' ')}`, 0, 'next'],
     ] as const) {
       const old = new Set((await shop.containers()).map(({ id }) => id))
-      writeApp(shop, app(shop, { web, worker: idle }))
+      writeApp(shop, app(shop, { web: page('', held(then)), worker: idle }))
       const run = shop.startStagecraft(['deploy', '--version', version])
-      await until(`containers of ${version}`, async () => {
-        return (await shop.containers()).some(({ id }) => !old.has(id)) || 'not yet'
-      })
+      const fresh = async () => (await shop.containers()).find(({ id, state }) => !old.has(id) && state === 'running')
+      await until(`a container of ${version}`, async () => (await fresh()) !== undefined || 'not yet')
       await h1.docker(['rm', '-f', 'stagecraft-proxy'])
+      expectCode(await h1.docker(['exec', (await fresh())?.id ?? '', 'touch', '/tmp/go']), 0)
       expectCode(await run.done, code)
       expect([await answers(), (await blog.stagecraft(['status'])).code]).toEqual([[text, 'blog'], 0])
     }

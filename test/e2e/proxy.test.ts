@@ -1,5 +1,6 @@
 import { expect } from 'bun:test'
 import { bundle, deploy, expectCode, idle, sharedFolders, until, writeApp } from './app.ts'
+import { countsDuring } from './counts.ts'
 import { app, ask, exposed, h1, lab, name, page, proxy, routesIn } from './proxied.ts'
 
 // Routes, TLS, maintenance, and what is refused.
@@ -54,7 +55,7 @@ lab('a health path must answer 2xx', async () => {
     app(
       shop,
       { web: page('six'), worker: idle },
-      { web: { ...exposed(name(shop), { health: '/up' }), rollout: { health_timeout: '2s' } } },
+      { web: { ...exposed(name(shop), { health: '/up' }), rollout: { health_timeout: '10s' } } },
     ),
   )
   expect((await deploy(shop, 'v5', 5)).stderr).toContain('Cannot route requests to web: /up answers 404')
@@ -171,19 +172,7 @@ lab('replicas with order: stop-first are replaced in turn, never more than there
   await deploy(shop, 'v14')
   writeApp(shop, workers('2'))
   expect((await shop.stagecraft(['plan'])).stdout).toContain('one at a time, because `order: stop-first` is set')
-  const counts: number[] = []
-  const run = shop.startStagecraft(['deploy', '--version', 'v15'])
-  let over = false
-  void run.done.then(() => {
-    over = true
-  })
-  while (!over) {
-    const running = (await shop.containers()).filter(
-      ({ service, state }) => service === 'worker' && state === 'running',
-    )
-    counts.push(running.length)
-  }
-  expectCode(await run.done, 0)
+  const counts = await countsDuring(h1, shop, { service: 'worker', from: 'start' }, () => deploy(shop, 'v15'))
   expect([Math.min(...counts), Math.max(...counts)]).toEqual([2, 3])
 })
 
