@@ -21,19 +21,26 @@ const REASON = "wget: can't connect to remote host (127.0.0.1): Connection refus
 const asks = (command: string) => ({ test: ['CMD-SHELL', command], interval: '1s', retries: 2 })
 const HEALTHY = asks('test -f /tmp/ready')
 /** Undoing takes as long as this takes to stop. */
-const SLOW = { stop_signal: 'TERM', stop_grace_period: '3s' }
+const SLOW = { stop_signal: 'TERM', stop_grace_period: '10s' }
 const SICK = asks(`echo "${REASON}"; exit 1`)
+/** It has failed once, and the second time takes a minute: time for a person to press a key. */
+const SICK_SLOWLY = { ...asks('[ ! -e /tmp/once ] || sleep 60; touch /tmp/once; exit 1'), timeout: '90s' }
+/** The same of one that becomes healthy. */
+const HEALTHY_SLOWLY = { ...HEALTHY, interval: '5s' }
+
+/** `pause`: seconds after each line of the build; the rest is of the service. */
+type More = { readonly pause?: number; readonly [key: string]: unknown }
 
 /** `web` is built, which takes some seconds, and is ready after two more, unless its healthcheck fails for ever. */
-function write(version: string, healthcheck: object, more: object = {}): void {
-  const steps = `for i in 1 2 3 4 5 6 7 8; do echo "compiling $i of 8 for ${version} of ${folder.name}"; sleep 0.1; done`
+function write(version: string, healthcheck: object, { pause = 0.1, ...more }: More = {}): void {
+  const steps = `for i in 1 2 3 4 5 6 7 8; do echo "compiling $i of 8 for ${version} of ${folder.name}"; sleep ${pause}; done`
   const command = 'touch /tmp/ready; while :; do date; sleep 1; done'
   folder.write('web/Dockerfile', `FROM busybox:1\nRUN ${steps}\nCMD ["sh", "-c", ${JSON.stringify(command)}]\n`)
   const app: App = { services: { web: { build: './web', healthcheck, ...QUICK_STOP, ...more }, worker: idle } }
   writeApp(folder, app)
 }
 
-const run = (version: string, healthcheck: object, { more, ...wishes }: Wishes & { more?: object } = {}) => {
+const run = (version: string, healthcheck: object, { more, ...wishes }: Wishes & { more?: More } = {}) => {
   write(version, healthcheck, more)
   return open(['deploy', '--version', version], wishes)
 }
@@ -57,10 +64,10 @@ beforeAll(async () => {
 
 describe.skipIf(Bun.which('tmux') === null)('on a terminal', () => {
   test('a deploy draws what it builds and what it waits for; one line a phase stays', async () => {
-    const terminal = run('v2', HEALTHY)
+    const terminal = run('v2', HEALTHY_SLOWLY, { more: { pause: 0.6 } })
     const build = await terminal.shows(/compiling [2-8] of 8 for v2/)
     expect(build).toMatch(/^release .* v2 → local\nbuild +\S running +\d+\.\ds\n( {2}\| .*\n?){1,4}$/)
-    expect(await terminal.shows(/healthcheck|starting/)).toMatch(/rollout +\S running +\d+\.\ds\n {2}web +starting/)
+    expect(await terminal.shows(/web +starting/)).toMatch(/rollout +\S running +\d+\.\ds\n {2}web +starting/)
     expect(await terminal.ended()).toBe(0)
     expect(steady(terminal.text()).replaceAll(/ +\n/g, '\n').split('\n')).toEqual([
       'release rel-20261122-080225643  v2 → local',
@@ -89,6 +96,7 @@ describe.skipIf(Bun.which('tmux') === null)('on a terminal', () => {
     const terminal = run(version, SICK, wishes)
     expect(await terminal.ended()).toBe(5)
     const lines = steady(terminal.text())
+      .replace(/^ {2}(?:web|[a-z_]+): .*\n/gm, '') // what is waited for, where nothing is drawn
       .split('\n')
       .map((line) => line.trimEnd())
     const from = lines.indexOf(FAILS[0] ?? '')
@@ -120,7 +128,7 @@ describe.skipIf(Bun.which('tmux') === null)('on a terminal', () => {
   })
 
   test('after Ctrl-C the cursor is back, and nothing is left of what was drawn; nor after a second one', async () => {
-    const terminal = run('stopped', SICK, { more: SLOW })
+    const terminal = run('stopped', SICK_SLOWLY, { more: SLOW })
     await terminal.shows(/healthcheck 1 of 2/)
     terminal.press('C-c')
     await terminal.shows('interrupted: undoing what was begun')
@@ -128,7 +136,7 @@ describe.skipIf(Bun.which('tmux') === null)('on a terminal', () => {
     expect(terminal.text()).not.toMatch(/ running +\d|\^C/)
     expect(terminal.text()).toContain('Cannot finish the release: ended by signal 2')
     expect(terminal.isCursorShown()).toBe(true)
-    const twice = run('twice', SICK, { more: SLOW })
+    const twice = run('twice', SICK_SLOWLY, { more: SLOW })
     await twice.shows(/healthcheck 1 of 2/)
     twice.press('C-c')
     await twice.shows('a second signal stops at once')
@@ -136,11 +144,11 @@ describe.skipIf(Bun.which('tmux') === null)('on a terminal', () => {
     expect(await twice.ended()).toBe(130)
     expect(twice.isCursorShown()).toBe(true)
     write('v3', HEALTHY)
-    await deploy(folder, 'v3', 0, ['--wait', '60s'])
+    await deploy(folder, 'v3', 0, ['--wait', '2m'])
   })
 
   test('a stopped terminal does not stop the work', async () => {
-    const terminal = run('v4', HEALTHY)
+    const terminal = run('v4', HEALTHY, { more: { pause: 0.6 } })
     await terminal.shows('compiling 1 of 8')
     terminal.press('C-s')
     await until('the build goes on', async () => {

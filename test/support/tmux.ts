@@ -88,7 +88,7 @@ export function steady(text: string): string {
   return text
     .replace(/rel-\d{8}-\d{9}/g, 'rel-20261122-080225643')
     .replace(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏](?= (running|\d))/g, '⠹')
-    .replace(/ +\d+\.\ds/g, '   0.0s')
+    .replace(/ +\d+(?:\.\d|m\d\d)s/g, '   0.0s')
 }
 
 /** Nothing that was seen flickers: what has been printed stays, and a phase that is drawn is there until it has ended. */
