@@ -13,7 +13,7 @@ import { dice } from '../support/dice.ts'
 import type { Engine } from '../support/engine.ts'
 import { host, isUp, LAB_DIR } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
-import { expectCode, makeRoot, QUICK_STOP, releases, sharedFolder, writeApp } from './app.ts'
+import { ENDS_SOON, expectCode, makeRoot, QUICK_STOP, releases, sharedFolder, writeApp } from './app.ts'
 
 // A release that comes back is what it was: nothing of today's shell, files or of what somebody wrote into it meanwhile.
 
@@ -54,7 +54,11 @@ describe('on this machine', () => {
     writeApp(folder, { services: { web: web('1') }, compose })
     expectCode(await folder.stagecraft(['deploy', '--version', 'v1'], { env: THEN }), 0)
     expect(await variablesOf(h1, folder.name)).toEqual(AS_V1)
-    writeApp(folder, { services: { web: { ...web('2'), command: ['sh', '-c', 'exit 3'] } }, compose })
+    writeApp(folder, {
+      services: { web: { ...web('2'), command: ['sh', '-c', 'exit 3'] } },
+      settings: { web: ENDS_SOON },
+      compose,
+    })
     const failed = await folder.stagecraft(['deploy', '--version', 'v-bad'], { env: { DEBUG: 'x', LEVEL: 'y' } })
     expectCode(failed, 5)
     expect(await variablesOf(h1, folder.name)).toEqual(AS_V1)

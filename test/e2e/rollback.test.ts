@@ -6,6 +6,7 @@ import { host } from '../support/lab.ts'
 import {
   type App,
   deploy,
+  ENDS_SOON,
   echoing,
   expectCode,
   expectPage,
@@ -111,7 +112,9 @@ describe('one application, back and forth', () => {
     writePage(folder, 'page three')
     await deploy(folder, 'v3')
     folder.write('web/Dockerfile', 'FROM busybox:1\nCMD ["false"]\n')
+    writeApp(folder, { ...app, settings: { web: ENDS_SOON } })
     await deploy(folder, 'v4', 5)
+    writeApp(folder, app)
     await rollback(folder)
     await expectPage(folder, web, 'page two')
     await rollback(folder)
@@ -220,6 +223,7 @@ test('a rollback that fails puts back what ran before it', async () => {
           other: idle,
         },
         compose: { volumes: { kept: {} } },
+        settings: { web: { rollout: { min_ready: '5s' } } }, // what ends soon is said to have ended a while later
       })
     write('one', 'test ! -e /kept/new-format || { echo the data is too new; exit 3; }')
     await deploy(folder, 'v1')

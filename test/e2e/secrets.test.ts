@@ -109,7 +109,7 @@ describe.skipIf(!isUp('h3'))('canaries', () => {
 
   test('two deploys, of which the second changes a secret', async () => {
     const watch = `while [ ! -e done ]; do for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline && echo; done 2>/dev/null; sleep 0.05; done`
-    const processes = folder.exec(['sh', '-c', watch], { timeout: 120 })
+    const processes = folder.exec(['sh', '-c', watch], { timeout: 280 })
     writeFiles('1', CANARIES['env file, under a telling name'])
     expectCode(await run('plan', '--version', 'v1'), 0)
     expectCode(await run('deploy', '--version', 'v1', '--verbose'), 0)

@@ -100,7 +100,7 @@ describe('while containers are replaced', () => {
 
   test('INT in the middle of stopping the old container', async () => {
     // The old one does not end on TERM: Compose waits for it, and the signal comes then.
-    const stubborn = { stop_signal: 'SIGTERM', stop_grace_period: '3s' }
+    const stubborn = { stop_signal: 'SIGTERM', stop_grace_period: '8s' }
     writeApp(folder, changed(stubborn))
     await deploy(folder, 'v1')
     writeApp(folder, changed({ ...stubborn, environment: { CHANGED: 'yes' } }))
@@ -112,7 +112,7 @@ describe('while containers are replaced', () => {
     expect(touched.filter((service) => service !== 'web')).toEqual([])
     // The engine goes on with a stop whose client is gone: nothing may die after Stagecraft has said that it serves.
     const web = (await folder.containers()).find(({ service }) => service === 'web')
-    expect(await h1.exec(['timeout', '5', 'docker', 'wait', web?.id ?? ''])).toMatchObject({ code: 124 })
+    expect(await h1.exec(['timeout', '10', 'docker', 'wait', web?.id ?? ''])).toMatchObject({ code: 124 })
     await expectPage(folder, port, 'version one')
     writeApp(folder, app)
     await deploy(folder, 'v1')

@@ -16,7 +16,7 @@ describe('on an engine', () => {
   })
 
   test('it has the figures of each container, and sees what is stopped by hand', async () => {
-    const watching = folder.startStagecraft(WATCH)
+    const watching = folder.startStagecraft(WATCH, { timeout: 600 })
     await until('a first look', () => lastLook(watching) !== undefined || watching.output())
     await until('it has what both of other hold', () => {
       const services = lastLook(watching)?.services ?? []

@@ -21,7 +21,7 @@ const [folder, empty] = sharedFolders(h1, 'status', 'status-empty')
 const CHECK = {
   test: ['CMD', 'sh', '-c', 'test ! -e /tmp/sick || { echo it says sick-of-it; exit 1; }'],
   interval: '1s',
-  timeout: '2s',
+  timeout: '60s', // it may start slowly: that is no failure
   retries: 1,
 }
 /** Ends when a file appears, and is started again. */
@@ -194,7 +194,7 @@ describe('by itself', () => {
 test('an interrupted release is told, also what its containers are, and is gone after the next deploy', async () => {
   writePage(folder, 'two')
   const app = JSON.parse(folder.read('compose.yaml'))
-  const slow = { ...app.services.web, healthcheck: { test: ['CMD', 'sleep', '30'], interval: '20s', timeout: '40s' } }
+  const slow = { ...app.services.web, healthcheck: { test: ['CMD', 'sleep', '60'], interval: '60s', timeout: '90s' } }
   folder.write('compose.yaml', JSON.stringify({ ...app, services: { ...app.services, web: slow } }))
   const before = await idsOf('web')
   const running = folder.startStagecraft(['deploy', '--version', 'v2'])

@@ -1,12 +1,12 @@
 import { expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
-import { deploy, QUICK_STOP, sharedFolder, writeApp } from './app.ts'
+import { type App, deploy, ENDS_SOON, QUICK_STOP, sharedFolder, writeApp } from './app.ts'
 
 // What becomes of an anonymous volume with the image's files, over releases that change them.
 const folder = sharedFolder(host('h1'), 'volumes')
 
 /** @param files of the image, in its volume @param command what its container does */
-function write(text: string, command = 'exec sleep 1d'): void {
+function write(text: string, command = 'exec sleep 1d', settings: App['settings'] = {}): void {
   folder.write('web/files/version', `${text}\n`)
   folder.write(`web/files/only/${text}`, '')
   const make =
@@ -15,7 +15,7 @@ function write(text: string, command = 'exec sleep 1d'): void {
     'web/Dockerfile',
     `FROM busybox:1\nCOPY files /data\nRUN ${make}\nVOLUME /data /link\nCMD ${JSON.stringify(['sh', '-c', command])}\n`,
   )
-  writeApp(folder, { services: { web: { build: './web', ...QUICK_STOP } } })
+  writeApp(folder, { services: { web: { build: './web', ...QUICK_STOP } }, settings })
 }
 
 async function inWeb(command: string): Promise<string> {
@@ -53,7 +53,7 @@ test('files that nobody has changed are those of the release: forward, after a f
   expect(stderr).not.toContain('warning:')
   expect([await version(), await present(first)]).toEqual(['two', 0])
 
-  write('three', 'echo changed >/data/version; exit 1')
+  write('three', 'echo changed >/data/version; exit 1', { web: ENDS_SOON })
   const failed = await deploy(folder, 'v3', 5)
   expect(await version()).toBe('two')
   const [, volume = ''] = /If nobody needs it: docker volume rm ([0-9a-f]{64})/.exec(failed.stderr) ?? []
@@ -76,7 +76,7 @@ test('what somebody has written is kept, with the old files, and that is reporte
   const hint = /docker (rm -fv \S+-web-1) and deploy/.exec(stderr)?.[1] ?? ''
   expect([await version(), await inWeb('cat /link/file')]).toEqual(['one', 'precious'])
 
-  write('five', 'exit 1')
+  write('five', 'exit 1', { web: ENDS_SOON })
   await deploy(folder, 'v5', 5)
   expect([await version(), await inWeb('cat /link/file')]).toEqual(['one', 'precious'])
 

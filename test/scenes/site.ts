@@ -54,8 +54,12 @@ export class Site {
     writeApp(this.folder, this.app(more))
   }
 
+  /** What it answers: a container that has just started may need a moment to listen. */
   async page(path = '/'): Promise<string> {
-    return (await this.server.fetch(this.port, path)).body.trim()
+    for (const latest = Date.now() + 60_000; ; await Bun.sleep(100)) {
+      const { status, body } = await this.server.fetch(this.port, path)
+      if (status !== 0 || Date.now() > latest) return body.trim()
+    }
   }
 
   /** The containers of the environment, by service, with their ids. */
