@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { childError, openDocker, verb } from '../../lib/docker/client.ts'
+import { parseVersion } from '../../lib/docker/engine/facts.ts'
 import type { Exec, ExecOptions, Result } from '../../lib/system/exec.ts'
 import { answering } from '../fakes/docker-answers.ts'
 import { failureOf } from '../support/failure.ts'
@@ -143,4 +144,13 @@ test.each([
   expect(hint).toBe(
     port && `Find the program on port ${port}: sudo ss -lntup 'sport = :${port}'. Stop it, or publish another port.`,
   )
+})
+
+test.each([
+  ['which docker has agreed upon', '1.41 1.41 linux/amd64', '1.41'],
+  ['of an engine that took more than 2 s to be reached: docker names its own newest', '1.50 1.41 linux/amd64', '1.41'],
+  ['of a docker that is older than the engine', '1.41 1.50 linux/amd64', '1.41'],
+  ['by number, not by text', '1.50 1.9 linux/amd64', '1.9'],
+])('the API version %s', (_, said, version) => {
+  expect(parseVersion(`${said}\n`)).toEqual({ version, platform: 'linux/amd64' })
 })

@@ -67,8 +67,24 @@ export async function engineMachine(exec: Exec): Promise<string | undefined> {
   return code === 0 ? stdout.trim() : undefined
 }
 
-/** Asks for the API version that an engine and docker here have in common, and for the engine's `os/arch`. */
-export const ASK_VERSION = ['docker', 'version', '--format', '{{.Client.APIVersion}} {{.Server.Os}}/{{.Server.Arch}}']
+/** Asks for the API versions of docker here and of an engine, and for the engine's `os/arch`. */
+export const ASK_VERSION = [
+  ...['docker', 'version', '--format'],
+  '{{.Client.APIVersion}} {{.Server.APIVersion}} {{.Server.Os}}/{{.Server.Arch}}',
+]
+
+/**
+ * @param said what `ASK_VERSION` prints
+ * @returns the API version that both have: docker names its own newest one where the engine took more than 2 s to be reached
+ */
+export function parseVersion(said: string): { readonly version: string; readonly platform: string } {
+  const [ours = '', theirs = '', platform = ''] = said.trim().split(' ')
+  const order = (version: string) => {
+    const [major = 0, minor = 0] = version.split('.').map(Number)
+    return major * 1000 + minor
+  }
+  return { version: order(theirs) < order(ours) ? theirs : ours, platform }
+}
 
 /** Ask programs of this machine for their versions. */
 export const CLIENT_VERSIONS = {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type HostAddress, hostKey, sshArguments } from '../../config/host-address.ts'
 import { openDocker } from '../../docker/client.ts'
 import { engineTimeout, hungEngine, noEngine, wasClosedAtOnce } from '../../docker/engine/answers.ts'
-import { ASK_VERSION } from '../../docker/engine/facts.ts'
+import { ASK_VERSION, parseVersion } from '../../docker/engine/facts.ts'
 import { lockFiles, readHold, readHolder } from '../../lock/files.ts'
 import { stateFileIn } from '../../record/releases.ts'
 import { attach } from '../../system/attach.ts'
@@ -108,8 +108,7 @@ async function ask(exec: Exec, socket: string): Promise<EngineFacts | { readonly
   const { code, stdout, stderr, timedOut } = await exec(ASK_VERSION, { env: endpoint(socket), timeout })
   if (timedOut) throw hungEngine(timeout)
   if (code !== 0) return { said: stderr.trim() }
-  const [version = '', platform = ''] = stdout.trim().split(' ')
-  return { socket, version, platform }
+  return { socket, ...parseVersion(stdout) }
 }
 
 /** A failure is reported where the result is awaited: a command that only reads the state does not need the engine. */
