@@ -140,7 +140,7 @@ export async function expectPage(folder: Folder, port: number, text: string, pat
 export async function until(
   what: string,
   probe: () => Promise<true | string> | true | string,
-  seconds = 120,
+  seconds = 240,
 ): Promise<void> {
   const end = Date.now() + seconds * 1000
   for (;;) {
