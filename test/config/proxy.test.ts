@@ -32,7 +32,15 @@ test('its ports and address are read as written', () => {
   expect(parseConfig(file(proxy)).environments['prod']?.proxy).toEqual({ http: 8080, https: 8443, bind: '100.64.0.1' })
 })
 
+test('balancers that say who the visitor is: an address, a range, a word, or a list of them', () => {
+  const read = (text: string) => parseConfig(file(`{proxy_protocol: ${text}}`)).environments['prod']?.proxy
+  expect(read('10.0.0.7')).toEqual({ proxy_protocol: ['10.0.0.7'] })
+  expect(read('[10.0.0.0/8, private_ranges]')).toEqual({ proxy_protocol: ['10.0.0.0/8', 'private_ranges'] })
+})
+
 test.each([
+  ['{proxy_protocol: balancer}', 'must be an address or a range such as 203.0.113.7, 10.0.0.0/8'],
+  ['{proxy_protocol: []}', 'must not be empty'],
   ['{http: 0}', 'must be a port from 1 to 65535'],
   ['{http: 443}', '`http` and `https` must be different ports'],
   ['{bind: 10.0.0.0/8}', 'must be an address of the host such as 100.64.0.1'],

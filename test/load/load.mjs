@@ -60,7 +60,7 @@ function ask(what, path, { method = 'GET', kept = true, two = false } = {}, chec
     response.on('error', (error) => end(`cut (${error.code})`))
     response.on('aborted', () => end('cut'))
     response.on('end', () => {
-      if (status() !== 200) return end(`${status()} ${text.slice(0, 60).trim()}`)
+      if (status() !== 200) return end(`${status() ?? "no status"} ${text.slice(0, 60).trim()}`)
       const version = check(text.trim())
       end(version ? undefined : `answered ${JSON.stringify(text.slice(-60))}`, version)
     })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { ComposeModel } from '../../lib/compose/model.ts'
 import type { ExposeConfig } from '../../lib/config/edge/expose.ts'
-import { trustedRanges } from '../../lib/config/edge/trusted-proxies.ts'
+import { trustedRanges, withPrivateRanges } from '../../lib/config/edge/trusted-proxies.ts'
 import { refuseImpossibleRoutes, refuseTakenRoutes } from '../../lib/plan/routes/conflicts.ts'
 import {
   describeRoute,
@@ -63,7 +63,7 @@ describe('routesOf()', () => {
       api: { internal: true, port: 4000 },
       db: host('db.example.com'),
     } as const
-    expect(routesOf(settings(exposes), model, { slots, before: [] })).toEqual([
+    expect(routesOf({ services: settings(exposes) }, model, { slots, before: [] })).toEqual([
       {
         ...{ service: 'api', hosts: [], path: '/', tls: 'auto', ports: { a: 4000, b: 4000 } },
         internal: { port: 4000, names: ['api', 'backend'], networks: ['shop_default', 'the-back'], subnets: [] },
@@ -77,16 +77,25 @@ describe('routesOf()', () => {
 
   test('says whose X-Forwarded headers arrive, for what has a host', () => {
     const trusted = (expose: ExposeConfig) =>
-      routesOf(settings({ web: expose }), model, { slots: { web: 'a' }, before: [] })[0]?.trusted
+      routesOf({ services: settings({ web: expose }) }, model, { slots: { web: 'a' }, before: [] })[0]?.trusted
     expect(trusted(host('x'))).toBeUndefined()
     expect(trusted({ ...host('x'), trusted_proxies: ['203.0.113.0/24'] })).toEqual(['203.0.113.0/24'])
     expect(trusted({ ...host('x'), tls: 'off', trusted_proxies: [] })).toBeUndefined()
     expect(trusted({ internal: true, port: 80 })).toBeUndefined()
   })
 
+  test('says whose PROXY headers are read, for what has a host', () => {
+    const proxy = { proxy_protocol: ['10.0.0.7', 'private_ranges'] }
+    const read = (expose: ExposeConfig) =>
+      routesOf({ services: settings({ web: expose }), proxy }, model, { slots: { web: 'a' }, before: [] })[0]
+    expect(read(host('x'))?.proxy_protocol).toEqual(['10.0.0.7', ...withPrivateRanges(['private_ranges'])])
+    expect(read({ internal: true, port: 80 })?.proxy_protocol).toBeUndefined()
+  })
+
   test('leaves the other slot the port that it had', () => {
     const before = [route('web', { ports: { a: 80, b: 81 } })]
-    const of = (slot: 'a' | 'b') => routesOf(settings({ web: host('x') }), model, { slots: { web: slot }, before })
+    const of = (slot: 'a' | 'b') =>
+      routesOf({ services: settings({ web: host('x') }) }, model, { slots: { web: slot }, before })
     expect([of('a')[0]?.ports, of('b')[0]?.ports]).toEqual([
       { a: 3000, b: 81 },
       { a: 80, b: 3000 },
@@ -181,7 +190,7 @@ describe('routes are compared as Caddy compares them', () => {
 
   test('routesOf() writes the path that requests have', () => {
     const exposes = settings({ web: { ...host('a'), path: '/x//../Docs/' } })
-    expect(routesOf(exposes, model, { slots: { web: 'a' }, before: [] })[0]?.path).toBe('/Docs')
+    expect(routesOf({ services: exposes }, model, { slots: { web: 'a' }, before: [] })[0]?.path).toBe('/Docs')
   })
 })
 

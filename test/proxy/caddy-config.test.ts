@@ -48,6 +48,20 @@ test('caddyConfig() of nobody answers 404, and has nothing for certificates', ()
   } as never)
 })
 
+test('caddyConfig() reads PROXY headers of the balancers of all projects, at the ports of visitors', () => {
+  const [web, blog] = [
+    route('web', { tls: 'auto', proxy_protocol: ['10.0.0.7', '::1', '10.0.0.0/16'] }),
+    route('blog', { proxy_protocol: ['10.0.0.7'], internal: internal(4000, ['10.3.0.0/24']) }),
+  ]
+  const { servers } = config({ shop: [web], blog: [blog] }).apps.http
+  const wrappers = [
+    { wrapper: 'proxy_protocol', timeout: '5s', allow: ['10.0.0.0/16', '10.0.0.7/32', '::1/128'] },
+    { wrapper: 'tls' },
+  ]
+  const found = Object.entries(servers).map(([name, server]) => [name, Object(server).listener_wrappers])
+  expect(Object.fromEntries(found)).toEqual({ 'port-80': wrappers, 'port-443': wrappers, 'port-4000': undefined })
+})
+
 test('caddyConfig() has a policy for each CA, of all names that use it; the account key stays in its file', () => {
   const acme = { ca: 'https://ca.test/dir', email: 'ops@example.com', root: 'PEM', eab: { key_id: 'k', hmac: 'abc' } }
   const { apps } = JSON.parse(

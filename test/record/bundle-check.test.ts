@@ -6,7 +6,7 @@ const ID = 'rel-20261122-080000000'
 const HASH = '0123456789abcdef0123456789abcdef'
 const ROUTE = {
   ...{ service: 'web', hosts: ['*.example.com'], path: '/', tls: 'auto', ports: { a: 80, b: 81 } },
-  redirect: ['www.example.com'],
+  ...{ redirect: ['www.example.com'], proxy_protocol: ['10.0.0.7'] },
   rules: { allow: ['10.0.0.0/8'], auth: { ops: '$2a$' }, headers: { A: '1', B: null }, max_body: 5, compress: true },
   internal: { port: 80, names: ['web'], networks: ['shop_default'], subnets: ['10.0.0.0/24'] },
 } as const
@@ -109,6 +109,7 @@ describe('bundleProblem()', () => {
     ['served_before', 'rel-20261123-080000000', 'served_before is not an earlier release'],
     ['routes.0.hosts', ['{file./data/x}'], 'routes[0].hosts[0] is not a text without braces'],
     ['routes.0.rules.headers.A', '{file./data/x}', 'routes[0].rules.headers.A is not a text without braces'],
+    ['routes.0.proxy_protocol.0', '{file./data/x}', 'routes[0].proxy_protocol[0] is not a text without braces'],
     ['routes.0.rules.max_body', '1', 'routes[0].rules.max_body is no number'],
     ['services.web.expose.headers', { A: '{env.X}' }, 'services.web.expose.headers.A is not a text without braces'],
     ['routes.0.internal.networks', ['--ip=1'], 'routes[0].internal.networks[0] is not a name'],

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { path, port, variable } from '../fields.ts'
-import { isRange } from './trusted-proxies.ts'
+import { isRange, ranges } from './trusted-proxies.ts'
 
 const IMAGE = /^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$/
 const URL_OF_CA = 'must be the URL of an ACME directory, such as https://ca.example.com/acme/directory'
@@ -59,6 +59,7 @@ export const proxy = v.pipe(
         ),
       ),
       acme: v.exactOptional(acme),
+      proxy_protocol: v.exactOptional(v.pipe(ranges, v.minLength(1, 'must not be empty'))),
     },
     'must be a mapping',
   ),
@@ -73,6 +74,8 @@ export interface ProxyConfig {
   readonly https?: number
   readonly bind?: string
   readonly acme?: AcmeConfig
+  /** who says in a PROXY header where a connection comes from: addresses and ranges, or `private_ranges` */
+  readonly proxy_protocol?: readonly string[]
 }
 
 /** The CA of routes with `tls: auto`. */

@@ -138,7 +138,7 @@ async function lookAtProxy(
   const routing = Object.keys(projects).filter((other) => (projects[other] ?? []).length > 0)
   refuseMove(name, { ports: parsePortsLabel(container.ports), wanted: wantedPorts(wanted), projects: routing })
   const acme = target ? acmeOf(known.routes) : project.edge?.acme
-  refuseTakenRoutes(name, routesOf(services, project.model, { slots, before: [], acme }), projects)
+  refuseTakenRoutes(name, routesOf(project.environment, project.model, { slots, before: [], acme }), projects)
   const routed = { routes: projects[name] ?? [], slots: live[name] ?? {} }
   // If no live release is known, the proxy's own routes count as live: they stay until the switch.
   const given = { wanted: digestsOf(project), found: certificates[name] ?? {} }

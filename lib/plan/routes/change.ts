@@ -46,7 +46,7 @@ export function acmeOf(routes: readonly Route[]): Acme | undefined {
 export function plannedRoutes(input: RouteInput, slots: Slots): Route[] {
   const before = routedBefore(input).routes
   const acme = input.rollback ? acmeOf(before) : input.acme
-  return routesOf(input.environment.services, input.target.model, { slots, before, acme })
+  return routesOf(input.environment, input.target.model, { slots, before, acme })
 }
 
 /** @throws config (3) for routes that cannot exist */
@@ -71,9 +71,13 @@ export function planRoutes(input: RouteInput, services: readonly ServicePlan[]):
 }
 
 /** Says which rules there are, if they change: the address alone would not tell what does. */
-function rulesNote(was: Route | undefined, { rules = {} }: Route): string {
-  if (sameContent(was?.rules ?? {}, rules)) return ''
-  return ` (rules: ${Object.keys(rules).join(', ') || 'none'})`
+function rulesNote(was: Route | undefined, route: Route): string {
+  const [before, rules] = [rulesIn(was), rulesIn(route)]
+  return sameContent(before, rules) ? '' : ` (rules: ${Object.keys(rules).join(', ') || 'none'})`
+}
+
+function rulesIn({ rules = {}, proxy_protocol }: Pick<Route, 'rules' | 'proxy_protocol'> = {}): object {
+  return { ...rules, ...(proxy_protocol ? { proxy_protocol } : {}) }
 }
 
 function isRenewed(service: string, given: PlanInput['given']): boolean {

@@ -1,8 +1,8 @@
 import type { ComposeModel } from '../../compose/model.ts'
 import { type ExposeConfig, tlsOf } from '../../config/edge/expose.ts'
 import { type Rules, rulesOf } from '../../config/edge/rules.ts'
-import { trustedRanges } from '../../config/edge/trusted-proxies.ts'
-import type { ServiceConfig } from '../../config/parse.ts'
+import { trustedRanges, withPrivateRanges } from '../../config/edge/trusted-proxies.ts'
+import type { Environment, ServiceConfig } from '../../config/parse.ts'
 import { compare } from '../../util/format.ts'
 
 /** A routed service has two slots: its live containers are in one, the next release's get the other. */
@@ -31,6 +31,8 @@ export interface Route {
   readonly trusted?: readonly string[]
   /** for requests to its hosts */
   readonly rules?: Rules
+  /** whose PROXY headers say where a connection comes from: addresses and ranges */
+  readonly proxy_protocol?: readonly string[]
 }
 
 /** Where certificates come from. Nothing in it is secret. */
@@ -109,7 +111,7 @@ export function exposedServices(services: Readonly<Record<string, ServiceConfig>
  * @returns the routes of a release
  */
 export function routesOf(
-  services: Readonly<Record<string, ServiceConfig>>,
+  { services, proxy }: Pick<Environment, 'services' | 'proxy'>,
   model: ComposeModel,
   {
     slots,
@@ -117,6 +119,7 @@ export function routesOf(
     acme,
   }: { readonly slots: Slots; readonly before: readonly Route[]; readonly acme?: Acme | undefined },
 ): Route[] {
+  const balancers = withPrivateRanges(proxy?.proxy_protocol ?? [])
   return exposedServices(services).flatMap(([service, expose]): Route[] => {
     const slot = slots[service]
     if (slot === undefined) return []
@@ -140,6 +143,7 @@ export function routesOf(
         ...(internal ? { internal } : {}),
         ...(trusted.length > 0 ? { trusted } : {}),
         ...(rules ? { rules } : {}),
+        ...(hosts.length > 0 && balancers.length > 0 ? { proxy_protocol: balancers } : {}),
       },
     ]
   })

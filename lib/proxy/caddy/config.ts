@@ -44,6 +44,8 @@ export function caddyConfig(projects: ProjectRoutes): Json {
   for (const { route } of all) if (route.redirect) add(route, redirection(route, route.redirect))
   for (const owned of sorted.filter(isWildcard)) add(owned.route, publicRoute(owned))
   serverAt(80)
+  const wrappers = proxyProtocol(all)
+  for (const port of [80, 443]) Object.assign(servers.get(port) ?? {}, wrappers)
   for (const { routes } of servers.values()) routes.push({ handle: [unknownHost()] }) // Caddy itself would say 200
   const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
   return {
@@ -61,6 +63,18 @@ const LOGGING = {
       writer: { output: 'file', filename: `${PROXY_FOLDER}/certificates.log`, roll_size_mb: 1, roll_keep: 1 },
     },
   },
+}
+
+/** The ports are the host's: whoever one project trusts to say where a connection comes from is trusted for all. */
+function proxyProtocol(all: readonly Owned[]): { listener_wrappers?: Json[] } {
+  const allow = [...new Set(all.flatMap(({ route }) => route.proxy_protocol ?? []))].toSorted().map(asRange)
+  if (allow.length === 0) return {}
+  return { listener_wrappers: [{ wrapper: 'proxy_protocol', timeout: '5s', allow }, { wrapper: 'tls' }] }
+}
+
+/** This module of Caddy takes no address by itself. */
+function asRange(text: string): string {
+  return text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`
 }
 
 /** A full host name comes before a wildcard, whatever their paths: no project gets requests for another one's host. */

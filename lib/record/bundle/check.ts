@@ -42,6 +42,7 @@ const route = object(
     trusted: list(literal),
     redirect: list(literal),
     rules: object({}, rules),
+    proxy_protocol: list(literal),
     acme: object({}, { email: literal, ca: literal, root: literal, eab: object({ key_id: literal, hmac: word }, {}) }),
   },
 )
