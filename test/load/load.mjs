@@ -57,7 +57,7 @@ function ask(what, path, { method = 'GET', kept = true, two = false } = {}, chec
     response.on('data', (data) => {
       text += data
     })
-    response.on('error', (error) => end(`cut (${error.code})`))
+    response.on('error', (error) => end(`cut (${error.code ?? error.message})`))
     response.on('aborted', () => end('cut'))
     response.on('end', () => {
       if (status() !== 200) return end(`${status() ?? "no status"} ${text.slice(0, 60).trim()}`)
