@@ -61,7 +61,7 @@ lab('`allow` goes by the visitor, and nobody else can say who one is', async () 
   expect(await asked('', false)).toContain('403 Forbidden')
   await release('v3', ['198.51.100.0/24'], { tls: 'off', trusted_proxies: [], allow: VISITOR })
   expect(await asked(HEADER, false)).toContain('403 Forbidden')
-  expectCode(await shop.stagecraft(['rollback', '--yes', 'v1']), 0)
+  expectCode(await shop.stagecraft(['rollback', '--yes', '--to-version', 'v1']), 0)
   // Who is a balancer is the host's matter, and today's.
   expect(await asked(HEADER, true)).not.toContain(VISITOR)
 })
