@@ -136,7 +136,10 @@ export async function expectPage(folder: Folder, port: number, text: string, pat
   })
 }
 
-/** Polls until `probe` returns true; anything else is what the error says. @param seconds how long at most, on a busy machine */
+/**
+ * Polls until `probe` returns true; anything else is what the error says. It asks for a third of the time at most: it would hold
+ * up what it waits for. @param seconds how long at most, on a busy machine
+ */
 export async function until(
   what: string,
   probe: () => Promise<true | string> | true | string,
@@ -144,10 +147,11 @@ export async function until(
 ): Promise<void> {
   const end = Date.now() + seconds * 1000
   for (;;) {
+    const began = Date.now()
     const found = await probe()
     if (found === true) return
     if (Date.now() > end) throw new Error(`Waited ${seconds} s in vain: ${what}; ${found}`)
-    await Bun.sleep(100)
+    await Bun.sleep(Math.min(Math.max(100, 2 * (Date.now() - began)), 2000))
   }
 }
 

@@ -65,6 +65,7 @@ function labHost(name: HostName): Engine {
     seenHere: (path) => join(files, path),
     argvOf: (argv) => [LAB_HOST, 'exec', name, ...argv],
     environment: { ...process.env, LAB_DIR, LAB_NET },
+    socket: join(LAB_DIR, 'hosts', name, 'run/docker.sock'),
   })
 }
 
