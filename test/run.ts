@@ -1,4 +1,5 @@
-// Everything there is to test, or with --quick the part that needs no engine. The last line counts it all.
+// What is tested before each landing; with --quick the part of it that needs no engine; with --journeys the long journeys, which
+// are run by hand. The last line counts it all.
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,9 +18,17 @@ const TIME_LIMIT = '--timeout=600000'
 /** What builds, installs, loads every application, dies at every place, or starts the program or others again and again. */
 const SLOW =
   /^test\/(faults\/|house\/(build|release)\.|cli\/(contract|distribution\/install|commands\/(init|status-watch))\.|docker\/engine\.|hosts\/ssh-lock\.|phases\/hook-points\.|project\/secret-sources\.|release\/(migrations|schedules)\.|system\/signals\.)/
+/**
+ * The long journeys, by hand (`npm run journeys`): each deploys again and again what other tests show too, in other surroundings.
+ * All in one took 100 minutes on two slow processors.
+ */
+const JOURNEY =
+  /^test\/e2e\/(adoption-round-trip|approval|content|dev|examples|failures|hostile|init|jobs|makefile|migrations-(hosts|load|sql)|moves|own-proxy|replays|rollback-jobs|screens|separation|shapes|signals|ssh-rolling)\./
 const ALL_HOSTS = Object.keys(HOSTS) as HostName[]
 
-const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
+const { values: flags } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, journeys: { type: 'boolean', default: false } },
+})
 process.chdir(ROOT)
 
 const began = performance.now()
@@ -35,7 +44,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 try {
   const labUp = lab?.up()
-  await runQuick()
+  if (!flags.journeys) await runQuick()
   if (!flags.quick && !ending) await runSlow(labUp)
 } finally {
   if (!ending) await cleanUp()
@@ -69,22 +78,20 @@ async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> 
   if (ending) return
   if (build.failed > 0) return void leftOut.push('slow and e2e: there is no binary')
   const args = [TIME_LIMIT]
-  const step = (part: Part) => testStep(part, filesOf(part), join(scratch, `${part}.xml`), { args, limit: 1800 })
+  const step = async (part: Part, more: { args?: string[]; live?: boolean } = {}) => {
+    const files = filesOf(part)
+    if (ending || (flags.journeys && files.length === 0)) return
+    note(await testStep(part, files, join(scratch, `${part}.xml`), { args, limit: 3600, ...more }))
+  }
   // The end-to-end tests wait for containers much of the time: more of them at once than there are processors.
   const engine = (await engineIsThere(labUp)) && !ending
-  if (engine) {
-    const parallel = [...args, '--parallel=3']
-    note(await testStep('e2e', filesOf('e2e'), join(scratch, 'e2e.xml'), { args: parallel, live: true, limit: 3600 }))
-  }
-  if (ending) return
-  const slow = step('slow').then(note)
-  if (!engine) return slow
+  if (engine) await step('e2e', { args: [...args, '--parallel=3'], live: true })
+  if (!engine) return step('slow')
   // Hosts that are cut off or made bare, and a proxy that is restarted or spoiled by its tests, when nobody else needs
   // them: each of the three has its own.
-  await Promise.all([slow, ...(['servers', 'campaign', 'proxy'] as const).map((part) => step(part).then(note))])
+  await Promise.all((['slow', 'servers', 'campaign', 'proxy'] as const).map((part) => step(part)))
   // Hundreds of requests a second, by themselves: others would be disturbed, and disturb them.
-  if (ending) return
-  note(await testStep('load', filesOf('load'), join(scratch, 'load.xml'), { args, live: true, limit: 1800 }))
+  await step('load', { live: true })
 }
 
 /** The lab if it can run here; otherwise the engine that `docker` reaches, which leaves out what is about versions. */
@@ -99,14 +106,14 @@ async function engineIsThere(labUp: ReturnType<Lab['up']> | undefined): Promise<
   return answers
 }
 
-/** Which part a test file belongs to: the quick ones need neither an engine nor the binary. */
 function filesOf(part: Part): string[] {
   const files = [...new Bun.Glob('test/**/*.test.ts').scanSync(ROOT)].sort()
-  return files.filter((file) => part === partOf(file))
+  return files.filter((file) => part === partOf(file) && JOURNEY.test(file) === flags.journeys)
 }
 
 type Part = 'quick' | 'slow' | 'e2e' | 'servers' | 'campaign' | 'proxy' | 'load'
 
+/** Which part a test file belongs to: the quick ones need neither an engine nor the binary. */
 function partOf(file: string): Part {
   if (/^test\/e2e\/(fresh-server|moves)\./.test(file)) return 'servers'
   if (/^test\/e2e\/hosts-campaign\./.test(file)) return 'campaign'
