@@ -6,12 +6,11 @@ import type { World } from '../campaign/hosts/world.ts'
 import { writtenRows } from '../campaign/tables.ts'
 import { isUp } from '../support/lab.ts'
 
-/** A process, a disk, an engine; the proxy is in proxy-loss, laptops that sleep and cables in ssh-locks and ssh-faults. */
-const SOME = [
-  'kill -9 of the run and all that it started',
-  'the disk of a host is full',
-  'the engine of a host restarts',
-]
+/**
+ * A process and a disk; engines are in faults.test.ts, the proxy in proxy-loss, laptops that sleep and cables in ssh-locks and
+ * ssh-faults.
+ */
+const SOME = ['kill -9 of the run and all that it started', 'the disk of a host is full']
 
 // By itself, after the other end-to-end tests: some of them need the same hosts.
 describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('two operators on two hosts, a little of the campaign', () => {
@@ -24,7 +23,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('two operators on two hosts, 
     const printed: string[] = []
     const faults = HOST_FAULTS.filter(({ name }) => SOME.includes(name))
     const print = (line: string) => printed.push(line)
-    const some = { seed: 12, from: 0, count: SOME.length, minutes: 15, faults, print }
+    const some = { seed: 12, from: 0, count: SOME.length, minutes: 40, faults, print }
     const rounds = await hostsCampaign(some, (made) => {
       world = made
     })
@@ -39,5 +38,5 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('two operators on two hosts, 
     const written = writtenRows('hosts')
     expect(written.filter(([fault = '']) => !names.includes(fault))).toEqual([])
     expect(written.filter((row) => row.at(-1) !== '0')).toEqual([])
-  }, 1_200_000) // a few rounds of minutes each on a busy machine
+  }, 3_000_000) // rounds of minutes each on a busy machine
 })
