@@ -23,7 +23,7 @@ const SLOW =
  * All in one took 100 minutes on two slow processors.
  */
 const JOURNEY =
-  /^test\/e2e\/(adoption-round-trip|approval|content|dev|examples|failures|hostile|init|jobs|makefile|migrations-(hosts|load|sql)|moves|own-proxy|replays|rollback-jobs|screens|separation|shapes|signals|ssh-rolling)\./
+  /^test\/e2e\/(adoption(-round-trip)?|approval|content|dev|examples|failures|hostile|init|jobs|makefile|migrations(-(hosts|load|sql))?|moves|own-proxy|replays|rollback-jobs|screens|separation|shapes|signals|ssh-rolling)\./
 const ALL_HOSTS = Object.keys(HOSTS) as HostName[]
 
 const { values: flags } = parseArgs({
