@@ -1,5 +1,5 @@
-// What is tested before each landing; with --quick the part of it that needs no engine; with --journeys the long journeys, which
-// are run by hand. The last line counts it all.
+// What is tested before each landing; with --quick the part of it that needs no engine; with --journeys the long
+// journeys, which are run by hand. The last line counts it all.
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +13,10 @@ import { commandStep, endAll, localStep, type Result, testStep } from './support
 
 const ROOT = join(import.meta.dir, '..')
 const LEAST_COVERAGE = 85
-/** Of a test, and of what comes before and after it: what takes 20 s by itself may take ten times that on a machine that is busy with others. */
+/**
+ * Of a test, and of what comes before and after it: what takes 20 s by itself may take ten times that on a machine that
+ * is busy with others.
+ */
 const TIME_LIMIT = '--timeout=600000'
 /** What builds, installs, loads every application, dies at every place, or starts the program or others again and again. */
 const SLOW =

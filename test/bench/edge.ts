@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Load, type LoadTarget, percentile, startLoad } from '../load/load.ts'
 import type { Engine } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
 import { runCommand } from '../support/steps.ts'
-import { HEALTH } from './rolling.ts'
+import { deploy, run, webOf, writeApp } from './app.ts'
 import { median, type Row } from './row.ts'
 
 const [ROUNDS, SECONDS, RATE, SWITCHES] = [5, 3, 300, 25]
@@ -12,7 +11,6 @@ const [ROUNDS, SECONDS, RATE, SWITCHES] = [5, 3, 300, 25]
 const BETWEEN = 600
 /** Of the requests a second of a plain Caddy. */
 const LEAST = 0.7
-const APPLICATION = join(import.meta.dir, '../load')
 
 /** How an application is reached: its own port, a plain Caddy, or the proxy that Stagecraft runs. */
 type Way = 'bare' | 'plain' | 'ours'
@@ -43,18 +41,14 @@ async function beginOurs(engine: Engine, folder: Folder): Promise<LoadTarget> {
 }
 
 async function release(folder: Folder, version: string): Promise<void> {
-  writeFiles(folder)
-  folder.write('compose.yaml', JSON.stringify({ services: { web: web(version) } }))
-  const { code, stderr } = await folder.stagecraft(['deploy', '--version', version])
-  if (code !== 0) throw new Error(`Cannot deploy ${version}: exit ${code}\n${stderr}`)
+  writeApp(folder, { web: webOf(version) })
+  await deploy(folder, version)
 }
 
 async function beginPlain(engine: Engine, folder: Folder): Promise<Pick<Targets, 'bare' | 'plain'>> {
   const [bare, plain] = [await engine.freePort(), await engine.freePort()]
-  writeFiles(folder)
   const proxy = { image: 'caddy:2', ports: [`${plain}:80`], volumes: ['./caddy:/etc/caddy:ro'] }
-  const services = { a: { ...web('a'), ports: [`${bare}:3000`] }, b: web('b'), proxy }
-  folder.write('compose.yaml', JSON.stringify({ services }))
+  writeApp(folder, { a: { ...webOf('a'), ports: [`${bare}:3000`] }, b: webOf('b'), proxy })
   leadTo(folder, 'a')
   await run(folder, ['docker', 'compose', 'up', '-d', '--build', '--wait'])
   const target = { ip: engine.ip, host: 'plain.test', rate: RATE, seconds: 300, long: false }
@@ -71,21 +65,6 @@ async function switchAll(folder: Folder): Promise<void> {
     await run(folder, ['docker', 'compose', 'exec', '-T', 'proxy', 'caddy', 'reload', '-c', '/etc/caddy/Caddyfile'])
     await Bun.sleep(BETWEEN)
   }
-}
-
-function web(version: string): object {
-  return { build: '.', environment: { VERSION: version }, healthcheck: HEALTH }
-}
-
-function writeFiles(folder: Folder): void {
-  folder.write('server.mjs', readFileSync(join(APPLICATION, 'server.mjs'), 'utf8'))
-  folder.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
-  folder.write('.dockerignore', '*\n!server.mjs\n')
-}
-
-async function run(folder: Folder, argv: readonly string[]): Promise<void> {
-  const { code, stderr } = await folder.exec(argv)
-  if (code !== 0) throw new Error(`Cannot run ${argv.join(' ')}: exit ${code}\n${stderr}`)
 }
 
 async function underLoad(target: LoadTarget, change: () => Promise<void>): Promise<Load> {
@@ -130,7 +109,7 @@ async function costRows(targets: Targets): Promise<Row[]> {
 }
 
 async function measure(target: LoadTarget): Promise<Cost> {
-  const argv = ['node', join(APPLICATION, 'rate.mjs'), JSON.stringify({ ...target, seconds: SECONDS })]
+  const argv = ['node', join(import.meta.dir, '../load/rate.mjs'), JSON.stringify({ ...target, seconds: SECONDS })]
   const { code, output } = await runCommand(argv)
   const { perSecond, failed } = code === 0 ? JSON.parse(output) : { perSecond: 0, failed: output }
   if (failed !== 0) throw new Error(`Cannot measure ${target.host}: ${failed} failed`)

@@ -1,21 +1,14 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Load, type LoadGenerator, percentile, startLoad } from '../load/load.ts'
 import { type ContainerEvent, watchContainers } from '../load/watch.ts'
 import type { Engine } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
+import { deploy, run, webOf, writeApp } from './app.ts'
 import { median, type Row } from './row.ts'
 
 const ROLLOUTS = 20
 const RATE = 300
 /** How long one takes is measured with little else to do: half of these requests a second take 1 to 2 s. */
 const [TIMED, LITTLE] = [7, 6]
-const APPLICATION = join(import.meta.dir, '../load/server.mjs')
-
-export const HEALTH = {
-  test: ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:3000/up'],
-  ...{ interval: '1s', timeout: '2s', retries: 5 },
-}
 
 /** What is held against ours: the same application and load, behind a Caddy of its own that finds it by Docker's DNS. */
 const OTHERS = {
@@ -90,9 +83,8 @@ interface Time {
 async function rollOurs(engine: Engine): Promise<Ours> {
   const folder = engine.folder('bench-rolling')
   const release = async (version: string) => {
-    writeApp(folder, version, {})
-    const { code, stderr } = await folder.stagecraft(['deploy', '--version', version])
-    if (code !== 0) throw new Error(`Cannot deploy ${version}: exit ${code}\n${stderr}`)
+    writeApp(folder, { web: webOf(version) })
+    await deploy(folder, version)
   }
   try {
     const host = `${folder.name}.test`
@@ -181,10 +173,7 @@ function timeRow(times: readonly Time[]): Row {
 
 async function rollOther(engine: Engine, script: string): Promise<Omit<Ours, 'times' | 'deploys'>> {
   const folder = engine.folder('bench-other')
-  const run = async (command: string) => {
-    const { code, stderr } = await folder.exec(['sh', '-c', command])
-    if (code !== 0) throw new Error(`Cannot run ${command}: exit ${code}\n${stderr}`)
-  }
+  const shell = (command: string) => run(folder, ['sh', '-c', command])
   let load: LoadGenerator | undefined
   const [rollouts, steady]: [Span[], Span[]] = [[], []]
   try {
@@ -194,28 +183,20 @@ async function rollOther(engine: Engine, script: string): Promise<Omit<Ours, 'ti
       ports: [`${port}:80`],
       command: ['caddy', 'reverse-proxy', '--from', ':80', '--to', 'web:3000'],
     }
-    writeApp(folder, 'v0', { proxy })
-    await run('docker compose build && docker compose up -d --wait')
+    writeApp(folder, { web: webOf('v0'), proxy })
+    await shell('docker compose build && docker compose up -d --wait')
     load = await startLoad({ ip: engine.ip, port, host: 'other.test', rate: RATE, seconds: 900, long: false })
     for (let number = 1; number <= ROLLOUTS; number++) {
       const quiet = load.now()
       await Bun.sleep(2000)
-      writeApp(folder, `v${number}`, { proxy })
+      writeApp(folder, { web: webOf(`v${number}`), proxy })
       const from = load.now()
       steady.push([quiet + 500, from])
-      await run(script)
+      await shell(script)
       rollouts.push([from, load.now()])
     }
     return { load: await load.stop(), rollouts, steady }
   } finally {
     await folder.cleanUp()
   }
-}
-
-function writeApp(folder: Folder, version: string, more: object): void {
-  const web = { build: '.', environment: { VERSION: version }, healthcheck: HEALTH }
-  folder.write('compose.yaml', JSON.stringify({ services: { web, ...more } }))
-  folder.write('server.mjs', readFileSync(APPLICATION, 'utf8'))
-  folder.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
-  folder.write('.dockerignore', '.stagecraft\n')
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exec } from '../../lib/system/exec.ts'
+import { until } from '../support/lock-process.ts'
 
 // What becomes of a child, and of the lock that it was handed, when the process that started it is killed.
 let folder = ''
@@ -44,13 +45,9 @@ function membersOf(group: number): string[] {
   )
 }
 
-/** Polls for at most a minute. @returns milliseconds since the last one was killed */
-async function until(done: () => boolean): Promise<number> {
-  const began = performance.now()
-  while (!done()) {
-    if (performance.now() - began > 60_000) throw new Error('it did not come to pass in 60 s')
-    await Bun.sleep(20)
-  }
+/** @returns milliseconds since the last one was killed */
+async function timeUntil(done: () => boolean): Promise<number> {
+  await until(done)
   return performance.now() - killedAt
 }
 
@@ -64,7 +61,7 @@ describe('a child that may not outlive us', () => {
 
   test('gets KILL where it ignores TERM, after its grace', async () => {
     const group = await killed('trap "" TERM; while :; do sleep 0.1; done', { outlive: 0, grace: 1000 })
-    const took = await until(() => membersOf(group).length === 0)
+    const took = await timeUntil(() => membersOf(group).length === 0)
     expect(took).toBeGreaterThan(500)
   })
 
@@ -97,7 +94,7 @@ describe('a child that may outlive us', () => {
 
   test('is ended when its time is up', async () => {
     const group = await killed('sleep 60', { outlive: 1000 })
-    const took = await until(() => membersOf(group).length === 0)
+    const took = await timeUntil(() => membersOf(group).length === 0)
     expect(took).toBeGreaterThan(500)
   })
 })

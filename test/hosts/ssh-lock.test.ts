@@ -134,7 +134,7 @@ describe('withRemoteLock()', () => {
     await until(() => isLocked('state'))
     const request = { stateFile: join(folder, 'copy/releases.json'), environment: 'prod', command: 'deploy', wait: 0 }
     const running = withRemoteLock(remote(), request, world as never, async () => 'in').catch((error) => error)
-    await untilAsync(() => told.length > 0)
+    await until(() => told.length > 0)
     const began = performance.now()
     stop.abort(15)
     const error = (await running) as StagecraftError
@@ -150,7 +150,7 @@ describe('withRemoteLock()', () => {
         .replaceAll(/flock \(pid \d+, .*?\) on/g, 'tar (pid 81, root) on')
         .replaceAll(kept, '/srv/stagecraft/shop/prod'),
     )
-    await untilAsync(() => !isLocked())
+    await until(() => !isLocked())
     holder.kill('SIGKILL')
   })
 
@@ -161,7 +161,7 @@ describe('withRemoteLock()', () => {
     const hold = { user: 'ben', machine: 'web-1', since: '2026-11-22T11:57:30.000Z', message: 'a "b"' }
     writeFileSync(join(kept, 'locks/prod.hold.json'), JSON.stringify(hold, null, 2))
     start(['flock', join(kept, 'locks/prod.lock'), 'sleep', '60'])
-    await untilAsync(() => isLocked())
+    await until(() => isLocked())
     expect(await lookAtLock(remote())).toEqual({ locked: true, holder: ana, hold })
   })
 
@@ -174,11 +174,3 @@ describe('withRemoteLock()', () => {
     return { connection, looked: { folder: kept, socket: '' }, environment: 'prod', generation: '' } as never
   }
 })
-
-async function untilAsync(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + 60_000
-  while (!isSo()) {
-    if (performance.now() > deadline) throw new Error('it never came to be')
-    await Bun.sleep(20)
-  }
-}

@@ -38,6 +38,11 @@ export function isRange(text: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most && String(Number(bits)) === bits)
 }
 
+/** @returns an address as the range that it alone is in */
+export function asRange(text: string): string {
+  return text.includes('/') ? text : `${text}/${isIPv4(text) ? 32 : 128}`
+}
+
 function isIPv4(text: string): boolean {
   const parts = text.split('.')
   return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)

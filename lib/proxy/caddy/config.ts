@@ -1,4 +1,5 @@
 import type { Rules } from '../../config/edge/rules.ts'
+import { asRange } from '../../config/edge/trusted-proxies.ts'
 import { type ProjectRoutes, type Route, type Slot, slotAddress } from '../../plan/routes/table.ts'
 import { keysServer, tlsApp } from '../certificates/tls-app.ts'
 import { PROXY_FOLDER } from '../inside/scripts.ts'
@@ -67,14 +68,9 @@ const LOGGING = {
 
 /** The ports are the host's: whoever one project trusts to say where a connection comes from is trusted for all. */
 function proxyProtocol(all: readonly Owned[]): { listener_wrappers?: Json[] } {
-  const allow = [...new Set(all.flatMap(({ route }) => route.proxy_protocol ?? []))].toSorted().map(asRange)
+  const allow = [...new Set(all.flatMap(({ route }) => route.proxy_protocol ?? []))].toSorted().map(asRange) // that module takes no address by itself
   if (allow.length === 0) return {}
   return { listener_wrappers: [{ wrapper: 'proxy_protocol', timeout: '5s', allow }, { wrapper: 'tls' }] }
-}
-
-/** This module of Caddy takes no address by itself. */
-function asRange(text: string): string {
-  return text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`
 }
 
 /** A full host name comes before a wildcard, whatever their paths: no project gets requests for another one's host. */

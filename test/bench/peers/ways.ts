@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Engine } from '../../support/engine.ts'
 import type { Folder } from '../../support/folder.ts'
-import { HEALTH } from '../rolling.ts'
+import { HEALTH } from '../app.ts'
 
 /** One way to deploy the same application: what is typed, in the project's folder on the engine's machine. */
 export interface Way {
