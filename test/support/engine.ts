@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -160,10 +161,13 @@ function refuseStale(): void {
       throw new Error(`Cannot run dist/stagecraft: lib/${file} is newer: build it again (npm run build)`)
 }
 
+/** On the engine's machine: another working copy may use the same hosts at the same time, with another binary. */
+const THERE = `/srv/bin/${createHash('sha256').update(BINARY).digest('hex').slice(0, 8)}/stagecraft`
+
 /** Copies the binary to the engine's machine if another one is there. The rename keeps running copies whole. */
 function binaryAt(place: Place): string {
   refuseStale()
-  const path = place.seenHere(BINARY) === BINARY ? BINARY : '/srv/bin/stagecraft'
+  const path = place.seenHere(BINARY) === BINARY ? BINARY : THERE
   const target = place.seenHere(path)
   const { mtimeMs, size, atime, mtime } = statSync(BINARY)
   const there = statSync(target, { throwIfNoEntry: false })
