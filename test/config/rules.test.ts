@@ -29,6 +29,7 @@ test('a rule that is wrong is said with its place; what may be a password is not
     'expose: {host: a, port: 80, headers: {"X Y": z}}': '1:73: must be the name of a header, not "X Y"',
     'expose: {host: a, port: 80, headers: {X: "{file./etc/passwd}"}}':
       '1:76: must be a text without control characters and braces',
+    'expose: {host: a, port: 80, access_log: json}': '1:75: must be true or false, not "json"',
     'expose: {host: a, port: 80, http: maybe}': '1:69: must be redirect or serve, not "maybe"',
     'expose: {host: a, port: 80, timeout: 0s}': '1:72: must be more than zero',
   }

@@ -47,13 +47,19 @@ lab('who may ask: a password, and an address; a hash is in no output', async () 
 })
 
 lab('what is asked and answered: size, compression, path, HTTP beside HTTPS', async () => {
-  await release('v4', { tls: 'internal', http: 'serve', max_body: '1kB', compress: true })
+  await release('v4', { tls: 'internal', http: 'serve', max_body: '1kB', compress: true, access_log: true })
   expect((await asked()).status).toBe(200)
   const sent = async (bytes: number) => (await asked('/', '--data', 'x'.repeat(bytes))).status
   expect([await sent(1001), await sent(1000)]).toEqual([413, 501]) // busybox takes no POST
   expect(await head('/', '-H', 'Accept-Encoding: gzip')).toContain('content-encoding: gzip')
   expect(await head()).not.toContain('content-encoding')
   expect((await shop.stagecraft(['plan'])).stdout).toContain('Nothing to do')
+  expect((await asked('/api/?token=1', '-H', 'X-Api-Key: secret', '-A', 'me')).status).toBe(200)
+  const logged = () => shop.stagecraft(['logs', '--access', '-n', '1'])
+  await until('it is logged', async () => (await logged()).stdout.includes('/api/') || 'not yet')
+  expect((await logged()).stdout).toMatch(/^web \| .* GET [^ ]*\/api\/\?REDACTED 200, \d+ B in \d+ ms, me\n$/)
+  const { stdout: file } = await h1.docker(['exec', 'stagecraft-proxy', 'cat', `/config/stagecraft/access/${shop.name}.access.log`])
+  expect([file.includes('token=1'), file.includes('secret'), file.includes('"status":413')]).toEqual([false, false, true])
   await release('v5', { tls: 'off', path: '/under', strip_path: true })
   expect((await asked('/under/api/')).body).toEndWith('word api')
   expect((await asked('/under')).status).toBe(200)

@@ -5,7 +5,7 @@ import { type Dev, endDev, openDev, reportEnds, startDev } from '../../release/d
 import { followLogs, type LogLine } from '../../status/logs.ts'
 import { compare, table } from '../../util/format.ts'
 import { type Context, command, environmentArgument } from '../command.ts'
-import { logPrinter } from './logs.ts'
+import { logPrinter } from './log-lines.ts'
 import { openProjectOf, openSession } from './release-arguments.ts'
 
 export default command({

@@ -1,17 +1,15 @@
-import type { Tone } from '../../output/lines.ts'
 import { chooseHosts, findLiveOn, liveServices, noService } from '../../project/live.ts'
 import { learnSecrets } from '../../project/secrets/known.ts'
 import type { Settings } from '../../project/settings.ts'
 import { keptLogs } from '../../record/bundle/logs.ts'
 import { readBundle } from '../../record/bundle.ts'
 import { openState } from '../../record/releases.ts'
-import { followLogs, type LogLine, type LogWish, readLogs } from '../../status/logs.ts'
-import { untilSignal } from '../../system/signals.ts'
-import { parseDuration } from '../../util/duration.ts'
+import { followLogs, type LogWish, readLogs } from '../../status/logs.ts'
 import { StagecraftError } from '../../util/errors.ts'
-import { pad } from '../../util/format.ts'
 import { usage } from '../arguments.ts'
 import { type Context, command, environmentArgument } from '../command.ts'
+import { checkTime, followPrinting, logPrinter } from './log-lines.ts'
+import { showAccess } from './logs-access.ts'
 import { openSettingsOf } from './release-arguments.ts'
 
 export default command({
@@ -30,6 +28,10 @@ export default command({
     since: { type: 'string', valueHint: 'time', description: 'not older: 10m, or 2026-11-22T08:00:00' },
     until: { type: 'string', valueHint: 'time', description: 'not newer' },
     host: { type: 'string', valueHint: 'host', description: 'only this one, as in stagecraft.yml' },
+    access: {
+      type: 'boolean',
+      description: 'instead: requests to services with `access_log: true`, as the proxy has answered them',
+    },
     release: {
       type: 'string',
       valueHint: 'id',
@@ -39,21 +41,25 @@ export default command({
   examples: [
     ['stagecraft logs web -f', 'what web prints, on all hosts, over rollouts too'],
     ['stagecraft logs --since 10m', 'the last ten minutes of all services'],
+    ['stagecraft logs --access -f', 'requests, as the proxy answers them'],
     ['stagecraft logs --release latest', 'what the containers of the last release printed that are gone'],
   ],
   exits: [
     [3, 'stagecraft.yml is invalid'],
-    [4, 'no such environment, service, host or release; no release is live'],
+    [4, 'no such environment, service, host or release; no release is live; --access: no route has a log'],
+    [5, '--access: the proxy does not run, or the log cannot be read'],
     [8, 'a host or the engine cannot be reached'],
     [9, 'the state cannot be read'],
     [141, 'the reader of the output has gone'],
   ],
   async run(args, context) {
-    const { services, env, follow, lines = '100', since, until, host, release } = args
+    const { services, env, follow, lines = '100', since, until, host, access, release } = args
     if (!/^(all|\d{1,9})$/.test(lines)) throw usage('logs', `"--lines ${lines}" is neither a number nor all`)
     for (const [flag, value] of Object.entries({ since, until })) checkTime(flag, value)
     if (follow && until !== undefined) throw usage('logs', '"--follow" and "--until" exclude each other')
+    if (access && release !== undefined) throw usage('logs', '"--access" and "--release" exclude each other')
     const settings = await openSettingsOf({ env }, context)
+    if (access) return showAccess(settings, { services, follow, lines, since, until, host }, context)
     if (release !== undefined) return showKept(settings, release, context)
     const live = findLiveOn(settings)
     const names = liveServices(live)
@@ -68,44 +74,9 @@ export default command({
       for (const line of await readLogs(hosts, secrets.mask, wish)) print(line)
       return context.outputFailed() ? 141 : 0
     }
-    const signal = untilSignal()
-    const ended = new AbortController()
-    const clock = { now: context.clock, sleep: (ms: number) => Bun.sleep(ms) }
-    const how = {
-      ...{ mask: secrets.mask, clock, signal: AbortSignal.any([signal, ended.signal]) },
-      print: (line: LogLine) => {
-        print(line)
-        if (context.outputFailed()) ended.abort()
-      },
-    }
-    await followLogs(hosts, how, wish)
-    return signal.aborted ? 128 + Number(signal.reason) : 141
+    return followPrinting(context, print, (how) => followLogs(hosts, { mask: secrets.mask, ...how }, wish))
   },
 })
-
-function checkTime(flag: string, value: string | undefined): void {
-  if (value === undefined || parseDuration(value) !== undefined || !Number.isNaN(Date.parse(value))) return
-  throw usage('logs', `"--${flag} ${value}" is no time`, {
-    hint: 'For example: --since 10m, --since 2026-11-22T08:00:00Z',
-  })
-}
-
-/** @returns what prints lines: names are aligned; on a terminal each service has its colour */
-export function logPrinter(
-  { report, isTerminal }: Context,
-  { services, several }: { readonly services: readonly string[]; readonly several: boolean },
-): (line: LogLine) => void {
-  let width = Math.max(...services.map((service) => service.length)) + '-1'.length
-  const painted = isTerminal(1)
-  return (log) => {
-    const { host, service, container, line } = log
-    const short = container.replace(/^.*?-(?=[^-]+-\d+$)/, '')
-    const name = several ? `${host} ${short}` : short
-    width = Math.max(width, name.length)
-    const tone: Tone = `name${(Math.max(0, services.indexOf(service)) % 6) as 0 | 1 | 2 | 3 | 4 | 5}`
-    report.result('log', log, () => [`${painted ? report.paint(tone, pad(name, width)) : pad(name, width)} | ${line}`])
-  }
-}
 
 /** What containers printed last that a release removed: they are gone from the engine. */
 function showKept({ stateFile, environment }: Settings, reference: string, { report, clock }: Context): number {

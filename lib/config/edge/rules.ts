@@ -16,6 +16,7 @@ function parseSize(text: string): number {
 
 /** The keys of `expose` that say what the proxy does with a request before the service gets it. */
 export const ruleFields = {
+  access_log: v.exactOptional(v.boolean('must be true or false')),
   allow: v.exactOptional(v.pipe(ranges, v.minLength(1, 'must not be empty'))),
   auth: v.exactOptional(
     v.pipe(
@@ -55,6 +56,8 @@ export const ruleFields = {
 
 /** What the proxy does with a request before the service gets it. */
 export interface Rules {
+  /** requests are written to a file of the proxy */
+  readonly access_log?: boolean
   /** who may ask: addresses and ranges; others get 403 */
   readonly allow?: readonly string[]
   /** who may ask, with a password: bcrypt hashes by name; others get 401 */

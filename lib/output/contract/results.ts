@@ -65,6 +65,21 @@ export const logLine = v.strictObject({
   line: v.string(),
 })
 
+export const accessLine = v.strictObject({
+  host: text('empty: this machine'),
+  service: v.string(),
+  at: text("ISO 8601, by the host's clock"),
+  client: text('an address'),
+  user: v.exactOptional(text('who has given a password of `auth`')),
+  method: v.string(),
+  url: text('host name and path; a query is left out'),
+  protocol: v.string(),
+  status: described(v.number(), '0: the visitor had gone'),
+  bytes: described(v.number(), 'of the answer, without headers'),
+  duration_ms: v.number(),
+  user_agent: v.exactOptional(v.string()),
+})
+
 export const builtImage = v.strictObject({
   service: v.string(),
   image: text('its tag'),
@@ -88,6 +103,7 @@ export const pruned = v.strictObject({
 
 /** What commands print as their result, by the type of the line, without its `v` and `type`. */
 export const RESULTS = {
+  access: accessLine,
   built: v.strictObject({ version: v.string(), images: v.array(builtImage) }),
   completion: v.strictObject({ shell: v.string(), script: v.string() }),
   deployed: v.strictObject({ release: record }),

@@ -3,6 +3,7 @@ import { asRange } from '../../config/edge/trusted-proxies.ts'
 import { type ProjectRoutes, type Route, type Slot, slotAddress } from '../../plan/routes/table.ts'
 import { keysServer, tlsApp } from '../certificates/tls-app.ts'
 import { PROXY_FOLDER } from '../inside/scripts.ts'
+import { accessRoutes, logging, serverLogs } from './logging.ts'
 import { ruleRoutes } from './rules.ts'
 
 /** JSON for Caddy (https://caddyserver.com/docs/json/). */
@@ -45,25 +46,15 @@ export function caddyConfig(projects: ProjectRoutes): Json {
   for (const { route } of all) if (route.redirect) add(route, redirection(route, route.redirect))
   for (const owned of sorted.filter(isWildcard)) add(owned.route, publicRoute(owned))
   serverAt(80)
-  const wrappers = proxyProtocol(all)
-  for (const port of [80, 443]) Object.assign(servers.get(port) ?? {}, wrappers)
+  const ofPublic = { ...proxyProtocol(all), ...serverLogs(projects) }
+  for (const port of [80, 443]) Object.assign(servers.get(port) ?? {}, ofPublic)
   for (const { routes } of servers.values()) routes.push({ handle: [unknownHost()] }) // Caddy itself would say 200
   const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
   return {
     admin: { listen: '127.0.0.1:2019' },
-    logging: LOGGING,
+    logging: logging(projects),
     apps: { http: { servers: { ...keysServer(projects), ...Object.fromEntries(named) } }, ...tlsApp(projects) },
   }
-}
-
-const LOGGING = {
-  logs: {
-    default: { exclude: ['admin.api'] }, // our own requests: several a second during a drain
-    certificates: {
-      include: ['tls.obtain', 'tls.renew'],
-      writer: { output: 'file', filename: `${PROXY_FOLDER}/certificates.log`, roll_size_mb: 1, roll_keep: 1 },
-    },
-  },
 }
 
 /** The ports are the host's: whoever one project trusts to say where a connection comes from is trusted for all. */
@@ -96,6 +87,7 @@ function publicRoute(owned: Owned): Json {
     terminal: true,
     handle: [
       subroute([
+        ...accessRoutes(owned),
         maintenance(owned),
         ...ruleRoutes(owned.route),
         ...slots(owned, owned.route.trusted, owned.route.rules),

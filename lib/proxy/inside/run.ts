@@ -9,6 +9,8 @@ interface InProxy {
   readonly seconds?: number
   /** it changes something: it needs the lock, and has no time limit while its engine answers */
   readonly changes?: true
+  /** gets each line that it prints, which the result then has the last of only */
+  readonly onLine?: (line: string) => void
 }
 
 /** Runs a script in the proxy's container. @param name of the script, as process lists show it */
@@ -17,12 +19,13 @@ export function inProxy(
   name: string,
   script: string,
   args: readonly string[] = [],
-  { input, changes, seconds }: InProxy = {},
+  { input, changes, seconds, onLine }: InProxy = {},
 ): Promise<Result> {
   return execIn(docker, [PROXY, 'sh', '-c', script, `stagecraft-${name}`, ...args], {
     flags: { interactive: input !== undefined },
     readOnly: changes !== true,
     ...(seconds === undefined ? {} : { timeout: seconds * 1000 + 60_000 }),
     ...(input === undefined ? {} : { input }),
+    ...(onLine === undefined ? {} : { onLine, limit: 4096 }),
   })
 }

@@ -72,6 +72,7 @@ cd ${PROXY_FOLDER}
 ${NEWEST}
 ${RELOAD}
 ${LOADED}
+mkdir -p access
 t=config/.new-$1-$$; rm -rf "$t"; mkdir "$t"
 IFS= read -r routes; printf '%s\\n' "$routes" >"$t/routes.json"
 cat >"$t/caddy.json"
@@ -133,8 +134,8 @@ done
 cd ${PROXY_FOLDER} && [ -e certificates.log ] && grep -e '"identifier"' certificates.log | tail -n 500 || :
 `
 
-/** Makes no slot of the project live, and forgets its keys. @param $1 the project */
-export const FORGET = `cd ${PROXY_FOLDER}/live && rm -rf "$1" ".$1".* "../keys/$1"`
+/** Makes no slot of the project live, and forgets its keys and its access log. @param $1 the project */
+export const FORGET = `cd ${PROXY_FOLDER}/live && rm -rf "$1" ".$1".* "../keys/$1" "../access/$1".access.log "../access/$1".access-*.log`
 
 /** Answers the project's public routes with the page on stdin. @param $1 the project */
 export const MAINTENANCE_ON = `cd ${PROXY_FOLDER}/maintenance && cat >".$1.new" && mv ".$1.new" "$1.html" && sync`

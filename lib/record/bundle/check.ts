@@ -25,6 +25,7 @@ const image = object(
 const literal = matching(/^[^{}]*$/, 'a text without braces')
 
 const rules = {
+  access_log: yes,
   allow: list(literal),
   auth: table(literal, literal),
   compress: yes,

@@ -14,6 +14,7 @@ case "$*" in
 *"container inspect stagecraft-proxy") [ -e proxy.json ] && cat proxy.json || { echo "No such container" >&2; exit 1; } ;;
 *stagecraft-read*) printf '3\\n%s\\nshop-prod/web.b\\nshop-prod/api.a\\nblog/web.a\\nblog.html\\n' "$(cat routes.json)" ;;
 *stagecraft-in-flight*) cat flight.json ;;
+*stagecraft-access-log*) cat access.log ;;
 *stagecraft-maintenance-on*) cat >page.html ;;
 *stagecraft-maintenance-off*) rm -f page.html ;;
 "logs "*) echo "$*" ;;
@@ -138,5 +139,46 @@ describe('stagecraft maintenance', () => {
     release(SHOP)
     expect((await run('maintenance', 'on', '--message', ' ')).exit).toBe(2)
     expect(await run('maintenance', 'on')).toMatchObject({ exit: 8, stderr: expect.stringContaining('it is exited') })
+  })
+})
+
+describe('stagecraft logs --access', () => {
+  const entry = (second: number, more: object, request: object) => ({
+    ...{ ts: Date.UTC(2026, 10, 22, 8, 0, second) / 1000, logger: 'http.log.access.shop-prod.web' },
+    ...{ size: 0, duration: 0.012, request: { host: 'shop.example.com', proto: 'HTTP/2.0', ...request }, ...more },
+  })
+
+  test('prints the requests that the proxy has logged', async () => {
+    startProxy()
+    release([...SHOP.slice(0, 1), route('web', { rules: { access_log: true } })])
+    const lines = [
+      entry(
+        1,
+        { status: 200, size: 5120, user_agent: 'Mozilla/5.0' },
+        { remote_ip: '203.0.113.7', method: 'GET', uri: '/cart?REDACTED' },
+      ),
+      entry(
+        2,
+        { status: 502, duration: 10.004, user_id: 'ops', user_agent: 'curl/8.14.1' },
+        { remote_ip: '203.0.113.9', method: 'POST', uri: '/admin' },
+      ),
+    ]
+    writeFileSync(path('access.log'), `1 2\n${lines.map((line) => `${JSON.stringify(line)}\n`).join('')}`)
+    const { exit, stdout, stderr } = await run('logs', '--access')
+    expect([exit, stderr]).toEqual([0, ''])
+    expectGolden('commands/logs.md', 'access', stdout)
+    const [first] = (await run('logs', '--access', '--json')).stdout.split('\n')
+    expect(JSON.parse(first ?? '')).toMatchObject({ v: 1, type: 'access', service: 'web', status: 200 })
+  })
+
+  test('is refused for what has none', async () => {
+    startProxy()
+    release(SHOP)
+    const { exit, stderr } = await run('logs', '--access')
+    expect(exit).toBe(4)
+    expectGolden('commands/logs.md', 'no-access', stderr)
+    release([route('web', { rules: { access_log: true } })])
+    expect((await run('logs', '--access', 'api')).stderr).toStartWith('Cannot find an access log of "api"\n')
+    expect((await run('logs', '--access', '--release', 'latest')).exit).toBe(2)
   })
 })
