@@ -27,6 +27,8 @@ test('a rule that is wrong is said with its place; what may be a password is not
     'expose: {host: a, port: 80, max_body: 10}': '1:73: must be a size such as 500kB, 10MB or 1GB, not 10',
     'expose: {host: a, port: 80, max_body: 0MB}': '1:73: must be more than zero',
     'expose: {host: a, port: 80, headers: {"X Y": z}}': '1:73: must be the name of a header, not "X Y"',
+    'expose: {host: a, port: 80, headers: {content-LENGTH: "5", Connection: }}':
+      '1:73: is a header that HTTP itself needs: it cannot be changed\n1:94: is a header that HTTP itself needs: it cannot be changed',
     'expose: {host: a, port: 80, headers: {X: "{file./etc/passwd}"}}':
       '1:76: must be a text without control characters and braces',
     'expose: {host: a, port: 80, access_log: json}': '1:75: must be true or false, not "json"',

@@ -27,6 +27,12 @@ test('a request that says that it is too long does not reach the service; one th
   ])
 })
 
+test('how much may be sent is told to those alone that may ask', () => {
+  const rules = { auth: { ops: 'HASH' }, max_body: 5000 }
+  const handlers = ruleRoutes({ path: '/', rules }).map(({ handle }) => (handle as { handler: string }[])[0]?.handler)
+  expect(handlers).toEqual(['authentication', 'static_response', 'request_body'])
+})
+
 test('who is not allowed is refused before a password is asked for, and has the headers too', () => {
   const rules = { auth: { ops: 'HASH' }, allow: ['10.0.0.0/8'], headers: { A: '1', Server: null }, strip_path: true }
   const response = { delete: ['Server'], set: { A: ['1'] } }
@@ -54,8 +60,8 @@ test('who is not allowed is refused before a password is asked for, and has the 
             },
           },
         },
-        { handler: 'rewrite', strip_path_prefix: '/x' },
       ],
     },
+    { handle: [{ handler: 'rewrite', strip_path_prefix: '/x' }] },
   ])
 })

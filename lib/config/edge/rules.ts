@@ -5,6 +5,9 @@ import { ranges, withPrivateRanges } from './trusted-proxies.ts'
 const HASH = 'must be a bcrypt hash, as `docker run --rm -it caddy:2 caddy hash-password` prints it: $2a$…'
 const SIZE = 'must be a size such as 500kB, 10MB or 1GB'
 const HEADER = 'must be the name of a header'
+/** They say where an answer ends, or what its bytes are: with another value no client could read it. */
+const FRAMING =
+  /^(connection|content-encoding|content-length|content-range|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i
 const SIZE_TEXT = /^(\d{1,6})([kMG]?B)$/
 const UNITS: Readonly<Record<string, number>> = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 }
 
@@ -31,7 +34,11 @@ export const ruleFields = {
   compress: v.exactOptional(v.boolean('must be true or false')),
   headers: v.exactOptional(
     v.record(
-      v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,100}$/, HEADER)),
+      v.pipe(
+        v.string(),
+        v.regex(/^[A-Za-z0-9-]{1,100}$/, HEADER),
+        v.check((name) => !FRAMING.test(name), 'is a header that HTTP itself needs: it cannot be changed'),
+      ),
       v.nullable(
         v.pipe(
           v.string('must be a text, or null to remove the header'),

@@ -11,13 +11,13 @@ export function ruleRoutes({ path, rules = {} }: Pick<Route, 'path' | 'rules'>):
     ...(compress ? [{ handler: 'encode', encodings: { zstd: {}, gzip: {} }, prefer: ['zstd', 'gzip'] }] : []),
   ]
   const inner = [
-    ...(auth ? [authHandler(auth)] : []),
     ...(maxBody === undefined ? [] : [{ handler: 'request_body', max_size: maxBody }]),
     ...(strip && path !== '/' ? [{ handler: 'rewrite', strip_path_prefix: path }] : []),
   ]
   return [
     ...(always.length > 0 ? [{ handle: always }] : []),
     ...(allow ? [{ match: [{ not: [{ remote_ip: { ranges: allow } }] }], terminal: true, handle: [FORBIDDEN] }] : []),
+    ...(auth ? [{ handle: [authHandler(auth)] }] : []),
     ...(maxBody === undefined
       ? []
       : [{ match: [{ expression: longerThan(maxBody) }], terminal: true, handle: [TOO_LARGE] }]),
