@@ -138,7 +138,7 @@ export interface PlanInput {
   readonly routed?: RoutingTable
   /** the CA of routes with `tls: auto`; absent: Caddy's default */
   readonly acme?: Acme | undefined
-  /** certificates that the operator gives: as they are to be, and as the proxy has them */
+  /** what the operator gives the proxy, such as certificates: as it is to be, and as the proxy has it */
   readonly given?: { readonly wanted: Digests; readonly found: Digests }
   readonly migrations?: readonly MigrationPlan[]
   readonly hooks?: readonly HookPlan[]

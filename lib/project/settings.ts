@@ -30,6 +30,8 @@ export interface Edge {
   readonly hmac?: string
   /** certificates with their keys, as PEM, by service */
   readonly certificates: Readonly<Record<string, string>>
+  /** error pages, by the name of their file in the proxy */
+  readonly pages: Readonly<Record<string, string>>
 }
 
 /** A Compose application and the environment of a command. */

@@ -21,8 +21,8 @@ export interface ProxyState {
   readonly live: Readonly<Record<string, Slots>>
   /** projects whose public routes answer 503 now */
   readonly maintenance: readonly string[]
-  /** digests of certificates with their keys that operators have given, by project and service */
-  readonly certificates: Readonly<Record<string, Digests>>
+  /** what operators have given, by project */
+  readonly files: Readonly<Record<string, Digests>>
 }
 
 /** @returns the state of the proxy. @throws failed (5) if it is not running */
@@ -44,17 +44,17 @@ function parseState(result: Result): ProxyState {
   const [generation = '', routes = '', ...lines] = result.stdout.split('\n')
   const live: Record<string, Record<string, Slot>> = {}
   const maintenance: string[] = []
-  const certificates: Record<string, Digests> = {}
+  const files: Record<string, Digests> = {}
   for (const line of lines) {
-    if (line.endsWith('.html')) maintenance.push(line.slice(0, -'.html'.length))
-    const [, digest, owner = '', given = ''] = /^([0-9a-f]{64}) +([^/]+)\/(.+)\.pem$/.exec(line) ?? []
-    if (digest !== undefined) certificates[owner] = { ...certificates[owner], [given]: digest }
+    const [, digest, owner = '', name = ''] = /^([0-9a-f]{64}) +([^/]+)\/(.+)$/.exec(line) ?? []
+    if (digest !== undefined) files[owner] = { ...files[owner], [name]: digest }
+    else if (line.endsWith('.html')) maintenance.push(line.slice(0, -'.html'.length))
     const [, project = '', service = '', slot] = /^([^/]+)\/(.+)\.([ab])$/.exec(line) ?? []
     if (slot !== 'a' && slot !== 'b') continue
     live[project] = { ...live[project], [service]: slot }
   }
   const kept = JSON.parse(routes) as ProjectRoutes // written by `applyRoutes`
-  return { generation: Number(generation), projects: asReleased(kept), kept, live, maintenance, certificates }
+  return { generation: Number(generation), projects: asReleased(kept), kept, live, maintenance, files }
 }
 
 /**

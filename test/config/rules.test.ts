@@ -31,6 +31,10 @@ test('a rule that is wrong is said with its place; what may be a password is not
       '1:73: is a header that HTTP itself needs: it cannot be changed\n1:94: is a header that HTTP itself needs: it cannot be changed',
     'expose: {host: a, port: 80, headers: {X: "{file./etc/passwd}"}}':
       '1:76: must be a text without control characters and braces',
+    'expose: {host: a, port: 80, error_pages: down.txt}': '1:76: must be a file that ends with .html',
+    'expose: {host: a, port: 80, error_pages: {404: a.html}}':
+      '1:77: must be 401, 403, 413, 502, 503 or 504: what the proxy answers itself, not "404"',
+    'expose: {host: a, port: 80, error_pages: {}}': '1:76: must not be empty',
     'expose: {host: a, port: 80, access_log: json}': '1:75: must be true or false, not "json"',
     'expose: {host: a, port: 80, http: maybe}': '1:69: must be redirect or serve, not "maybe"',
     'expose: {host: a, port: 80, timeout: 0s}': '1:72: must be more than zero',

@@ -66,10 +66,17 @@ lab('what is asked and answered: size, compression, path, HTTP beside HTTPS', as
   expect((await asked('/api/')).status).toBe(404)
   const slow = `mkdir -p /www/cgi-bin; printf '#!/bin/sh\\necho once >>/www/asked; sleep 30\\n' >/www/cgi-bin/slow; chmod +x /www/cgi-bin/slow`
   const web = page('x', { command: ['sh', '-c', `${slow}; echo x >/www/index.html; exec ${httpd('/www').join(' ')}`] })
-  writeApp(shop, app(shop, { web }, { web: { expose: { host: name(shop), port: 80, tls: 'off', timeout: '4s' } } }))
-  expect((await shop.stagecraft(['plan'])).stdout).toContain('(rules: timeout)')
+  const expose = { host: name(shop), port: 80, tls: 'off', timeout: '4s', error_pages: 'oops.html' }
+  writeApp(shop, app(shop, { web }, { web: { expose } }))
+  shop.write('oops.html', '<h1>{http.request.host} is late</h1>')
+  expect((await shop.stagecraft(['plan'])).stdout).toContain('(rules: error_pages, timeout)')
   await deploy(shop, 'v6')
-  expect([(await asked('/cgi-bin/slow')).status, (await asked()).body]).toEqual([504, 'x'])
+  expect(await asked('/cgi-bin/slow')).toEqual({ status: 504, body: '<h1>{http.request.host} is late</h1>' })
+  expect([(await asked()).body, (await asked('/nowhere')).body]).toEqual(['x', expect.stringContaining('404')])
   // It is asked once: Caddy would ask again, for 10 s.
   expect((await shop.stagecraft(['exec', 'web', '--', 'cat', '/www/asked'])).stdout).toBe('once\n')
+  shop.write('oops.html', 'late')
+  expect((await shop.stagecraft(['plan'])).stdout).toContain('(new error page)')
+  await deploy(shop, 'v7')
+  expect(await asked('/cgi-bin/slow', '-X', 'POST', '-H', 'Range: bytes=1-2')).toEqual({ status: 504, body: 'late' })
 })

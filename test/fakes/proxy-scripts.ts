@@ -38,7 +38,7 @@ function readText({ generation, routes, live, maintenance, keys }: ProxyVolume):
   const pages = Object.keys(maintenance).map((project) => `${project}.html\n`)
   const given = Object.entries(keys).flatMap(([project, all]) =>
     Object.entries(all).flatMap(([name, text]) =>
-      name.endsWith('.pem') ? [`${sha256(text)}  ${project}/${name}\n`] : [],
+      /\.(pem|html)$/.test(name) ? [`${sha256(text)}  ${project}/${name}\n`] : [],
     ),
   )
   return `${generation}\n${JSON.stringify(routes)}\n${files.join('')}${pages.join('')}${given.join('')}`
@@ -57,7 +57,8 @@ function switchTo({ live, keys }: ProxyVolume, [project = '', ...files]: readonl
   return OK
 }
 
-function keep({ keys }: ProxyVolume, [project = '', name = '', when]: readonly string[], text: string): Answer {
+function keep({ keys }: ProxyVolume, [place = '', name = '', when]: readonly string[], text: string): Answer {
+  const [, project = ''] = place.split('/')
   const own = keys[project] ?? {}
   if (when === 'always' || own[name] === undefined) keys[project] = { ...own, [name]: text }
   return OK

@@ -29,7 +29,7 @@ export interface ProxyVolume {
   live: Record<string, string[]>
   /** pages by project */
   maintenance: Record<string, string>
-  /** files that only root can read, by project and name */
+  /** files that only root can read, such as keys and error pages, by project and name */
   keys: Record<string, Record<string, string>>
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
 import { rulesOf } from '../../lib/config/edge/rules.ts'
+import { caddyConfig } from '../../lib/proxy/caddy/config.ts'
 import { ruleRoutes } from '../../lib/proxy/caddy/rules.ts'
 
 test('what changes nothing is no rule: such a route loads no configuration', () => {
@@ -64,4 +65,32 @@ test('who is not allowed is refused before a password is asked for, and has the 
     },
     { handle: [{ handler: 'rewrite', strip_path_prefix: '/x' }] },
   ])
+})
+
+test('an error of the proxy has the page of its status, if the application gives one', () => {
+  const web = {
+    service: 'web',
+    hosts: ['a.example.com'],
+    path: '/',
+    tls: 'off',
+    ports: { a: 80, b: 80 },
+    rules: { allow: ['10.0.0.0/8'], error_pages: { '403': 'no.html', '503': 'down.html' } },
+  } as const
+  const { errors, routes } = JSON.parse(JSON.stringify(caddyConfig({ shop: [web] }))).apps.http.servers['port-80']
+  const [own] = routes[0].handle
+  expect(own.routes[0].handle).toEqual([
+    { handler: 'vars', error_page_403: '/shop/web.403.html', error_page_503: '/shop/web.503.html' },
+  ])
+  expect(own.routes[2].handle).toEqual([{ handler: 'error', status_code: '403' }])
+  expect(own.routes.at(-1).handle).toEqual([{ handler: 'error', status_code: '503' }])
+  const looks = errors.routes.map(({ match, handle }: { match: object[]; handle: object[] }) => [match[0], handle.at(-1)])
+  const root = '/config/stagecraft/pages'
+  const page = (status: string) => [
+    {
+      vars: { '{http.error.status_code}': [status] },
+      file: { root, try_files: [`{http.vars.error_page_${status}}`] },
+    },
+    { handler: 'file_server', root, status_code: status },
+  ]
+  expect(looks).toEqual([page('403'), page('503')])
 })

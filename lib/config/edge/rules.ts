@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { duration } from '../fields.ts'
+import { duration, path } from '../fields.ts'
 import { ranges, withPrivateRanges } from './trusted-proxies.ts'
 
 const HASH = 'must be a bcrypt hash, as `docker run --rm -it caddy:2 caddy hash-password` prints it: $2a$…'
@@ -10,6 +10,15 @@ const FRAMING =
   /^(connection|content-encoding|content-length|content-range|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i
 const SIZE_TEXT = /^(\d{1,6})([kMG]?B)$/
 const UNITS: Readonly<Record<string, number>> = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 }
+
+const PAGES = 'must be a file such as errors/down.html, or a mapping of statuses to files'
+const STATUS = 'must be 401, 403, 413, 502, 503 or 504: what the proxy answers itself'
+/** What a service that is down makes the proxy answer. */
+const DOWN = ['502', '503', '504']
+const htmlFile = v.pipe(
+  path,
+  v.check((text) => text.endsWith('.html'), 'must be a file that ends with .html'),
+)
 
 /** @returns bytes */
 function parseSize(text: string): number {
@@ -32,6 +41,18 @@ export const ruleFields = {
     ),
   ),
   compress: v.exactOptional(v.boolean('must be true or false')),
+  error_pages: v.exactOptional(
+    v.pipe(
+      v.union(
+        [htmlFile, v.record(v.picklist(['401', '403', '413', ...DOWN], STATUS), htmlFile, PAGES)],
+        PAGES,
+      ),
+      v.transform((value): Record<string, string> =>
+        typeof value === 'string' ? Object.fromEntries(DOWN.map((status) => [status, value])) : value,
+      ),
+      v.check((pages) => Object.keys(pages).length > 0, 'must not be empty'),
+    ),
+  ),
   headers: v.exactOptional(
     v.record(
       v.pipe(
@@ -71,6 +92,8 @@ export interface Rules {
   readonly auth?: Readonly<Record<string, string>>
   /** answers are compressed, if the visitor takes that */
   readonly compress?: boolean
+  /** files with what the proxy answers in place of an error of its own, by status */
+  readonly error_pages?: Readonly<Record<string, string>>
   /** of answers; null: removed */
   readonly headers?: Readonly<Record<string, string | null>>
   /** what is answered by HTTP if there is TLS */

@@ -6,6 +6,7 @@ import { disconnect } from '../../docker/networks.ts'
 import type { Emit } from '../../output/events.ts'
 import { plannedRoutes, plannedSlots } from '../../plan/routes/change.ts'
 import { routeNetwork, slotAlias } from '../../plan/routes/table.ts'
+import { changedPages } from '../../project/edge/digests.ts'
 import type { RouteJob } from '../../proxy/route-job.ts'
 import { ensureRouteNetwork, isConnected, openEarly, prepareRouting, repairRouting } from '../../proxy/routing.ts'
 import { attachToSlots, type Probe, proveReachable, startProbe } from '../../proxy/slots.ts'
@@ -55,7 +56,7 @@ export function openHostRollout(
     slots,
     routes: plannedRoutes(input, slots),
     repair,
-    keys: project.edge,
+    keys: project.edge && { ...project.edge, pages: changedPages(project.edge, input.given?.found) },
   }
   const network = once(async () => {
     if (plan.proxy && !input.proxy?.networks[routeNetwork(name)]) await ensureRouteNetwork(docker, name)

@@ -20,7 +20,7 @@ import { refuseTakenRoutes } from '../../plan/routes/conflicts.ts'
 import { exposedServices, type RoutingTable, routesOf } from '../../plan/routes/table.ts'
 import { withEndedJobs } from '../../plan/services/ending.ts'
 import { isNothingToDo } from '../../plan/stages.ts'
-import { digestsOf } from '../../project/edge/certificates.ts'
+import { digestsOf } from '../../project/edge/digests.ts'
 import type { Project } from '../../project/settings.ts'
 import { type ProxyState, readProxyIfUp } from '../../proxy/api.ts'
 import { findProxy, outdated } from '../../proxy/container.ts'
@@ -134,14 +134,14 @@ async function lookAtProxy(
   if (state === undefined) return { proxy: { ...proxy, state: 'exited' } } // it has just stopped
   const { name } = project.model
   const slots = Object.fromEntries(exposedServices(services).map(([service]) => [service, 'a'] as const))
-  const { projects, live, certificates } = state
+  const { projects, live, files } = state
   const routing = Object.keys(projects).filter((other) => (projects[other] ?? []).length > 0)
   refuseMove(name, { ports: parsePortsLabel(container.ports), wanted: wantedPorts(wanted), projects: routing })
   const acme = target ? acmeOf(known.routes) : project.edge?.acme
   refuseTakenRoutes(name, routesOf(project.environment, project.model, { slots, before: [], acme }), projects)
   const routed = { routes: projects[name] ?? [], slots: live[name] ?? {} }
   // If no live release is known, the proxy's own routes count as live: they stay until the switch.
-  const given = { wanted: digestsOf(project), found: certificates[name] ?? {} }
+  const given = { wanted: digestsOf(project), found: files[name] ?? {} }
   return serving ? { given, proxy: { ...proxy, lost: !sameContent(routed, known) } } : { given, proxy, routed }
 }
 

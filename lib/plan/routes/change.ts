@@ -4,10 +4,12 @@ import { refuseOtherCertificates } from './certificates.ts'
 import { refuseImpossibleRoutes } from './conflicts.ts'
 import {
   type Acme,
+  certificateFile,
   describeRoute,
   exposedServices,
   otherSlot,
   PROXY_IMAGE,
+  pageFile,
   type Route,
   type RoutingTable,
   routesOf,
@@ -58,9 +60,9 @@ export function planRoutes(input: RouteInput, services: readonly ServicePlan[]):
   const kept = now.map((route): RoutePlan => {
     const was = before.find(({ service }) => service === route.service)
     const same = was !== undefined && sameContent(withoutSubnets(was), withoutSubnets(route))
-    const renewed = same && isRenewed(route.service, input.given)
+    const renewed = same ? renewedBy(route, input.given) : undefined
     const action = was ? (same && !renewed ? 'keep' : 'change') : 'add'
-    const note = renewed ? ' (new certificate)' : rulesNote(was, route)
+    const note = renewed ? ` (${renewed})` : rulesNote(was, route)
     return { service: route.service, action, route: `${describeRoute(route)}${note}` }
   })
   const gone = before.filter(({ service }) => !now.some((route) => route.service === service))
@@ -80,9 +82,15 @@ function rulesIn({ rules = {}, proxy_protocol }: Pick<Route, 'rules' | 'proxy_pr
   return { ...rules, ...(proxy_protocol ? { proxy_protocol } : {}) }
 }
 
-function isRenewed(service: string, given: PlanInput['given']): boolean {
-  const digest = given?.wanted[service]
-  return digest !== undefined && digest !== given?.found[service]
+/** @returns what the operator gives anew to a route that stays; undefined: nothing */
+function renewedBy({ service, rules = {} }: Route, given: PlanInput['given']): string | undefined {
+  const isNew = (file: string) => {
+    const digest = given?.wanted[file]
+    return digest !== undefined && digest !== given?.found[file]
+  }
+  if (isNew(certificateFile(service))) return 'new certificate'
+  const pages = Object.keys(rules.error_pages ?? {}).map((status) => pageFile(service, status))
+  return pages.some(isNew) ? 'new error page' : undefined
 }
 
 function withoutSubnets({ internal, ...route }: Route): object {

@@ -46,7 +46,7 @@ export interface Acme {
   readonly eab?: { readonly key_id: string; readonly hmac: string }
 }
 
-/** SHA-256 of the certificate and key that the operator gives a service, by service. */
+/** SHA-256 of what the operator gives a service, by the name of the file in the proxy. */
 export type Digests = Readonly<Record<string, string>>
 
 /** A project's routes, and which slot of each is live. */
@@ -147,6 +147,16 @@ export function routesOf(
       },
     ]
   })
+}
+
+/** @returns the file of a certificate with its key that the operator gives */
+export function certificateFile(service: string): string {
+  return `${service}.pem`
+}
+
+/** @returns the file of an error page */
+export function pageFile(service: string, status: string): string {
+  return `${service}.${status}.html`
 }
 
 /** @returns all names of a route, each of which has a certificate */

@@ -3,6 +3,7 @@ import { secretsOfFile } from '../../secrets/find.ts'
 import type { Session } from '../session.ts'
 import type { Edge, Settings } from '../settings.ts'
 import { certificateBlocks, readOwn } from './certificates.ts'
+import { readPages } from './pages.ts'
 import { readGiven, wrong } from './read.ts'
 
 /**
@@ -13,7 +14,11 @@ export async function withEdge<T extends Settings & { readonly secrets: readonly
   project: T,
   session: Pick<Session, 'secrets'>,
 ): Promise<T & { readonly edge: Edge }> {
-  const edge = { ...(await readAcme(project)), certificates: await readOwn(project) }
+  const edge = {
+    ...(await readAcme(project)),
+    certificates: await readOwn(project),
+    pages: await readPages(project),
+  }
   const keys = Object.values(edge.certificates).map((pem) => pem.slice(pem.lastIndexOf('-----BEGIN ')))
   const own = [
     ...(edge.hmac === undefined ? [] : [edge.hmac]),
@@ -24,7 +29,7 @@ export async function withEdge<T extends Settings & { readonly secrets: readonly
   return { ...project, secrets, edge }
 }
 
-async function readAcme(settings: Settings): Promise<Omit<Edge, 'certificates'>> {
+async function readAcme(settings: Settings): Promise<Omit<Edge, 'certificates' | 'pages'>> {
   const { acme } = settings.environment.proxy ?? {}
   if (acme === undefined) return {}
   const { ca_root: file, eab, ...rest } = acme

@@ -1,14 +1,8 @@
-import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import type { OwnCertificate } from '../../config/edge/expose.ts'
 import { formatMinute } from '../../util/format.ts'
-import type { Project, Settings } from '../settings.ts'
+import type { Settings } from '../settings.ts'
 import { readGiven, wrong } from './read.ts'
-
-/** @returns digests of the certificates that the operator gives, by service */
-export function digestsOf({ edge }: Pick<Project, 'edge'>): Record<string, string> {
-  const all = Object.entries(edge?.certificates ?? {})
-  return Object.fromEntries(all.map(([service, pem]) => [service, createHash('sha256').update(pem).digest('hex')]))
-}
 
 /**
  * Reads the certificates that services name, and their keys.

@@ -3,6 +3,7 @@ import { asRange } from '../../config/edge/trusted-proxies.ts'
 import { type ProjectRoutes, type Route, type Slot, slotAddress } from '../../plan/routes/table.ts'
 import { keysServer, tlsApp } from '../certificates/tls-app.ts'
 import { PROXY_FOLDER } from '../inside/scripts.ts'
+import { errorPages, maintenance, noRelease, pagesOf, unknownHost } from './answers.ts'
 import { accessRoutes, logging, serverLogs } from './logging.ts'
 import { ruleRoutes } from './rules.ts'
 
@@ -46,7 +47,7 @@ export function caddyConfig(projects: ProjectRoutes): Json {
   for (const { route } of all) if (route.redirect) add(route, redirection(route, route.redirect))
   for (const owned of sorted.filter(isWildcard)) add(owned.route, publicRoute(owned))
   serverAt(80)
-  const ofPublic = { ...proxyProtocol(all), ...serverLogs(projects) }
+  const ofPublic = { ...proxyProtocol(all), ...serverLogs(projects), ...errorPages(projects) }
   for (const port of [80, 443]) Object.assign(servers.get(port) ?? {}, ofPublic)
   for (const { routes } of servers.values()) routes.push({ handle: [unknownHost()] }) // Caddy itself would say 200
   const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
@@ -88,6 +89,7 @@ function publicRoute(owned: Owned): Json {
     handle: [
       subroute([
         ...accessRoutes(owned),
+        ...pagesOf(owned),
         maintenance(owned),
         ...ruleRoutes(owned.route),
         ...slots(owned, owned.route.trusted, owned.route.rules),
@@ -161,29 +163,10 @@ function subroute(routes: readonly Json[]): Json {
   return { handler: 'subroute', routes }
 }
 
-/** The page of `stagecraft maintenance on`. `file_server` answers GET only, so the method is rewritten. */
-function maintenance({ project }: Owned): Json {
-  const root = `${PROXY_FOLDER}/maintenance`
-  const page = `/${project}.html`
-  const conditions = ['If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'If-Range', 'Range']
-  return {
-    match: [{ file: { root, try_files: [page] } }],
-    terminal: true,
-    handle: [
-      { handler: 'rewrite', method: 'GET', uri: page },
-      {
-        handler: 'headers',
-        request: { delete: conditions },
-        response: { set: { 'Retry-After': ['60'], 'Cache-Control': ['no-store'] } },
-      },
-      { handler: 'file_server', root, status_code: '503' },
-    ],
-  }
-}
-
 /** @param trusted senders whose X-Forwarded headers are kept, with their address added */
-function slots(owned: Owned, trusted: readonly string[] = [], { timeout }: Rules = {}): Json[] {
+function slots(owned: Owned, trusted: readonly string[] = [], rules: Rules = {}): Json[] {
   const { project, route } = owned
+  const { timeout } = rules
   const live = (slot: Slot) => ({
     match: [{ file: { root: `${PROXY_FOLDER}/live`, try_files: [`/${project}/${route.service}.${slot}`] } }],
     terminal: true,
@@ -201,16 +184,8 @@ function slots(owned: Owned, trusted: readonly string[] = [], { timeout }: Rules
     ],
   })
   // `a` is looked for twice: the switch from b to a may happen between the first two looks.
-  return [live('a'), live('b'), live('a'), { handle: [noRelease()] }]
+  return [live('a'), live('b'), live('a'), { handle: [noRelease(rules)] }]
 }
 
 /** Caddy would ask a service again that has not answered a GET in time, for as long as it tries to connect. */
 const NEVER_AGAIN = { retry_match: [{ not: [{ path: ['*'] }] }] }
-
-function noRelease(): Json {
-  return { handler: 'static_response', status_code: '503', body: 'Nothing is deployed here.\n' }
-}
-
-function unknownHost(): Json {
-  return { handler: 'static_response', status_code: '404', body: 'No such site.\n' }
-}

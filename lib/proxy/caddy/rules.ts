@@ -1,11 +1,14 @@
 import type { Rules } from '../../config/edge/rules.ts'
 import type { Route } from '../../plan/routes/table.ts'
+import { refusal } from './answers.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 /** @returns routes of Caddy for what is done with a request before the service gets it: some answer it themselves. */
 export function ruleRoutes({ path, rules = {} }: Pick<Route, 'path' | 'rules'>): Json[] {
   const { allow, auth, compress, headers, max_body: maxBody, strip_path: strip } = rules
+  const forbidden = refusal('403', 'You may not ask this site from here.\n', rules)
+  const tooLarge = refusal('413', 'This is too large.\n', rules)
   const always = [
     ...(headers ? headerHandlers(headers) : []),
     ...(compress ? [{ handler: 'encode', encodings: { zstd: {}, gzip: {} }, prefer: ['zstd', 'gzip'] }] : []),
@@ -16,18 +19,14 @@ export function ruleRoutes({ path, rules = {} }: Pick<Route, 'path' | 'rules'>):
   ]
   return [
     ...(always.length > 0 ? [{ handle: always }] : []),
-    ...(allow ? [{ match: [{ not: [{ remote_ip: { ranges: allow } }] }], terminal: true, handle: [FORBIDDEN] }] : []),
+    ...(allow ? [{ match: [{ not: [{ remote_ip: { ranges: allow } }] }], terminal: true, handle: [forbidden] }] : []),
     ...(auth ? [{ handle: [authHandler(auth)] }] : []),
     ...(maxBody === undefined
       ? []
-      : [{ match: [{ expression: longerThan(maxBody) }], terminal: true, handle: [TOO_LARGE] }]),
+      : [{ match: [{ expression: longerThan(maxBody) }], terminal: true, handle: [tooLarge] }]),
     ...(inner.length > 0 ? [{ handle: inner }] : []),
   ]
 }
-
-const FORBIDDEN = { handler: 'static_response', status_code: '403', body: 'You may not ask this site from here.\n' }
-
-const TOO_LARGE = { handler: 'static_response', status_code: '413', body: 'This is too large.\n' }
 
 /** A service may answer before Caddy has read too much: only a length that is said is refused for certain. */
 function longerThan(bytes: number): string {

@@ -1,6 +1,6 @@
 import { childError, type Docker } from '../../docker/client.ts'
 import { keyDigest } from '../../plan/routes/certificates.ts'
-import type { Route } from '../../plan/routes/table.ts'
+import { certificateFile, type Route } from '../../plan/routes/table.ts'
 import { inProxy } from '../inside/run.ts'
 import { KEEP, PROXY_FOLDER } from '../inside/scripts.ts'
 
@@ -15,12 +15,15 @@ export interface Keys {
   readonly hmac?: string
   /** certificates with their keys, as PEM, by service */
   readonly certificates: Readonly<Record<string, string>>
+  /** error pages, by file */
+  readonly pages: Readonly<Record<string, string>>
 }
 
-/** Keeps them. A new certificate is served from then on, also by the live release. */
-export async function keepKeys(docker: Docker, project: string, { hmac, certificates }: Keys): Promise<void> {
+/** Keeps them. A new certificate is served from then on, also by the live release; so is an error page. */
+export async function keepKeys(docker: Docker, project: string, { hmac, certificates, pages }: Keys): Promise<void> {
   if (hmac !== undefined) await keep(docker, project, keyDigest(hmac), hmac)
-  for (const [service, pem] of Object.entries(certificates)) await keep(docker, project, `${service}.pem`, pem)
+  for (const [service, pem] of Object.entries(certificates)) await keep(docker, project, certificateFile(service), pem)
+  for (const [name, text] of Object.entries(pages)) await keep(docker, project, name, text, { folder: 'pages' })
 }
 
 /**
@@ -41,9 +44,9 @@ async function keep(
   project: string,
   name: string,
   text: string,
-  { unlessThere = false }: { readonly unlessThere?: boolean } = {},
+  { folder = 'keys', unlessThere = false }: { readonly folder?: 'keys' | 'pages'; readonly unlessThere?: boolean } = {},
 ): Promise<void> {
-  const args = [project, name, unlessThere ? 'unless-there' : 'always']
+  const args = [`${folder}/${project}`, name, unlessThere ? 'unless-there' : 'always']
   const result = await inProxy(docker, 'keep', KEEP, args, { input: text, changes: true })
   if (result.code !== 0) throw childError('write a file of the proxy', result)
 }

@@ -37,8 +37,8 @@ exec caddy validate --config "config/$(newest)/caddy.json"
 
 /**
  * Prints the number of the configuration, its routes on one line, a line `<project>/<service>.<slot>` for each live
- * slot, a line `<project>.html` for each project under maintenance, and a line `<SHA-256>  <project>/<service>.pem` for each
- * certificate that an operator has given.
+ * slot, a line `<project>.html` for each project under maintenance, and a line `<SHA-256>  <project>/<file>` for each
+ * certificate and error page that an operator has given.
  */
 export const READ = `set -e
 cd ${PROXY_FOLDER}
@@ -60,7 +60,9 @@ done
 echo "$n"; printf '%s\\n' "$routes"
 cd live; for file in */*.[ab]; do [ ! -e "$file" ] || echo "$file"; done
 cd ../maintenance; for file in *.html; do [ ! -e "$file" ] || echo "$file"; done
-[ ! -e ../keys ] || { cd ../keys; for file in */*.pem; do [ ! -e "$file" ] || sha256sum "$file"; done; }
+cd ..; for folder in keys pages; do
+  [ ! -e $folder ] || ( cd $folder; for file in */*.pem */*.html; do [ ! -e "$file" ] || sha256sum "$file"; done )
+done
 `
 
 /**
@@ -111,9 +113,12 @@ sync . 2>/dev/null || sync
 for old in ".$p".*; do [ "$old" = "$set" ] || rm -rf "$old"; done
 `
 
-/** Writes stdin to a file of the project that only root can read. @param $1 the project @param $2 the file's name @param $3 `always`, or `unless-there` */
+/**
+ * Writes stdin to a file of the project that only root can read. @param $1 `keys` or `pages`, a slash, and the project
+ * @param $2 the file's name @param $3 `always`, or `unless-there`
+ */
 export const KEEP = `set -e; umask 077
-mkdir -p "${PROXY_FOLDER}/keys/$1"; cd "${PROXY_FOLDER}/keys/$1"
+mkdir -p "${PROXY_FOLDER}/$1"; cd "${PROXY_FOLDER}/$1"
 [ "$3" = always ] || [ ! -e "$2" ] || exit 0
 cat >".$2.$$"; sync ".$2.$$" 2>/dev/null || sync; mv ".$2.$$" "$2"
 `
@@ -134,8 +139,8 @@ done
 cd ${PROXY_FOLDER} && [ -e certificates.log ] && grep -e '"identifier"' certificates.log | tail -n 500 || :
 `
 
-/** Makes no slot of the project live, and forgets its keys and its access log. @param $1 the project */
-export const FORGET = `cd ${PROXY_FOLDER}/live && rm -rf "$1" ".$1".* "../keys/$1" "../access/$1".access.log "../access/$1".access-*.log`
+/** Makes no slot of the project live, and forgets its keys, error pages and access log. @param $1 the project */
+export const FORGET = `cd ${PROXY_FOLDER}/live && rm -rf "$1" ".$1".* "../keys/$1" "../pages/$1" "../access/$1".access.log "../access/$1".access-*.log`
 
 /** Answers the project's public routes with the page on stdin. @param $1 the project */
 export const MAINTENANCE_ON = `cd ${PROXY_FOLDER}/maintenance && cat >".$1.new" && mv ".$1.new" "$1.html" && sync`

@@ -29,6 +29,7 @@ const rules = {
   allow: list(literal),
   auth: table(literal, literal),
   compress: yes,
+  error_pages: table(matching(/^\d{3}$/, 'a status'), literal),
   headers: table(literal, (value, at) => (value === null ? undefined : literal(value, at))),
   http: literal,
   max_body: number,
