@@ -7,7 +7,7 @@ import { StagecraftError } from '../util/errors.ts'
 import { caddyConfig } from './caddy/config.ts'
 import { ensureFiles } from './certificates/keys.ts'
 import { inProxy } from './inside/run.ts'
-import { APPLY, DRAINED, FORGET, IN_FLIGHT, PROBE, READ, SWITCH } from './inside/scripts.ts'
+import { APPLY, DRAINED, FORGET, IN_FLIGHT, PROBE, READ, REFUSED, SWITCH } from './inside/scripts.ts'
 import { asReleased, withOthers } from './internal/subnets.ts'
 
 /** The state of a host's proxy, for all projects on that host. */
@@ -81,8 +81,8 @@ export async function applyRoutes(docker: Docker, project: string, routes: reado
   throw new StagecraftError('failed', 'Cannot change the routes of the proxy: others keep changing them')
 }
 
-/** Exit codes of `APPLY`. */
-const [REFUSED, TAKEN] = [65, 75]
+/** Exit code of `APPLY`: somebody else has written that configuration first. */
+const TAKEN = 75
 
 function refused(result: Result): StagecraftError {
   if (result.code !== REFUSED) return childError('change the routes of the proxy', result)

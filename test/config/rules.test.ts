@@ -33,8 +33,11 @@ test('a rule that is wrong is said with its place; what may be a password is not
       '1:76: must be a text without control characters and braces',
     'expose: {host: a, port: 80, error_pages: down.txt}': '1:76: must be a file that ends with .html',
     'expose: {host: a, port: 80, error_pages: {404: a.html}}':
-      '1:77: must be 401, 403, 413, 502, 503 or 504: what the proxy answers itself, not "404"',
+      '1:77: must be 401, 403, 413, 502, 503 or 504: what the proxy answers itself, not "404" (did you mean "401"?)',
     'expose: {host: a, port: 80, error_pages: {}}': '1:76: must not be empty',
+    'expose: {host: a, port: 80, caddy: {handler: x}}': '1:70: must be a list of handlers of Caddy, not a mapping',
+    'expose: {host: a, port: 80, caddy: [{match: x}]}':
+      '1:71: must be a handler of Caddy, such as {handler: static_response, body: ok}',
     'expose: {host: a, port: 80, access_log: json}': '1:75: must be true or false, not "json"',
     'expose: {host: a, port: 80, http: maybe}': '1:69: must be redirect or serve, not "maybe"',
     'expose: {host: a, port: 80, timeout: 0s}': '1:72: must be more than zero',

@@ -58,8 +58,17 @@ lab('what is asked and answered: size, compression, path, HTTP beside HTTPS', as
   const logged = () => shop.stagecraft(['logs', '--access', '-n', '1'])
   await until('it is logged', async () => (await logged()).stdout.includes('/api/') || 'not yet')
   expect((await logged()).stdout).toMatch(/^web \| .* GET [^ ]*\/api\/\?REDACTED 200, \d+ B in \d+ ms, me\n$/)
-  const { stdout: file } = await h1.docker(['exec', 'stagecraft-proxy', 'cat', `/config/stagecraft/access/${shop.name}.access.log`])
-  expect([file.includes('token=1'), file.includes('secret'), file.includes('"status":413')]).toEqual([false, false, true])
+  const { stdout: file } = await h1.docker([
+    'exec',
+    'stagecraft-proxy',
+    'cat',
+    `/config/stagecraft/access/${shop.name}.access.log`,
+  ])
+  expect([file.includes('token=1'), file.includes('secret'), file.includes('"status":413')]).toEqual([
+    false,
+    false,
+    true,
+  ])
   await release('v5', { tls: 'off', path: '/under', strip_path: true })
   expect((await asked('/under/api/')).body).toEndWith('word api')
   expect((await asked('/under')).status).toBe(200)
@@ -75,8 +84,14 @@ lab('what is asked and answered: size, compression, path, HTTP beside HTTPS', as
   expect([(await asked()).body, (await asked('/nowhere')).body]).toEqual(['x', expect.stringContaining('404')])
   // It is asked once: Caddy would ask again, for 10 s.
   expect((await shop.stagecraft(['exec', 'web', '--', 'cat', '/www/asked'])).stdout).toBe('once\n')
+  const own = (...caddy: object[]) => writeApp(shop, app(shop, { web }, { web: { expose: { ...expose, caddy } } }))
+  own({ handler: 'headers', response: { add: 'X' } })
+  const refused = await shop.stagecraft(['deploy', '--version', 'v7'])
+  expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('Caddy refuses its `caddy` handlers')])
+  own({ handler: 'headers', response: { set: { 'X-Path': ['{http.request.uri.path}'] } } })
   shop.write('oops.html', 'late')
-  expect((await shop.stagecraft(['plan'])).stdout).toContain('(new error page)')
+  expect((await shop.stagecraft(['plan'])).stdout).toContain('(rules: caddy, error_pages, timeout)')
   await deploy(shop, 'v7')
+  expect(await head('/nowhere')).toContain('x-path: /nowhere')
   expect(await asked('/cgi-bin/slow', '-X', 'POST', '-H', 'Range: bytes=1-2')).toEqual({ status: 504, body: 'late' })
 })

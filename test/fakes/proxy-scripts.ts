@@ -12,6 +12,7 @@ import {
   PROBE,
   READ,
   SWITCH,
+  VALIDATE,
 } from '../../lib/proxy/inside/scripts.ts'
 import { type Answer, OK, refuse } from './answer.ts'
 import { type CaddyConfig, upstreamsIn } from './caddy.ts'
@@ -22,6 +23,7 @@ import { addressOf, isProxyName, type ProxyBox, type ProxyVolume } from './proxy
 const SCRIPTS: Readonly<Record<string, readonly string[]>> = {
   read: [READ],
   apply: [APPLY],
+  validate: [VALIDATE],
   switch: [SWITCH, FORGET],
   'in-flight': [IN_FLIGHT],
   drained: [DRAINED],
@@ -91,6 +93,7 @@ export function runInProxy(
   const { volume } = proxy.host
   if (volume === undefined) throw new Error('a proxy that runs has a volume')
   if (what === 'read') return { stdout: readText(volume) }
+  if (what === 'validate') return OK
   if (what === 'in-flight') return { stdout: JSON.stringify(requestCounts(proxy)) }
   if (what === 'drained') return drained(proxy, Number(rest[0]), rest.slice(1))
   if (what === 'probe') return probe(proxy, box, rest.slice(1))

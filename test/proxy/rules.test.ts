@@ -83,7 +83,10 @@ test('an error of the proxy has the page of its status, if the application gives
   ])
   expect(own.routes[2].handle).toEqual([{ handler: 'error', status_code: '403' }])
   expect(own.routes.at(-1).handle).toEqual([{ handler: 'error', status_code: '503' }])
-  const looks = errors.routes.map(({ match, handle }: { match: object[]; handle: object[] }) => [match[0], handle.at(-1)])
+  const looks = errors.routes.map(({ match, handle }: { match: object[]; handle: object[] }) => [
+    match[0],
+    handle.at(-1),
+  ])
   const root = '/config/stagecraft/pages'
   const page = (status: string) => [
     {
@@ -93,4 +96,15 @@ test('an error of the proxy has the page of its status, if the application gives
     { handler: 'file_server', root, status_code: status },
   ]
   expect(looks).toEqual([page('403'), page('503')])
+})
+
+test('handlers of Caddy get a request last: those before have let it pass, and changed it', () => {
+  const caddy = [
+    { handler: 'headers', request: { set: { A: ['{file./x}'] } } },
+    { handler: 'invoke', name: 'x' },
+  ]
+  const rules = { auth: { ops: 'HASH' }, strip_path: true, caddy }
+  expect(ruleRoutes({ path: '/x', rules }).at(-1)).toEqual({
+    handle: [{ handler: 'rewrite', strip_path_prefix: '/x' }, ...caddy],
+  })
 })

@@ -7,7 +7,10 @@ const HASH = '0123456789abcdef0123456789abcdef'
 const ROUTE = {
   ...{ service: 'web', hosts: ['*.example.com'], path: '/', tls: 'auto', ports: { a: 80, b: 81 } },
   ...{ redirect: ['www.example.com'], proxy_protocol: ['10.0.0.7'] },
-  rules: { allow: ['10.0.0.0/8'], auth: { ops: '$2a$' }, headers: { A: '1', B: null }, max_body: 5, compress: true },
+  rules: {
+    ...{ allow: ['10.0.0.0/8'], auth: { ops: '$2a$' }, headers: { A: '1', B: null }, max_body: 5, compress: true },
+    ...{ access_log: true, caddy: [{ handler: 'x', y: ['{env.Z}'] }], error_pages: { '502': 'down.html' } },
+  },
   internal: { port: 80, names: ['web'], networks: ['shop_default'], subnets: ['10.0.0.0/24'] },
 } as const
 
@@ -110,6 +113,8 @@ describe('bundleProblem()', () => {
     ['routes.0.hosts', ['{file./data/x}'], 'routes[0].hosts[0] is not a text without braces'],
     ['routes.0.rules.headers.A', '{file./data/x}', 'routes[0].rules.headers.A is not a text without braces'],
     ['routes.0.proxy_protocol.0', '{file./data/x}', 'routes[0].proxy_protocol[0] is not a text without braces'],
+    ['routes.0.rules.error_pages', { '../x': 'a' }, 'routes[0].rules.error_pages: "../x" is not a status'],
+    ['routes.0.rules.caddy', [{}], 'routes[0].rules.caddy[0].handler is not a text'],
     ['routes.0.rules.max_body', '1', 'routes[0].rules.max_body is no number'],
     ['services.web.expose.headers', { A: '{env.X}' }, 'services.web.expose.headers.A is not a text without braces'],
     ['routes.0.internal.networks', ['--ip=1'], 'routes[0].internal.networks[0] is not a name'],

@@ -4,6 +4,7 @@ import { ranges, withPrivateRanges } from './trusted-proxies.ts'
 
 const HASH = 'must be a bcrypt hash, as `docker run --rm -it caddy:2 caddy hash-password` prints it: $2a$…'
 const SIZE = 'must be a size such as 500kB, 10MB or 1GB'
+const HANDLER = 'must be a handler of Caddy, such as {handler: static_response, body: ok}'
 const HEADER = 'must be the name of a header'
 /** They say where an answer ends, or what its bytes are: with another value no client could read it. */
 const FRAMING =
@@ -40,15 +41,19 @@ export const ruleFields = {
       v.check((table) => Object.keys(table).length > 0, 'must not be empty'),
     ),
   ),
+  caddy: v.exactOptional(
+    v.pipe(
+      v.array(v.looseObject({ handler: v.string(HANDLER) }, HANDLER), 'must be a list of handlers of Caddy'),
+      v.minLength(1, 'must not be empty'),
+    ),
+  ),
   compress: v.exactOptional(v.boolean('must be true or false')),
   error_pages: v.exactOptional(
     v.pipe(
-      v.union(
-        [htmlFile, v.record(v.picklist(['401', '403', '413', ...DOWN], STATUS), htmlFile, PAGES)],
-        PAGES,
-      ),
-      v.transform((value): Record<string, string> =>
-        typeof value === 'string' ? Object.fromEntries(DOWN.map((status) => [status, value])) : value,
+      v.union([htmlFile, v.record(v.picklist(['401', '403', '413', ...DOWN], STATUS), htmlFile, PAGES)], PAGES),
+      v.transform(
+        (value): Record<string, string> =>
+          typeof value === 'string' ? Object.fromEntries(DOWN.map((status) => [status, value])) : value,
       ),
       v.check((pages) => Object.keys(pages).length > 0, 'must not be empty'),
     ),
@@ -90,6 +95,8 @@ export interface Rules {
   readonly allow?: readonly string[]
   /** who may ask, with a password: bcrypt hashes by name; others get 401 */
   readonly auth?: Readonly<Record<string, string>>
+  /** handlers of Caddy (https://caddyserver.com/docs/json/), which get a request last of all */
+  readonly caddy?: readonly Readonly<Record<string, unknown>>[]
   /** answers are compressed, if the visitor takes that */
   readonly compress?: boolean
   /** files with what the proxy answers in place of an error of its own, by status */

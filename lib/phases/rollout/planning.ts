@@ -23,6 +23,7 @@ import { isNothingToDo } from '../../plan/stages.ts'
 import { digestsOf } from '../../project/edge/digests.ts'
 import type { Project } from '../../project/settings.ts'
 import { type ProxyState, readProxyIfUp } from '../../proxy/api.ts'
+import { checkHandlers } from '../../proxy/caddy/check.ts'
 import { findProxy, outdated } from '../../proxy/container.ts'
 import { parsePortsLabel, refuseMove, wantedPorts } from '../../proxy/ports.ts'
 import { isConnected } from '../../proxy/routing.ts'
@@ -138,7 +139,9 @@ async function lookAtProxy(
   const routing = Object.keys(projects).filter((other) => (projects[other] ?? []).length > 0)
   refuseMove(name, { ports: parsePortsLabel(container.ports), wanted: wantedPorts(wanted), projects: routing })
   const acme = target ? acmeOf(known.routes) : project.edge?.acme
-  refuseTakenRoutes(name, routesOf(project.environment, project.model, { slots, before: [], acme }), projects)
+  const routes = routesOf(project.environment, project.model, { slots, before: [], acme })
+  refuseTakenRoutes(name, routes, projects)
+  await checkHandlers(docker, routes, projects[name] ?? [])
   const routed = { routes: projects[name] ?? [], slots: live[name] ?? {} }
   // If no live release is known, the proxy's own routes count as live: they stay until the switch.
   const given = { wanted: digestsOf(project), found: files[name] ?? {} }

@@ -6,7 +6,7 @@ type Json = Readonly<Record<string, unknown>>
 
 /** @returns routes of Caddy for what is done with a request before the service gets it: some answer it themselves. */
 export function ruleRoutes({ path, rules = {} }: Pick<Route, 'path' | 'rules'>): Json[] {
-  const { allow, auth, compress, headers, max_body: maxBody, strip_path: strip } = rules
+  const { allow, auth, caddy = [], compress, headers, max_body: maxBody, strip_path: strip } = rules
   const forbidden = refusal('403', 'You may not ask this site from here.\n', rules)
   const tooLarge = refusal('413', 'This is too large.\n', rules)
   const always = [
@@ -16,6 +16,7 @@ export function ruleRoutes({ path, rules = {} }: Pick<Route, 'path' | 'rules'>):
   const inner = [
     ...(maxBody === undefined ? [] : [{ handler: 'request_body', max_size: maxBody }]),
     ...(strip && path !== '/' ? [{ handler: 'rewrite', strip_path_prefix: path }] : []),
+    ...caddy,
   ]
   return [
     ...(always.length > 0 ? [{ handle: always }] : []),

@@ -65,6 +65,16 @@ cd ..; for folder in keys pages; do
 done
 `
 
+/** Exit code of scripts: Caddy refuses a configuration. */
+export const REFUSED = 65
+
+/** Exits 65 if Caddy refuses the configuration on stdin, and changes nothing. */
+export const VALIDATE = `t=/tmp/validate-$$; cat >"$t"
+caddy validate --config "$t" >"$t.said" 2>&1; code=$?
+[ $code = 0 ] || grep -v '"level":"info"' "$t.said" >&2
+rm -f "$t" "$t.said"; [ $code = 0 ] || exit ${REFUSED}
+`
+
 /**
  * Applies a configuration: stdin has the routes and Caddy's configuration, a line each. Exits 75 if somebody else has
  * written that number first, 65 if Caddy refuses it and keeps the old one. @param $1 its number

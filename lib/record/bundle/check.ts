@@ -28,6 +28,8 @@ const rules = {
   access_log: yes,
   allow: list(literal),
   auth: table(literal, literal),
+  // Whatever they do: who writes bundles could as well have a container run (spec/core/bundle.md).
+  caddy: list(object({ handler: text }, {})),
   compress: yes,
   error_pages: table(matching(/^\d{3}$/, 'a status'), literal),
   headers: table(literal, (value, at) => (value === null ? undefined : literal(value, at))),
