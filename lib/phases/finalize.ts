@@ -15,6 +15,7 @@ import { logKeeper } from '../record/bundle/logs.ts'
 import { modelFile } from '../record/bundle/ref.ts'
 import { placeOf } from '../record/bundle-parts.ts'
 import { errorText, StagecraftError } from '../util/errors.ts'
+import { pruneAssets } from './assets.ts'
 import { onEachHost } from './each-host.ts'
 import type { HostRun, ReleaseRun } from './host-run.ts'
 import type { Phase } from './loop.ts'
@@ -71,8 +72,8 @@ async function confirmCertificates({ tools, bundle }: HostRun): Promise<void> {
 /** Prunes the hosts, and built images of this machine with them. A failing prune is a warning: the release is live. */
 async function tidy({ state, project, bundle, hostRuns, builder, targets, tools }: ReleaseRun): Promise<string[]> {
   const { keep, name: environment } = project.environment
-  const planOn = (host: Host) =>
-    planPrune(state, { environment, keep, serving: bundle.now.id }, placeOf(host, project.hosts))
+  const placeOn = (host: Host) => placeOf(host, project.hosts)
+  const planOn = (host: Host) => planPrune(state, { environment, keep, serving: bundle.now.id }, placeOn(host))
   try {
     const plans = hostRuns.map((each) => [each, planOn(each.request.project.host)] as const) // before the bundles are removed
     const bundles: string[] = []
@@ -82,6 +83,8 @@ async function tidy({ state, project, bundle, hostRuns, builder, targets, tools 
       await removeSpent(tools.undoDocker, own, { versionOf, keepLog })
       if (project.environment.databases) await removeEnded(tools.undoDocker, bundle.now)
       bundles.push(...(await prune(tools.undoDocker, state, plan, request.project.host)).bundles)
+      const releases = { now: own.now, before: request.serving?.bundle }
+      await pruneAssets(tools.undoDocker, project.stateFile, placeOn(request.project.host), releases)
       if (!project.host.isLocal && targets.length > 0) await pruneBuilt(builder, plan, buildMark(project))
     }
     return bundles.length === 0

@@ -4,6 +4,18 @@ import { errorOf } from '../support/failure.ts'
 
 const problem = (text: string) => (errorOf(() => parseConfig(text)).detail ?? '').replaceAll('stagecraft.yml:', '')
 
+const ASSETS =
+  'must be a mapping such as {path: /assets, folder: /app/public/assets}: what the service is asked for, and where its image has it'
+
+test.each([
+  '{host: a, port: 80, assets: {path: /assets, folder: /app/public/assets}}',
+  '{host: a, port: 80, assets: {path: /, folder: /srv}}',
+  '{host: a, port: 80, path: /docs/, assets: {path: /docs/assets, folder: /srv}}',
+  '{host: a, port: 80, path: /docs, strip_path: true, assets: {path: /assets, folder: /srv}}',
+])('assets may be those that the service can be asked for: %s', (text) => {
+  expect(() => parseConfig(`environments: {p: {services: {w: {expose: ${text}}}}}`)).not.toThrow()
+})
+
 test('a rule that is wrong is said with its place; what may be a password is not repeated', () => {
   const cases: Readonly<Record<string, string>> = {
     'expose: {internal: true, port: 80, allow: 10.0.0.1}':
@@ -40,6 +52,18 @@ test('a rule that is wrong is said with its place; what may be a password is not
       '1:71: must be a handler of Caddy, such as {handler: static_response, body: ok}',
     'expose: {host: a, port: 80, access_log: json}': '1:75: must be true or false, not "json"',
     'expose: {host: a, port: 80, http: maybe}': '1:69: must be redirect or serve, not "maybe"',
+    'expose: {host: a, port: 80, assets: /assets}': `1:71: ${ASSETS}, not "/assets"`,
+    'expose: {host: a, port: 80, assets: {path: /assets}}': `1:71: ${ASSETS}`,
+    'expose: {host: a, port: 80, assets: {path: /assets/, folder: /a}}':
+      '1:78: must be a path such as /assets: letters, digits and -._~/ after a first /, and none at its end, not "/assets/"',
+    'expose: {host: a, port: 80, assets: {path: /a/../b, folder: /}}':
+      '1:78: must be a path such as /assets: letters, digits and -._~/ after a first /, and none at its end\n1:95: must be a folder of the image such as /app/public/assets, not "/"',
+    'expose: {host: a, port: 80, assets: {path: /a, folder: "/{file./etc/passwd}"}}':
+      '1:90: must be a folder of the image such as /app/public/assets, not "/{file./etc/passwd}"',
+    'expose: {host: a, port: 80, path: /docs, assets: {path: /assets, folder: /a}}':
+      '1:43: the path of `assets` is never asked for: it must be below `path`, which the service gets as it is',
+    'expose: {internal: true, port: 80, assets: {path: /assets, folder: /a}}':
+      '1:43: has a rule for visitors (`allow`, `auth`, `headers` and so on), which needs a `host`',
     'expose: {host: a, port: 80, timeout: 0s}': '1:72: must be more than zero',
   }
   const found = Object.keys(cases).map((text) => [text, problem(`environments: {p: {services: {w: {${text}}}}}`)])

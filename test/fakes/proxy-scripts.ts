@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { LINK } from '../../lib/proxy/inside/assets.ts'
 import {
   APPLY,
   ASK,
@@ -30,6 +31,7 @@ const SCRIPTS: Readonly<Record<string, readonly string[]>> = {
   probe: [PROBE],
   ask: [ASK],
   keep: [KEEP],
+  link: [LINK],
   certificates: [CERTIFICATES],
   'maintenance-on': [MAINTENANCE_ON],
   'maintenance-off': [MAINTENANCE_OFF],
@@ -64,6 +66,15 @@ function keep({ keys }: ProxyVolume, [place = '', name = '', when]: readonly str
   const own = keys[project] ?? {}
   if (when === 'always' || own[name] === undefined) keys[project] = { ...own, [name]: text }
   return OK
+}
+
+function link({ assets }: ProxyVolume, [project = '', ...links]: readonly string[]): Answer {
+  const wanted = links.map((one) => one.slice(one.indexOf('=') + 1))
+  const sets = Object.entries(assets[project]?.sets ?? {}).filter(([name]) => wanted.includes(name))
+  delete assets[project]
+  if (links.length > 0) assets[project] = { links, sets: Object.fromEntries(sets) }
+  const missing = wanted.filter((name) => !sets.some(([there]) => there === name))
+  return { stdout: missing.map((name) => `${name}\n`).join('') }
 }
 
 function maintain({ maintenance }: ProxyVolume, project: string, page: string | undefined): Answer {
@@ -101,6 +112,7 @@ export function runInProxy(
   if (what === 'certificates') return { stdout: rest.map((host) => proxy.certificate(host)).join('') }
   // All do all or nothing: with one rename.
   if (half) return OK
+  if (what === 'link') return link(volume, rest)
   if (what === 'keep') return keep(volume, rest, input ?? '')
   if (what === 'apply') return apply(proxy, volume, Number(rest[0]), input ?? '')
   return what === 'switch' ? switchTo(volume, rest) : maintain(volume, rest[0] ?? '', input)

@@ -31,6 +31,8 @@ export interface ProxyVolume {
   maintenance: Record<string, string>
   /** files that only root can read, such as keys and error pages, by project and name */
   keys: Record<string, Record<string, string>>
+  /** by project: which sets answer, as `<service>.<n>=<set>`, and of what content those are that are there */
+  assets: Record<string, { links: readonly string[]; sets: Record<string, string> }>
 }
 
 export function isProxyName(word: string): boolean {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { STORE } from '../../lib/proxy/inside/assets.ts'
 import { CHECK, START } from '../../lib/proxy/inside/scripts.ts'
 import type { Exec } from '../../lib/system/exec.ts'
 import { type Answer, OK, refuse } from './answer.ts'
@@ -23,6 +24,8 @@ export class FakeProxy {
   hook: (container: FakeContainer, command: readonly string[]) => number = () => 0
   /** what Caddy has of a name: its certificate, and what it has logged */
   certificate: (host: string) => string = certificateOf
+  /** how the copying of the assets in an image of this content ends */
+  stores: (content: string) => Answer = () => OK
   /** another program of the host has port 80 */
   portTaken = false
 
@@ -37,7 +40,7 @@ export class FakeProxy {
     const [verb = '', ...rest] = args
     if (verb === 'exec') return runInProxy(this, rest, input, half)
     if (verb === 'create') return this.#create(rest)
-    if (verb === 'run') return this.#check(rest)
+    if (verb === 'run') return rest.includes(STORE) ? this.#store(rest) : this.#check(rest)
     if (verb === 'rename') return this.#rename(rest)
     if (!args.some(isProxyName)) return undefined
     if (verb === 'container') return this.#inspect(rest)
@@ -86,6 +89,23 @@ export class FakeProxy {
     return image?.content.startsWith('caddy') ? OK : { code: 127, stderr: '/bin/sh: caddy: not found\n' }
   }
 
+  #store(args: readonly string[]): Answer {
+    const { state } = this.engine
+    const { flags, words } = parseFlags(args)
+    const [image = '', , , , project = '', set = ''] = words
+    const from = state.compared[`stagecraft-assets-from-${project}`] ?? ''
+    if (!this.host.boxes.some((box) => box.image === image) || flags.get('--network')?.[0] !== 'none')
+      throw new Error(`unexpected: docker run ${args.join(' ')}`)
+    const content = state.images[from]?.content ?? ''
+    const answer = this.stores(content)
+    if ([0, 66, 67].includes(answer.code ?? 0) && this.host.volume) {
+      const { links = [], sets = {} } = this.host.volume.assets[project] ?? {}
+      const kept = (answer.code ?? 0) === 0 ? content : 'nothing'
+      this.host.volume.assets[project] = { links, sets: { ...sets, [set]: kept } }
+    }
+    return answer
+  }
+
   #start(box: ProxyBox): Answer {
     if (box.state === 'running') return OK
     const missing = box.networks.find((name) => this.engine.state.networks[name] === undefined)
@@ -98,7 +118,15 @@ export class FakeProxy {
     const isCaddy = this.engine.state.images[box.image]?.content.startsWith('caddy') === true
     box.state = isCaddy ? 'running' : 'exited'
     if (!isCaddy) return OK
-    this.host.volume ??= { generation: 1, routes: {}, caddy: box.first, live: {}, maintenance: {}, keys: {} }
+    this.host.volume ??= {
+      generation: 1,
+      routes: {},
+      caddy: box.first,
+      live: {},
+      maintenance: {},
+      keys: {},
+      assets: {},
+    }
     this.host.loaded = this.host.volume.caddy
     return OK
   }
@@ -162,6 +190,14 @@ export class FakeProxy {
   /** The proxy in words: what runs, plugged into what; the routes by service; what is live. */
   view(): string[] {
     return view(this)
+  }
+
+  /** The content of the images whose assets answer for a service, the newest first, and all that are there. */
+  assets(project: string, service = 'web'): { answer: string[]; there: string[] } {
+    const { links = [], sets = {} } = this.host.volume?.assets[project] ?? {}
+    const own = links.filter((link) => link.startsWith(`${service}.`)).toSorted()
+    const answer = own.map((link) => sets[link.slice(link.indexOf('=') + 1)] ?? 'missing')
+    return { answer, there: Object.values(sets).toSorted() }
   }
 
   /** The aliases by which the proxy finds a project's containers, with the content behind each. */

@@ -26,8 +26,8 @@ export function answerVolumes(
   }
   if (first === 'create' && args.at(-1) === 'none') return create(engine, args)
   if (first === 'cp' && args[2] === '-') return copy(engine, second, outputTo)
-  if (first === 'rm' && args.at(-1)?.startsWith('stagecraft-volumes-')) {
-    const name = args.at(-1) ?? ''
+  if (first === 'rm' && second === '--force' && /^stagecraft-(volumes|assets-to)-/.test(args.at(-1) ?? '')) {
+    const name = args.at(3) ?? ''
     if (state.compared[name] === undefined) return { code: 1, stderr: `Error: No such container: ${name}` }
     delete state.compared[name]
     return {}

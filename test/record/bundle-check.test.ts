@@ -10,6 +10,7 @@ const ROUTE = {
   rules: {
     ...{ allow: ['10.0.0.0/8'], auth: { ops: '$2a$' }, headers: { A: '1', B: null }, max_body: 5, compress: true },
     ...{ access_log: true, caddy: [{ handler: 'x', y: ['{env.Z}'] }], error_pages: { '502': 'down.html' } },
+    assets: { path: '/assets', folder: '/app/a b' },
   },
   internal: { port: 80, names: ['web'], networks: ['shop_default'], subnets: ['10.0.0.0/24'] },
 } as const
@@ -115,6 +116,13 @@ describe('bundleProblem()', () => {
     ['routes.0.proxy_protocol.0', '{file./data/x}', 'routes[0].proxy_protocol[0] is not a text without braces'],
     ['routes.0.rules.error_pages', { '../x': 'a' }, 'routes[0].rules.error_pages: "../x" is not a status'],
     ['routes.0.rules.caddy', [{}], 'routes[0].rules.caddy[0].handler is not a text'],
+    ['routes.0.rules.assets.path', '/../../keys', 'routes[0].rules.assets.path is not a path'],
+    ['routes.0.rules.assets.folder', '{file./data/x}', 'routes[0].rules.assets.folder is not a folder'],
+    [
+      'services.web.expose',
+      { assets: { path: '/a/..', folder: '/a' } },
+      'services.web.expose.assets.path is not a path',
+    ],
     ['routes.0.rules.max_body', '1', 'routes[0].rules.max_body is no number'],
     ['services.web.expose.headers', { A: '{env.X}' }, 'services.web.expose.headers.A is not a text without braces'],
     ['routes.0.internal.networks', ['--ip=1'], 'routes[0].internal.networks[0] is not a name'],

@@ -1,11 +1,12 @@
 import type { Host } from '../../hosts/host.ts'
+import { pruneAssets } from '../../phases/assets.ts'
 import { refuseForeign } from '../../project/ownership.ts'
 import { type PrunePlan, planPrune, presentOnly, prune } from '../../project/prune.ts'
 import { openReleaseDocker } from '../../project/session.ts'
 import type { Settings } from '../../project/settings.ts'
 import { newestProject } from '../../record/bundle/own.ts'
 import { liveBundle } from '../../record/bundle.ts'
-import { placeOf } from '../../record/bundle-parts.ts'
+import { bundleOn, placeOf } from '../../record/bundle-parts.ts'
 import { openState } from '../../record/releases.ts'
 import { withEnvironmentLocked } from '../../release/locked.ts'
 import { table } from '../../util/format.ts'
@@ -28,7 +29,7 @@ export default command({
   exits: [
     [3, 'stagecraft.yml is invalid; the Compose project is that of another environment'],
     [4, 'no such environment'],
-    [5, 'docker cannot list the images'],
+    [5, 'docker cannot list the images, or the proxy cannot remove assets'],
     [6, 'a run died, and its changes could not be undone completely; nothing else was changed'],
     [7, 'another run is under way, or somebody holds the environment (stagecraft lock status)'],
     [8, 'a host or the engine cannot be reached'],
@@ -51,10 +52,13 @@ export default command({
     await withEnvironmentLocked(settings, { command: 'prune', wait }, session, async (locked) => {
       const project = newestProject(settings.stateFile, settings.environment.name)
       if (project !== undefined) await refuseForeign(settings, project, locked)
-      const { state, plans } = openPlans(settings, context)
+      const { state, plans, live } = openPlans(settings, context)
       for (const [host, plan] of plans) {
         const docker = openReleaseDocker({ secrets: [], host }, locked)
         const pruned = await prune(docker, state, plan, host)
+        const place = placeOf(host, settings.hosts)
+        const now = live && bundleOn(settings.stateFile, live, place)
+        if (now) await pruneAssets(docker, settings.stateFile, place, { now })
         report.result('pruned', { ...named(settings, host), ...pruned }, () =>
           lines('removed', { ...pruned, tags: pruned.tags.map((tag) => ({ tag, id: '' })) }, settings, host),
         )
@@ -68,9 +72,9 @@ export default command({
 function openPlans({ environment, stateFile, hosts }: Settings, { clock }: Context) {
   const state = openState(stateFile, { clock })
   const { name, keep } = environment
-  const serving = liveBundle(stateFile, state.listReleases({ environment: name }))?.id
-  const planOn = (host: Host) => planPrune(state, { environment: name, keep, serving }, placeOf(host, hosts))
-  return { state, plans: hosts.map((host): [Host, PrunePlan] => [host, planOn(host)]) }
+  const live = liveBundle(stateFile, state.listReleases({ environment: name }))
+  const planOn = (host: Host) => planPrune(state, { environment: name, keep, serving: live?.id }, placeOf(host, hosts))
+  return { state, live, plans: hosts.map((host): [Host, PrunePlan] => [host, planOn(host)]) }
 }
 
 /** @returns the host's name, if there are several hosts */

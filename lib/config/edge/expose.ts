@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { path, port, variable } from '../fields.ts'
+import { isBelow } from './assets.ts'
 import { hasRules, type Rules, ruleFields } from './rules.ts'
 import { ranges, trustedRanges } from './trusted-proxies.ts'
 
@@ -79,6 +80,10 @@ export const expose = v.pipe(
   v.check(
     ({ strip_path: strip, path = '/' }) => strip !== true || path !== '/',
     '`strip_path` needs a `path` that is taken away',
+  ),
+  v.check(
+    ({ assets, path = '/', strip_path: strip }) => assets === undefined || strip || isBelow(assets.path, path),
+    'the path of `assets` is never asked for: it must be below `path`, which the service gets as it is',
   ),
   v.check(
     ({ http, tls }) => http === undefined || tls !== 'off',

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { duration, path } from '../fields.ts'
+import { type Assets, assets } from './assets.ts'
 import { ranges, withPrivateRanges } from './trusted-proxies.ts'
 
 const HASH = 'must be a bcrypt hash, as `docker run --rm -it caddy:2 caddy hash-password` prints it: $2a$…'
@@ -27,10 +28,11 @@ function parseSize(text: string): number {
   return Number(number) * (UNITS[unit] ?? 0)
 }
 
-/** The keys of `expose` that say what the proxy does with a request before the service gets it. */
+/** The keys of `expose` that say what the proxy does with a visitor's request besides passing it on. */
 export const ruleFields = {
   access_log: v.exactOptional(v.boolean('must be true or false')),
   allow: v.exactOptional(v.pipe(ranges, v.minLength(1, 'must not be empty'))),
+  assets: v.exactOptional(assets),
   auth: v.exactOptional(
     v.pipe(
       v.record(
@@ -87,12 +89,14 @@ export const ruleFields = {
   timeout: v.exactOptional(duration(1)),
 }
 
-/** What the proxy does with a request before the service gets it. */
+/** What the proxy does with a visitor's request besides passing it on. */
 export interface Rules {
   /** requests are written to a file of the proxy */
   readonly access_log?: boolean
   /** who may ask: addresses and ranges; others get 403 */
   readonly allow?: readonly string[]
+  /** what the service answers 404 to and an earlier release has */
+  readonly assets?: Assets
   /** who may ask, with a password: bcrypt hashes by name; others get 401 */
   readonly auth?: Readonly<Record<string, string>>
   /** handlers of Caddy (https://caddyserver.com/docs/json/), which get a request last of all */

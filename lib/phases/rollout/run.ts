@@ -10,6 +10,7 @@ import { proveReachable } from '../../proxy/slots.ts'
 import { logKeeper } from '../../record/bundle/logs.ts'
 import type { Recorder } from '../../record/journal.ts'
 import { sameContent } from '../../util/canonical.ts'
+import { keepAssets } from '../assets.ts'
 import { onEachHost } from '../each-host.ts'
 import type { ReleaseRun } from '../host-run.ts'
 import type { Phase } from '../loop.ts'
@@ -69,7 +70,7 @@ async function finish({ hostRun: { request, tools, bundle }, routing }: HostRoll
 async function prepare({ stage, planning, recorder, routing, proxyReady, steps, ...rollout }: HostRollout) {
   const { plan, containers } = planning
   const { waves, prove } = plan.stages.prepare
-  const ready = proxyReady()
+  const ready = proxyReady().then(() => keepAssets(rollout.hostRun))
   // If one of the two fails, the other one ends before anything is undone.
   const [brought] = await Promise.allSettled([bringUp(steps, { plan, modelFile: stage, waves }, recorder), ready])
   if (brought.status === 'rejected') throw brought.reason

@@ -4,6 +4,7 @@ import { type ProjectRoutes, type Route, type Slot, slotAddress } from '../../pl
 import { keysServer, tlsApp } from '../certificates/tls-app.ts'
 import { PROXY_FOLDER } from '../inside/scripts.ts'
 import { errorPages, maintenance, noRelease, pagesOf, unknownHost } from './answers.ts'
+import { withAssets } from './assets.ts'
 import { accessRoutes, logging, serverLogs } from './logging.ts'
 import { ruleRoutes } from './rules.ts'
 
@@ -166,7 +167,7 @@ function subroute(routes: readonly Json[]): Json {
 /** @param trusted senders whose X-Forwarded headers are kept, with their address added */
 function slots(owned: Owned, trusted: readonly string[] = [], rules: Rules = {}): Json[] {
   const { project, route } = owned
-  const { timeout } = rules
+  const { timeout, assets } = rules
   const live = (slot: Slot) => ({
     match: [{ file: { root: `${PROXY_FOLDER}/live`, try_files: [`/${project}/${route.service}.${slot}`] } }],
     terminal: true,
@@ -179,6 +180,7 @@ function slots(owned: Owned, trusted: readonly string[] = [], rules: Rules = {})
         // Otherwise a changed route would cut WebSockets.
         stream_close_delay: '1h',
         ...(trusted.length > 0 ? { trusted_proxies: trusted } : {}),
+        ...(assets ? { handle_response: withAssets(assets, project, route.service) } : {}),
         ...(timeout ? { transport: { protocol: 'http', response_header_timeout: `${timeout}ms` } } : {}),
       },
     ],

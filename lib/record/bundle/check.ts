@@ -24,9 +24,19 @@ const image = object(
 /** Caddy replaces `{file./data/…}` by what is in that file, also in the configuration of a host that has not written this. */
 const literal = matching(/^[^{}]*$/, 'a text without braces')
 
+/** They become a folder of the proxy's volume, and a mount. */
+const assets = object(
+  {
+    path: matching(/^(?!.*\/\.{1,2}(\/|$))\/[a-zA-Z0-9._~/-]*$/, 'a path'),
+    folder: matching(/^\/[^{}\p{Cc}]+$/u, 'a folder'),
+  },
+  {},
+)
+
 const rules = {
   access_log: yes,
   allow: list(literal),
+  assets,
   auth: table(literal, literal),
   // Whatever they do: who writes bundles could as well have a container run (spec/core/bundle.md).
   caddy: list(object({ handler: text }, {})),

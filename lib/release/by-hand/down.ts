@@ -4,6 +4,7 @@ import { listNetworks, removeNetwork } from '../../docker/networks.ts'
 import { listVolumes, removeVolumes } from '../../docker/volumes/commands.ts'
 import type { Host } from '../../hosts/host.ts'
 import { forget } from '../../hosts/owners.ts'
+import { removeAssets } from '../../phases/assets.ts'
 import { installSchedules } from '../../phases/schedules.ts'
 import { describeRoute, routeNetwork } from '../../plan/routes/table.ts'
 import { refuseForeign } from '../../project/ownership.ts'
@@ -115,6 +116,7 @@ async function remove(
   const own = live && bundleOn(stateFile, live, placeOf(host, hosts))
   if (own?.scheduler) await installSchedules({ host, docker }, { project, scheduler: own.scheduler })
   await restoreRoutes(where, none) // requests stop before what answers them does
+  await removeAssets(docker, stateFile, { environment: environment.name, project })
   await removeContainers(docker, containers)
   await disconnectUnrouted({ docker, name: project }, [], none)
   for (const network of networks.filter((name) => name !== routeNetwork(project)))
