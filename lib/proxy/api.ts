@@ -7,7 +7,7 @@ import { StagecraftError } from '../util/errors.ts'
 import { caddyConfig } from './caddy/config.ts'
 import { ensureFiles } from './certificates/keys.ts'
 import { inProxy } from './inside/run.ts'
-import { APPLY, DRAINED, FORGET, IN_FLIGHT, PROBE, READ, REFUSED, SWITCH } from './inside/scripts.ts'
+import { APPLY, DRAINED, FORGET, IN_FLIGHT, NO_H2C, PROBE, READ, REFUSED, SWITCH } from './inside/scripts.ts'
 import { asReleased, withOthers } from './internal/subnets.ts'
 
 /** The state of a host's proxy, for all projects on that host. */
@@ -129,6 +129,8 @@ export const NO_PROXY = 'the proxy is not running'
 export interface ProbeTarget {
   readonly address: string
   readonly port: number
+  /** it must speak HTTP/2 without TLS, and is asked for nothing */
+  readonly h2c: boolean
   /** a path that must answer 2xx; undefined: any answer counts */
   readonly health: string | undefined
   readonly host: string
@@ -147,7 +149,8 @@ export interface ProbeFailure {
  * @returns undefined if the container answers as it should
  */
 export async function probe(docker: Docker, target: ProbeTarget, seconds: number): Promise<ProbeFailure | undefined> {
-  const url = `http://${target.address}:${target.port}${target.health ?? '/'}`
+  const at = `${target.address}:${target.port}`
+  const url = target.h2c ? `h2c://${at}` : `http://${at}${target.health ?? '/'}`
   // Without a health path any answer counts, also an error, so one request is enough.
   const limit = target.health === undefined ? 0 : seconds
   const result = await inProxy(docker, 'probe', PROBE, [String(limit), url, target.host, target.scheme], { seconds })
@@ -156,6 +159,8 @@ export async function probe(docker: Docker, target: ProbeTarget, seconds: number
   if (isGone(result)) return { kind: 'no-proxy', why: NO_PROXY }
   if (status !== undefined && target.health === undefined) return undefined
   if (status !== undefined) return { kind: 'unwell', why: `${target.health} answers ${status.trim()}` }
+  if (result.stderr.includes(NO_H2C))
+    return { kind: 'unwell', why: `it does not speak HTTP/2 without TLS on port ${target.port}` }
   // It listens, and ends before it has answered.
   if (/error getting response/.test(result.stderr))
     return { kind: 'unwell', why: `it closes the connection on port ${target.port} without an answer` }
@@ -163,7 +168,7 @@ export async function probe(docker: Docker, target: ProbeTarget, seconds: number
     .trim()
     .split('\n')
     .at(-1)
-    ?.replace(/^wget: /, '')
+    ?.replace(/^(wget|nc): /, '')
   return { kind: 'silent', why: `nothing answers on port ${target.port}${said ? ` (${said})` : ''}` }
 }
 

@@ -37,7 +37,9 @@ export async function askLive(
     const { health = '/' } = services[route.service]?.expose ?? {}
     const [host = route.service] = route.hosts
     const scheme = route.hosts.length === 0 || (route.tls === 'off' && route.trusted === undefined) ? 'http' : 'https'
-    return [`http://${slotAddress(name, route, slots[route.service] ?? 'a')}${health}`, host, scheme]
+    const slot = slots[route.service] ?? 'a'
+    const at = slotAddress(name, route, slot)
+    return [route.h2c?.includes(slot) ? `h2c://${at}` : `http://${at}${health}`, host, scheme]
   })
   const [result, proxy] = await Promise.all([
     inProxy(docker, 'ask', ASK, [String(seconds), ...args], { seconds }),
@@ -105,7 +107,7 @@ function silentOf(result: Result, live: readonly Route[]): Map<string, string> {
       const [, at = '', said = ''] = /^(\d+) (.*)$/.exec(line) ?? []
       const route = live[Number(at)]
       if (at === '' || route === undefined) return []
-      const reason = said.replace(/^wget: /, '').trim()
+      const reason = said.replace(/^(wget|nc): /, '').trim()
       return [[route.service, `nothing answers the proxy there${reason ? ` (${reason})` : ''}`]]
     }),
   )

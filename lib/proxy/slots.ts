@@ -103,10 +103,11 @@ async function proveOne(routing: RouteJob, id: string, { isLate, cancelled }: Pa
     const { address } = networks[routeNetwork(name)] ?? {}
     if (expose === undefined) return
     const { port, health, host = [service] } = expose
+    const h2c = expose.protocol === 'h2c'
     // Behind a load balancer requests came by HTTPS: an application that redirects plain HTTP would never be ready.
     const isPlain = expose.host === undefined || (expose.tls === 'off' && trustedRanges(expose).length === 0)
     const scheme = isPlain ? 'http' : 'https'
-    const target = { address: address ?? '', port, health, host: host[0] ?? service, scheme }
+    const target = { address: address ?? '', port, h2c, health, host: host[0] ?? service, scheme }
     const away = container.state === 'running' ? 'it is not on the proxy’s network' : 'it is not running any more'
     const wrong = address ? await probe(docker, target, PROBE_SECONDS) : ({ kind: 'unwell', why: away } as const)
     if (wrong === undefined) return
@@ -126,13 +127,18 @@ async function proveOne(routing: RouteJob, id: string, { isLate, cancelled }: Pa
 /** Seconds that one probe command may take. */
 const PROBE_SECONDS = 2
 
+const MUST_ANSWER = {
+  http: 'It must answer HTTP/1.1 there; a gRPC server does not, and needs `protocol: h2c`. What it printed may say more.',
+  h2c: 'With `protocol: h2c` it must speak HTTP/2 there, without TLS. What it printed may say why it does not.',
+}
+
 async function unreachable(
   { docker, services }: RouteJob,
   container: Container,
   { kind, why }: ProbeFailure,
 ): Promise<StagecraftError> {
   const { service } = container
-  const { port, health } = services[service]?.expose ?? {}
+  const { port, health, protocol } = services[service]?.expose ?? {}
   const [now = container] = await inspectContainers(docker, [container.id])
   return new StagecraftError('failed', `Cannot route requests to ${service}: ${why}`, {
     detail: await lastWords(docker, now),
@@ -140,7 +146,7 @@ async function unreachable(
       kind === 'silent'
         ? `It must listen on port ${port} of all its addresses (0.0.0.0, not 127.0.0.1). Check \`expose: {port: ${port}}\`.`
         : health === undefined
-          ? 'It must answer HTTP there. What it printed may say why it does not.'
+          ? MUST_ANSWER[protocol ?? 'http']
           : 'The health path of `expose` must answer 2xx before requests are sent there.',
   })
 }

@@ -25,6 +25,9 @@ test('a rule that is wrong is said with its place; what may be a password is not
       '1:43: `http` is for a service with TLS: with `tls: off` all is HTTP',
     'expose: {host: a, port: 80, tls: off, allow: 10.0.0.1}':
       '1:43: `allow` would see the address of the balancer before it: let that decide, or set `trusted_proxies: []` if there is none',
+    'expose: {host: a, port: 80, protocol: grpc}': '1:73: must be http or h2c, not "grpc"',
+    'expose: {host: a, port: 80, protocol: h2c, health: /up}':
+      '1:43: `health` is asked by HTTP/1.1, which a service with `protocol: h2c` may not speak: give it a healthcheck in the Compose file',
     'expose: {host: a, port: 80, allow: []}': '1:70: must not be empty',
     'expose: {host: a, port: 80, allow: office}':
       '1:70: must be an address or a range such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32, or the word private_ranges',

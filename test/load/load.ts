@@ -13,11 +13,13 @@ export interface Load {
   readonly seconds: number
 }
 
-export interface LoadGenerator {
+export interface Generator<Result> {
   /** milliseconds since it began */
   now(): number
-  stop(): Promise<Load>
+  stop(): Promise<Result>
 }
+
+export type LoadGenerator = Generator<Load>
 
 /**
  * Who is asked, how often, and for how long at the most. `long`: also a stream and a WebSocket, one after the other. `ca`: the
@@ -34,9 +36,13 @@ export interface LoadTarget {
   readonly ca?: string
 }
 
-/** Starts the load in a process of its own, so that nothing else here delays it. */
-export async function startLoad(target: LoadTarget): Promise<LoadGenerator> {
-  const argv = ['node', join(import.meta.dir, 'load.mjs'), JSON.stringify(target)]
+export function startLoad(target: LoadTarget): Promise<LoadGenerator> {
+  return startGenerator('load.mjs', target)
+}
+
+/** Starts a program of this folder in a process of its own, so that nothing else here delays it. */
+export async function startGenerator<Result>(script: string, target: object): Promise<Generator<Result>> {
+  const argv = ['node', join(import.meta.dir, script), JSON.stringify(target)]
   const child = Bun.spawn(argv, { stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' })
   const reader = child.stdout.getReader()
   const decoder = new TextDecoder()
@@ -50,7 +56,7 @@ export async function startLoad(target: LoadTarget): Promise<LoadGenerator> {
         printed += decoder.decode(part.value, { stream: true })
       const code = await child.exited
       if (code !== 0) throw new Error(`Cannot judge the load: it ended with ${child.signalCode ?? code}`)
-      return JSON.parse(printed.slice(printed.indexOf('\n') + 1)) as Load // printed by load.mjs
+      return JSON.parse(printed.slice(printed.indexOf('\n') + 1)) as Result // printed by the program
     },
   }
 }

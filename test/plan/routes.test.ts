@@ -9,6 +9,7 @@ import { inputOf, refusal, type Situation } from '../scenes/situation.ts'
 const SERVICES = { web: { image: 'web' }, api: { image: 'api' }, db: { image: 'db' } }
 const web: Route = { service: 'web', hosts: ['shop.example.com'], path: '/', tls: 'auto', ports: { a: 3000, b: 3000 } }
 const EXPOSED = { web: { expose: { host: ['shop.example.com'], port: 3000 } } }
+const H2C = { web: { expose: { ...EXPOSED.web.expose, protocol: 'h2c' } } } as const
 const RUNS: SeenProxy = {
   ...{ id: 'p', image: 'sha256:caddy', state: 'running', startedAt: '', networks: {}, ports: '', reference: 'caddy:2' },
   ...{ layout: '1', outdated: undefined, lost: false },
@@ -73,6 +74,17 @@ describe('the routes of a release', () => {
       'change',
       served({ settings: { web: { expose: { host: ['new.example.com'], port: 3000, tls: 'off' } } } }),
       ['web change: http://new.example.com'],
+    ],
+    ['change', served({ settings: H2C }), ['web change: https://shop.example.com (rules: protocol)']],
+    [
+      'change back',
+      served({ images: { web: 'new' }, bundle: { routes: [{ ...web, h2c: ['a', 'b'] }], slots: { web: 'a' } } }),
+      ['web change: https://shop.example.com (rules: none)'],
+    ],
+    [
+      'stay with what they speak',
+      served({ settings: H2C, bundle: { routes: [{ ...web, h2c: ['a', 'b'] }], slots: { web: 'a' } } }),
+      ['web keep: https://shop.example.com'],
     ],
     ['go', served({ settings: {} }), ['web remove: https://shop.example.com']],
     [

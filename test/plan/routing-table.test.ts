@@ -101,6 +101,17 @@ describe('routesOf()', () => {
       { a: 80, b: 3000 },
     ])
   })
+
+  test('says which slots speak HTTP/2: the other one speaks what it spoke', () => {
+    const h2c = (slot: 'a' | 'b', protocol: 'http' | 'h2c', before: Route[]) =>
+      routesOf({ services: settings({ web: { ...host('x'), protocol } }) }, model, { slots: { web: slot }, before })[0]
+        ?.h2c
+    expect(h2c('a', 'h2c', [])).toEqual(['a', 'b'])
+    expect(h2c('b', 'h2c', [route('web')])).toEqual(['b'])
+    expect(h2c('a', 'h2c', [route('web', { h2c: ['b'] })])).toEqual(['a', 'b'])
+    expect(h2c('a', 'http', [route('web', { h2c: ['a', 'b'] })])).toEqual(['b'])
+    expect(h2c('a', 'http', [])).toBeUndefined()
+  })
 })
 
 test('describeRoute() says what answers', () => {

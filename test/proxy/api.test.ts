@@ -67,9 +67,10 @@ test.each([
   ['wget: error getting response', 'unwell', 'it closes the connection on port 3000 without an answer'],
   ["wget: can't connect to remote host: Connection refused", 'silent', 'nothing answers on port 3000 (can'],
   ['HTTP/1.1 500 Internal Server Error', 'unwell', '/up answers 500 Internal Server Error'],
+  ['it speaks no h2c', 'unwell', 'it does not speak HTTP/2 without TLS on port 3000'],
 ])('probe() says what is wrong: %s', async (stderr, kind, why) => {
   const { docker } = answering({ exec: { code: 1, stderr } })
-  const target = { address: '10.0.0.2', port: 3000, health: '/up', host: 'shop.test', scheme: 'http' }
+  const target = { address: '10.0.0.2', port: 3000, h2c: false, health: '/up', host: 'shop.test', scheme: 'http' }
   const failure = await probe(docker, target, 1)
   expect([failure?.kind, failure?.why.slice(0, why.length)]).toEqual([kind, why])
 })

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { APPLY, PROXY_FOLDER, READ, START } from '../../lib/proxy/inside/scripts.ts'
+import { APPLY, ASK, PROBE, PROXY_FOLDER, READ, START } from '../../lib/proxy/inside/scripts.ts'
 import { exec } from '../../lib/system/exec.ts'
 
 // The scripts themselves, in a POSIX shell, with a Caddy that notes what it is asked.
@@ -97,4 +97,37 @@ test('one that is taken back while it is read is not read', async () => {
   caddy(`mv ${at('config/2')} ${at('gone')}; exit 0`)
   expect(await read()).toBe('1\n{}\n')
   expect(configurations()).toEqual(['1'])
+})
+
+describe('a container that is to speak HTTP/2', () => {
+  const SETTINGS = '\0\0\x12\x04\0\0\0\0\0'
+  /** A container that says this to whoever connects; undefined: nobody can. */
+  function container(said: string | undefined): void {
+    writeFileSync(at('answer'), said ?? '')
+    const refused = "echo nc: can\\'t connect: Connection refused >&2; exit 1"
+    const talk = `shift 3; exec "$@" <${at('answer')} >${at('question')}`
+    writeFileSync(at('bin/nc'), `#!/bin/sh\n${said === undefined ? refused : talk}\n`, { mode: 0o755 })
+  }
+  const URL = 'h2c://172.18.0.2:50051'
+  const probed = async () => {
+    const { code, stderr } = await run(PROBE, 'probe', '0', URL, 'shop.test', 'https')
+    return [code, stderr.trim()]
+  }
+
+  test('is asked as RFC 9113 says, and answers with its SETTINGS', async () => {
+    container(SETTINGS)
+    expect(await probed()).toEqual([0, ''])
+    expect(readFileSync(at('question'), 'latin1')).toBe('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0')
+    expect((await run(ASK, 'ask', '0', URL, 'shop.test', 'https')).stdout).toBe('')
+  })
+
+  test.each([
+    ['speaks HTTP/1.1', 'HTTP/1.1 400 Bad Request', 'it speaks no h2c'],
+    ['says nothing', '', 'it speaks no h2c'],
+    ['does not listen', undefined, "nc: can't connect: Connection refused"],
+  ])('and %s is not ready', async (_, said, why) => {
+    container(said)
+    expect(await probed()).toEqual([1, why])
+    expect((await run(ASK, 'ask', '0', URL, 'shop.test', 'https')).stdout).toBe(`0 ${why}\n`)
+  })
 })

@@ -60,6 +60,7 @@ export const expose = v.pipe(
       port,
       path: v.exactOptional(urlPath),
       health: v.exactOptional(urlPath),
+      protocol: v.exactOptional(v.picklist(['http', 'h2c'], 'must be http or h2c')),
       tls: v.exactOptional(v.union([v.picklist(['off', 'auto', 'internal'], TLS), own], TLS)),
       internal: v.exactOptional(v.boolean('must be true or false')),
       trusted_proxies: v.exactOptional(ranges),
@@ -76,6 +77,10 @@ export const expose = v.pipe(
   v.check(
     (expose) => expose.host !== undefined || !hasRules(expose),
     'has a rule for visitors (`allow`, `auth`, `headers` and so on), which needs a `host`',
+  ),
+  v.check(
+    ({ health, protocol }) => health === undefined || protocol !== 'h2c',
+    '`health` is asked by HTTP/1.1, which a service with `protocol: h2c` may not speak: give it a healthcheck in the Compose file',
   ),
   v.check(
     ({ strip_path: strip, path = '/' }) => strip !== true || path !== '/',
@@ -137,6 +142,8 @@ export interface ExposeConfig extends Rules {
   readonly path?: string
   /** a path that answers 2xx once a container can take requests */
   readonly health?: string
+  /** how its containers are asked; default: http, which is HTTP/1.1. h2c: HTTP/2 without TLS, as gRPC is */
+  readonly protocol?: 'http' | 'h2c'
   /** default: auto */
   readonly tls?: 'off' | 'auto' | 'internal' | OwnCertificate
   /** the proxy answers under the service's own name on its networks */

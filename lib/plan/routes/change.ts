@@ -13,6 +13,7 @@ import {
   type Route,
   type RoutingTable,
   routesOf,
+  type Slot,
   type Slots,
 } from './table.ts'
 
@@ -54,15 +55,17 @@ export function plannedRoutes(input: RouteInput, slots: Slots): Route[] {
 /** @throws config (3) for routes that cannot exist */
 export function planRoutes(input: RouteInput, services: readonly ServicePlan[]): RoutePlan[] {
   refuseImpossibleRoutes(input.environment.services, input.target.model)
-  const before = routedBefore(input).routes
-  const now = plannedRoutes(input, plannedSlots(input, services))
+  const { routes: before, slots: live } = routedBefore(input)
+  const slots = plannedSlots(input, services)
+  const now = plannedRoutes(input, slots)
   refuseOtherCertificates(input.target.model.name, now, {})
   const kept = now.map((route): RoutePlan => {
     const was = before.find(({ service }) => service === route.service)
     const same = was !== undefined && sameContent(withoutSubnets(was), withoutSubnets(route))
     const renewed = same ? renewedBy(route, input.given) : undefined
     const action = was ? (same && !renewed ? 'keep' : 'change') : 'add'
-    const note = renewed ? ` (${renewed})` : rulesNote(was, route)
+    const rules = rulesNote(was && rulesIn(was, live[route.service]), rulesIn(route, slots[route.service]))
+    const note = renewed ? ` (${renewed})` : rules
     return { service: route.service, action, route: `${describeRoute(route)}${note}` }
   })
   const gone = before.filter(({ service }) => !now.some((route) => route.service === service))
@@ -73,13 +76,17 @@ export function planRoutes(input: RouteInput, services: readonly ServicePlan[]):
 }
 
 /** Says which rules there are, if they change: the address alone would not tell what does. */
-function rulesNote(was: Route | undefined, route: Route): string {
-  const [before, rules] = [rulesIn(was), rulesIn(route)]
+function rulesNote(before: object = {}, rules: object): string {
   return sameContent(before, rules) ? '' : ` (rules: ${Object.keys(rules).join(', ') || 'none'})`
 }
 
-function rulesIn({ rules = {}, proxy_protocol }: Pick<Route, 'rules' | 'proxy_protocol'> = {}): object {
-  return { ...rules, ...(proxy_protocol ? { proxy_protocol } : {}) }
+/** @param slot its live one */
+function rulesIn({ rules = {}, proxy_protocol, h2c = [] }: Route, slot: Slot | undefined): object {
+  return {
+    ...rules,
+    ...(proxy_protocol ? { proxy_protocol } : {}),
+    ...(slot && h2c.includes(slot) ? { protocol: 'h2c' } : {}),
+  }
 }
 
 /** @returns what the operator gives anew to a route that stays; undefined: nothing */

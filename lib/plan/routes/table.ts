@@ -26,6 +26,8 @@ export interface Route {
   readonly acme?: Acme
   /** where the containers of each slot listen: a new release may have another port */
   readonly ports: Readonly<Record<Slot, number>>
+  /** slots whose containers speak HTTP/2 without TLS; absent: none */
+  readonly h2c?: readonly Slot[]
   readonly internal?: InternalRoute
   /** whose X-Forwarded headers are passed on: addresses and ranges */
   readonly trusted?: readonly string[]
@@ -106,7 +108,7 @@ export function exposedServices(services: Readonly<Record<string, ServiceConfig>
 
 /**
  * @param slots where its containers are
- * @param before the routes in force: the other slot keeps the port that its containers listen on
+ * @param before the routes in force: the other slot keeps the port that its containers listen on, and what they speak
  * @param acme the environment's CA
  * @returns the routes of a release
  */
@@ -126,6 +128,9 @@ export function routesOf(
     const was = before.find((route) => route.service === service)
     const other = was?.ports[otherSlot(slot)] ?? expose.port
     const ports = slot === 'a' ? { a: expose.port, b: other } : { a: other, b: expose.port }
+    const h2c = (['a', 'b'] as const).filter((each) =>
+      each === slot || was === undefined ? expose.protocol === 'h2c' : was.h2c?.includes(each),
+    )
     const { host: hosts = [], path = '/' } = expose
     const tls = tlsOf(expose)
     const trusted = hosts.length === 0 ? [] : trustedRanges(expose)
@@ -140,6 +145,7 @@ export function routesOf(
         tls,
         ...(tls === 'auto' && hosts.length > 0 && acme ? { acme } : {}),
         ports,
+        ...(h2c.length > 0 ? { h2c } : {}),
         ...(internal ? { internal } : {}),
         ...(trusted.length > 0 ? { trusted } : {}),
         ...(rules ? { rules } : {}),

@@ -1,20 +1,20 @@
-import type { Rules } from '../../config/edge/rules.ts'
 import { asRange } from '../../config/edge/trusted-proxies.ts'
-import { type ProjectRoutes, type Route, type Slot, slotAddress } from '../../plan/routes/table.ts'
+import type { ProjectRoutes, Route } from '../../plan/routes/table.ts'
 import { keysServer, tlsApp } from '../certificates/tls-app.ts'
-import { PROXY_FOLDER } from '../inside/scripts.ts'
-import { errorPages, maintenance, noRelease, pagesOf, unknownHost } from './answers.ts'
-import { withAssets } from './assets.ts'
+import { errorPages, maintenance, pagesOf, unknownHost } from './answers.ts'
 import { accessRoutes, logging, serverLogs } from './logging.ts'
 import { ruleRoutes } from './rules.ts'
+import { type Owned, slotRoutes } from './slots.ts'
 
 /** JSON for Caddy (https://caddyserver.com/docs/json/). */
 type Json = Readonly<Record<string, unknown>>
 
-/** A route and its project. */
-interface Owned {
-  readonly project: string
-  readonly route: Route
+interface Server {
+  readonly listen: string[]
+  readonly routes: Json[]
+  readonly automatic_https?: Json
+  /** absent: all that Caddy has by default */
+  readonly protocols?: readonly string[]
 }
 
 /**
@@ -25,9 +25,9 @@ export function caddyConfig(projects: ProjectRoutes): Json {
   const all = Object.keys(projects)
     .toSorted()
     .flatMap((project) => (projects[project] ?? []).map((route) => ({ project, route })))
-  const servers = new Map<number, { listen: string[]; routes: Json[]; automatic_https?: Json }>()
-  const serverAt = (port: number, more: { automatic_https?: Json } = {}) => {
-    const server = servers.get(port) ?? { listen: [`:${port}`], routes: [], ...more }
+  const servers = new Map<number, Server>()
+  const serverAt = (port: number, more: Partial<Server> = {}) => {
+    const server = { ...(servers.get(port) ?? { listen: [`:${port}`], routes: [] }), ...more }
     servers.set(port, server)
     return server
   }
@@ -37,12 +37,12 @@ export function caddyConfig(projects: ProjectRoutes): Json {
       if (owned.route.internal) {
         const { port } = owned.route.internal
         const more = port === 80 ? {} : { automatic_https: { disable: true } }
-        serverAt(port, more).routes.push(...routesOf(owned, all))
+        serverAt(port, { ...more, ...withoutTls(owned.route) }).routes.push(...routesOf(owned, all))
       }
   const sorted = all.flatMap(byExactness).toSorted(mostSpecificFirst)
-  const add = ({ tls, rules }: Route, json: Json) => {
-    if (tls !== 'off') serverAt(443).routes.push(json)
-    if (tls === 'off' || rules?.http === 'serve') serverAt(80).routes.push(json)
+  const add = (route: Route, json: Json) => {
+    if (route.tls !== 'off') serverAt(443).routes.push(json)
+    if (route.tls === 'off' || route.rules?.http === 'serve') serverAt(80, withoutTls(route)).routes.push(json)
   }
   for (const owned of sorted.filter((one) => !isWildcard(one))) add(owned.route, publicRoute(owned))
   for (const { route } of all) if (route.redirect) add(route, redirection(route, route.redirect))
@@ -57,6 +57,11 @@ export function caddyConfig(projects: ProjectRoutes): Json {
     logging: logging(projects),
     apps: { http: { servers: { ...keysServer(projects), ...Object.fromEntries(named) } }, ...tlsApp(projects) },
   }
+}
+
+/** What a port without TLS speaks is up to all routes there: HTTP/2 as well, if one of them is for it. */
+function withoutTls({ h2c }: Route): Pick<Server, 'protocols'> {
+  return h2c ? { protocols: ['h1', 'h2', 'h2c'] } : {}
 }
 
 /** The ports are the host's: whoever one project trusts to say where a connection comes from is trusted for all. */
@@ -93,7 +98,7 @@ function publicRoute(owned: Owned): Json {
         ...pagesOf(owned),
         maintenance(owned),
         ...ruleRoutes(owned.route),
-        ...slots(owned, owned.route.trusted, owned.route.rules),
+        ...slotRoutes(owned, owned.route.trusted, owned.route.rules),
       ]),
     ],
   }
@@ -128,7 +133,7 @@ function namedRoutes(owned: Owned, all: readonly Owned[]): Json[] {
     {
       match: [{ remote_ip: { ranges }, host: distinct(host) }],
       terminal: true,
-      handle: [subroute(slots(owned, owned.route.internal?.subnets))],
+      handle: [subroute(slotRoutes(owned, owned.route.internal?.subnets))],
     },
   ]
 }
@@ -155,7 +160,7 @@ function otherRoutes(owned: Owned, all: readonly Owned[]): Json[] {
     {
       match: [{ remote_ip: { ranges } }],
       terminal: true,
-      handle: [subroute(slots(owned, owned.route.internal?.subnets))],
+      handle: [subroute(slotRoutes(owned, owned.route.internal?.subnets))],
     },
   ]
 }
@@ -163,31 +168,3 @@ function otherRoutes(owned: Owned, all: readonly Owned[]): Json[] {
 function subroute(routes: readonly Json[]): Json {
   return { handler: 'subroute', routes }
 }
-
-/** @param trusted senders whose X-Forwarded headers are kept, with their address added */
-function slots(owned: Owned, trusted: readonly string[] = [], rules: Rules = {}): Json[] {
-  const { project, route } = owned
-  const { timeout, assets } = rules
-  const live = (slot: Slot) => ({
-    match: [{ file: { root: `${PROXY_FOLDER}/live`, try_files: [`/${project}/${route.service}.${slot}`] } }],
-    terminal: true,
-    handle: [
-      {
-        handler: 'reverse_proxy',
-        upstreams: [{ dial: slotAddress(project, route, slot) }],
-        // Waits for a container that is being restarted; a request that has reached it is not sent twice.
-        load_balancing: { try_duration: '10s', try_interval: '100ms', ...(timeout ? NEVER_AGAIN : {}) },
-        // Otherwise a changed route would cut WebSockets.
-        stream_close_delay: '1h',
-        ...(trusted.length > 0 ? { trusted_proxies: trusted } : {}),
-        ...(assets ? { handle_response: withAssets(assets, project, route.service) } : {}),
-        ...(timeout ? { transport: { protocol: 'http', response_header_timeout: `${timeout}ms` } } : {}),
-      },
-    ],
-  })
-  // `a` is looked for twice: the switch from b to a may happen between the first two looks.
-  return [live('a'), live('b'), live('a'), { handle: [noRelease(rules)] }]
-}
-
-/** Caddy would ask a service again that has not answered a GET in time, for as long as it tries to connect. */
-const NEVER_AGAIN = { retry_match: [{ not: [{ path: ['*'] }] }] }

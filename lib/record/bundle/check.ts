@@ -49,10 +49,13 @@ const rules = {
   timeout: number,
 }
 
+const slot = matching(/^[ab]$/, 'a slot')
+
 const route = object(
   { service, hosts: list(literal), path: literal, tls: text, ports: table(service, number) },
   {
     internal: object({ port: number, names: list(literal), networks: list(word), subnets: list(literal) }, {}),
+    h2c: list(slot),
     trusted: list(literal),
     redirect: list(literal),
     rules: object({}, rules),
@@ -60,7 +63,7 @@ const route = object(
     acme: object({}, { email: literal, ca: literal, root: literal, eab: object({ key_id: literal, hmac: word }, {}) }),
   },
 )
-const slots = table(service, matching(/^[ab]$/, 'a slot'))
+const slots = table(service, slot)
 
 const rollout = object(
   {},
@@ -83,6 +86,7 @@ const settings = object(
         port: number,
         path: literal,
         redirect: list(literal),
+        protocol: literal,
         trusted_proxies: list(literal),
         ...rules,
       },

@@ -74,10 +74,21 @@ export function devRoutes(services: Readonly<Record<string, ServiceConfig>>): Ro
   const short = [...all].map(shortName)
   const nameOf = (host: string) =>
     short.filter((name) => name === shortName(host)).length === 1 ? shortName(host) : `${host}.localhost`
-  return exposed.flatMap(([service, { host = [], path = '/', port }]): Route[] =>
+  return exposed.flatMap(([service, { host = [], path = '/', port, protocol }]): Route[] =>
     host.length === 0
       ? []
-      : [{ service, hosts: host.map(nameOf), path: cleanPath(path), tls: 'internal', ports: { a: port, b: port } }],
+      : [
+          {
+            ...{
+              service,
+              hosts: host.map(nameOf),
+              path: cleanPath(path),
+              tls: 'internal',
+              ports: { a: port, b: port },
+            },
+            ...(protocol === 'h2c' ? { h2c: ['a', 'b'] } : {}),
+          },
+        ],
   )
 }
 
