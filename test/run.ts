@@ -121,7 +121,11 @@ function partOf(file: string): Part {
   if (/^test\/e2e\/(fresh-server|moves)\./.test(file)) return 'servers'
   if (/^test\/e2e\/hosts-campaign\./.test(file)) return 'campaign'
   if (/^test\/e2e\/(proxy|proxy-protocol|own-certificate|acme|assets)\./.test(file)) return 'proxy'
-  if (/^test\/e2e\/(zero-loss|edge-load|grpc|rolling|own-proxy|proxy-loss|ssh-rolling|migrations-load)\./.test(file))
+  if (
+    /^test\/e2e\/(zero-loss|edge-load|grpc|sticky|rolling|own-proxy|proxy-loss|ssh-rolling|migrations-load)\./.test(
+      file,
+    )
+  )
     return 'load'
   if (file.startsWith('test/e2e/')) return 'e2e'
   return SLOW.test(file) ? 'slow' : 'quick'

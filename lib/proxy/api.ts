@@ -6,8 +6,9 @@ import type { Result } from '../system/exec.ts'
 import { StagecraftError } from '../util/errors.ts'
 import { caddyConfig } from './caddy/config.ts'
 import { ensureFiles } from './certificates/keys.ts'
+import { DRAINED, IN_FLIGHT, NO_H2C, PROBE } from './inside/questions.ts'
 import { inProxy } from './inside/run.ts'
-import { APPLY, DRAINED, FORGET, IN_FLIGHT, NO_H2C, PROBE, READ, REFUSED, SWITCH } from './inside/scripts.ts'
+import { APPLY, FORGET, READ, REFUSED, SWITCH } from './inside/scripts.ts'
 import { asReleased, withOthers } from './internal/subnets.ts'
 
 /** The state of a host's proxy, for all projects on that host. */
@@ -121,6 +122,13 @@ function counted(result: Result): Map<string, number> | undefined {
   if (result.code !== 0) throw childError('count the requests in flight in the proxy', result)
   const upstreams = JSON.parse(result.stdout) as readonly { address: string; num_requests: number }[] | null // Caddy's admin API
   return new Map((upstreams ?? []).map(({ address, num_requests }) => [address, num_requests]))
+}
+
+/** @returns how many requests are in flight to a slot: to its address, and to those of its containers below it */
+export function inFlightTo(counts: ReadonlyMap<string, number>, address: string): number {
+  const isOf = (one: string) =>
+    one === address || (one.endsWith(`.${address}`) && /^\d+$/.test(one.slice(0, -address.length - 1)))
+  return [...counts].reduce((sum, [one, count]) => (isOf(one) ? sum + count : sum), 0)
 }
 
 export const NO_PROXY = 'the proxy is not running'

@@ -8,8 +8,8 @@ import type { Result } from '../system/exec.ts'
 import { errorText, StagecraftError } from '../util/errors.ts'
 import { NO_PROXY, ownAliases } from './api.ts'
 import { findProxy } from './container.ts'
+import { ASK } from './inside/questions.ts'
 import { inProxy } from './inside/run.ts'
-import { ASK } from './inside/scripts.ts'
 import { connectLive, type RoutingRepair, repairRouting } from './routing.ts'
 
 /** The project whose live containers are asked. */

@@ -26,14 +26,14 @@ import { StagecraftError } from '../util/errors.ts'
 import { mapConcurrently } from '../util/map-concurrently.ts'
 import { ownAliases } from './api.ts'
 import { caddyConfig } from './caddy/config.ts'
-import { CHECK, IN_FLIGHT, START } from './inside/scripts.ts'
+import { IN_FLIGHT } from './inside/questions.ts'
+import { CHECK, START } from './inside/scripts.ts'
 import { describePorts, type ProxyPorts, parsePortsLabel, portsLabel, publishArguments, wantedPorts } from './ports.ts'
 
 /** Version of the arguments that the proxy is created with: a proxy of another version is recreated. */
 const LAYOUT = '1'
 const LAYOUT_LABEL = 'stagecraft.proxy'
-const IMAGE_LABEL = 'stagecraft.proxy.image'
-const PORTS_LABEL = 'stagecraft.proxy.ports'
+const [IMAGE_LABEL, PORTS_LABEL] = ['stagecraft.proxy.image', 'stagecraft.proxy.ports'] as const
 
 /** @returns the proxy's container, or undefined if the host has none. @throws unreachable (8) */
 export async function findProxy(docker: Docker): Promise<ProxyContainer | undefined> {

@@ -4,7 +4,7 @@ import { execIn } from '../docker/lifecycle.ts'
 import type { Emit } from '../output/events.ts'
 import { otherSlot, type Route, type RoutingTable, slotAddress } from '../plan/routes/table.ts'
 import type { Clock } from '../system/clock.ts'
-import { untilDrained } from './api.ts'
+import { inFlightTo, untilDrained } from './api.ts'
 
 /** What draining needs to know. */
 export interface DrainContext {
@@ -39,7 +39,7 @@ export async function drainSlots(context: DrainContext, { routes, slots }: Routi
     const counts = await untilDrained(docker, seconds, open.map(address))
     if (counts === undefined) return
     open = open.filter((route) => {
-      const count = counts.get(address(route)) ?? 0
+      const count = inFlightTo(counts, address(route))
       const isOver = count === 0 || left(route) <= 0
       if (count > 0 && isOver) emit(late(route.service, count, clock.now() - began))
       else if (count > 0 && seconds === SHORT)

@@ -1,5 +1,6 @@
 import type { ProxyConfig } from '../config/edge/proxy.ts'
 import type { Docker } from '../docker/client.ts'
+import { listContainers } from '../docker/containers.ts'
 import type { Container } from '../docker/inspect.ts'
 import { createNetwork, disconnect, removeNetwork } from '../docker/networks.ts'
 import type { ProxyPlan } from '../plan/input.ts'
@@ -13,7 +14,7 @@ import { type ProxyRepair, repairProxy } from './connect.ts'
 import { findProxy } from './container.ts'
 import { answerInternally, leaveCallers, withSubnets } from './internal/callers.ts'
 import type { RouteJob } from './route-job.ts'
-import { attachToSlots } from './slots.ts'
+import { attachToSlots, isIn } from './slots.ts'
 
 /**
  * Makes sure that the proxy runs, with the routes and slots of the live release's bundle: whatever was lost, or changed
@@ -58,11 +59,19 @@ export async function connectLive(
   docker: Docker,
   name: string,
   containers: readonly Container[],
-  { slots }: RoutingTable,
+  table: RoutingTable,
 ): Promise<void> {
   const isWell = ({ state, health }: Container) => state === 'running' && (health === 'healthy' || health === 'none')
   const loose = containers.filter((container) => isWell(container) && !container.networks[routeNetwork(name)])
-  await attachToSlots(docker, name, loose, slots)
+  await attachToSlots(docker, name, [...loose, ...liveIn(containers, name, table)], table, containers)
+}
+
+/** @returns the containers of live slots */
+function liveIn(containers: readonly Container[], name: string, { slots }: RoutingTable): Container[] {
+  return containers.filter((container) => {
+    const slot = slots[container.service]
+    return slot !== undefined && isIn(container, name, slot)
+  })
 }
 
 /** @returns whether the proxy and all containers that it sends requests to are on the network of the routes. */
@@ -115,8 +124,12 @@ export function openEarly(routing: RouteJob, before: RoutingTable): (service: st
 
 /** The switch: applies changed routes, then makes the slots live, all at once. @returns the routes with subnets */
 export async function switchRoutes(routing: RouteJob, before: RoutingTable): Promise<readonly Route[]> {
-  const { docker, slots } = routing
+  const { docker, name, slots } = routing
   const routes = await withSubnets(docker, routing.routes)
+  if (routes.some(({ replicas }) => replicas)) {
+    const all = await listContainers(docker, name)
+    await attachToSlots(docker, name, liveIn(all, name, { routes, slots }), { routes, slots }, all)
+  }
   // Since prepare the proxy has the routes of `before`; only new ones may have been added.
   const unchanged = sameContent(routes, before.routes)
   let known = unchanged ? before : undefined

@@ -1,32 +1,71 @@
 import { trustedRanges } from '../config/edge/trusted-proxies.ts'
 import type { Docker } from '../docker/client.ts'
-import { inspectContainers } from '../docker/containers.ts'
+import { inspectContainers, listContainers } from '../docker/containers.ts'
 import type { Container } from '../docker/inspect.ts'
 import { connect, disconnect } from '../docker/networks.ts'
 import { lastWords } from '../docker/readiness/last-words.ts'
-import { routeNetwork, type Slots, slotAlias } from '../plan/routes/table.ts'
+import { namedIn, type RoutingTable, routeNetwork, type Slot, slotAlias } from '../plan/routes/table.ts'
 import { StagecraftError } from '../util/errors.ts'
 import { type ProbeFailure, probe } from './api.ts'
 import type { RouteJob } from './route-job.ts'
 
-/** Gives containers the alias of their service's slot, under which the proxy finds them. */
+/**
+ * Gives containers the aliases of their service's slot, under which the proxy finds them: one that all of a slot have, and one
+ * with a number that is their own.
+ * @param all containers of the project, if there may be others in these slots
+ */
 export async function attachToSlots(
   docker: Docker,
   name: string,
   containers: readonly Container[],
-  slots: Slots,
+  { routes, slots }: RoutingTable,
+  all: readonly Container[] = containers,
 ): Promise<void> {
   const network = routeNetwork(name)
-  const attach = async ({ id, service, networks }: Container) => {
-    const slot = slots[service]
-    if (slot === undefined) return
-    const alias = slotAlias(name, service, slot)
+  const attach = async ({ id, service, networks }: Container, slot: Slot, number: number) => {
+    const alias = [slotAlias(name, service, slot), slotAlias(name, service, slot, number)]
     const endpoint = networks[network]
-    if (endpoint?.aliases.includes(alias)) return
+    const isNamed = routes.some((route) => route.service === service && namedIn(route, slot) > 0)
+    if (alias.slice(0, isNamed ? 2 : 1).every((each) => endpoint?.aliases.includes(each))) return
     if (endpoint) await disconnect(docker, [network, id], { what: `disconnect ${service} from ${network}` })
     await connect(docker, [network, id], { alias })
   }
-  await Promise.all(containers.map(attach))
+  const joining = new Set(containers.map(({ id }) => id))
+  const services = [...new Set(containers.map(({ service }) => service))]
+  const attached = services.flatMap((service) => {
+    const slot = slots[service]
+    if (slot === undefined) return []
+    const members = all.filter((one) => one.service === service && (joining.has(one.id) || isIn(one, name, slot)))
+    const numbers = numbered(members, name, slot)
+    return members.filter(({ id }) => joining.has(id)).map((one) => attach(one, slot, numbers.get(one.id) ?? 0))
+  })
+  await Promise.all(attached)
+}
+
+/** @returns whether a container has the alias of a slot, and may still answer */
+export function isIn({ service, state, networks }: Container, name: string, slot: Slot): boolean {
+  const hasEnded = state === 'exited' || state === 'dead'
+  return !hasEnded && networks[routeNetwork(name)]?.aliases.includes(slotAlias(name, service, slot)) === true
+}
+
+/** @returns a number for each container of a slot, from 1 on: the one that it has, if that is its own */
+function numbered(members: readonly Container[], name: string, slot: Slot): Map<string, number> {
+  const free = new Set(members.map((_, at) => at + 1))
+  const numbers = new Map<string, number>()
+  const give = (id: string, number: number | undefined) => {
+    if (number === undefined) return
+    numbers.set(id, number)
+    free.delete(number)
+  }
+  for (const { id, service, networks } of members) {
+    const aliases = networks[routeNetwork(name)]?.aliases ?? []
+    give(
+      id,
+      [...free].find((number) => aliases.includes(slotAlias(name, service, slot, number))),
+    )
+  }
+  for (const { id } of members) if (!numbers.has(id)) give(id, Math.min(...free))
+  return numbers
 }
 
 /** Milliseconds that a container has to answer the proxy; one whose healthcheck has passed should answer at once. */
@@ -81,7 +120,9 @@ export async function proveReachable(
   cancelled?: () => boolean,
 ): Promise<void> {
   if (routing.services[service]?.expose === undefined || routing.slots[service] === undefined) return
-  await attachToSlots(routing.docker, routing.name, await inspectContainers(routing.docker, ids), routing.slots)
+  const all = await listContainers(routing.docker, routing.name)
+  const own = all.filter(({ id }) => ids.includes(id))
+  await attachToSlots(routing.docker, routing.name, own, routing, all)
   await startProbe(routing, service, ids).finish(cancelled)
 }
 

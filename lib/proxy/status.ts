@@ -3,7 +3,7 @@ import type * as contract from '../output/contract/status.ts'
 import { describeRoute, type Slot, slotAddress } from '../plan/routes/table.ts'
 import { formatMinute, plainLine, table } from '../util/format.ts'
 import type { Of } from '../util/schema.ts'
-import { readProxy, requestsInFlight } from './api.ts'
+import { inFlightTo, readProxy, requestsInFlight } from './api.ts'
 import type { HostProxy } from './container.ts'
 
 /** A host's proxy and its routes. */
@@ -25,7 +25,7 @@ async function routeStatuses(docker: Docker): Promise<RouteStatus[]> {
     .flatMap((project) =>
       (projects[project] ?? []).map((route): RouteStatus => {
         const slot = live[project]?.[route.service]
-        const count = (each: Slot) => counts.get(slotAddress(project, route, each)) ?? 0
+        const count = (each: Slot) => inFlightTo(counts, slotAddress(project, route, each))
         return {
           route: describeRoute(route),
           project,

@@ -1,6 +1,6 @@
 import type { Docker } from '../docker/client.ts'
 import type { Container } from '../docker/inspect.ts'
-import { describeRoute, PROXY, type Route, routeNetwork, slotAlias } from '../plan/routes/table.ts'
+import { describeRoute, namedIn, PROXY, type Route, routeNetwork, slotAlias } from '../plan/routes/table.ts'
 import { readProxyIfUp } from '../proxy/api.ts'
 import { askLive, unheard } from '../proxy/ask.ts'
 import { findProxy } from '../proxy/container.ts'
@@ -33,9 +33,14 @@ export async function routeDrift(docker: Docker, bundle: Bundle, containers: rea
     const slot = slots[service] ?? 'a'
     if (live[service] !== slot)
       return [route, [drift(`the proxy sends requests to ${live[service] ?? 'nobody'}, not to slot ${slot}`)]]
-    const alias = slotAlias(project, service, slot)
     const own = containers.filter((container) => container.service === service && container.state === 'running')
-    const loose = own.filter(({ networks }) => !networks[routeNetwork(project)]?.aliases.includes(alias))
+    const named = Array.from({ length: namedIn(route, slot) }, (_, at) => slotAlias(project, service, slot, at + 1))
+    const isReached = ({ networks }: Container) => {
+      const aliases = networks[routeNetwork(project)]?.aliases ?? []
+      const isNamed = named.length === 0 || named.some((name) => aliases.includes(name))
+      return isNamed && aliases.includes(slotAlias(project, service, slot))
+    }
+    const loose = own.filter((container) => !isReached(container))
     return [
       route,
       [

@@ -1,5 +1,5 @@
 import { test } from 'bun:test'
-import { IN_FLIGHT } from '../../lib/proxy/inside/scripts.ts'
+import { IN_FLIGHT } from '../../lib/proxy/inside/questions.ts'
 import type { Folder } from '../support/folder.ts'
 import { host, isUp } from '../support/lab.ts'
 import { type App, expectCode, httpd, QUICK_STOP, until } from './app.ts'

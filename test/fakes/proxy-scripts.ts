@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto'
 import { LINK } from '../../lib/proxy/inside/assets.ts'
+import { ASK, DRAINED, IN_FLIGHT, PROBE } from '../../lib/proxy/inside/questions.ts'
 import {
   APPLY,
-  ASK,
   CERTIFICATES,
-  DRAINED,
   FORGET,
-  IN_FLIGHT,
   KEEP,
   MAINTENANCE_OFF,
   MAINTENANCE_ON,
-  PROBE,
   READ,
   SWITCH,
   VALIDATE,
@@ -122,7 +119,9 @@ function drained(proxy: FakeProxy, seconds: number, addresses: readonly string[]
   const end = proxy.engine.state.now + seconds * 1000
   for (let quiet = 0; ; proxy.engine.state.now += 100) {
     const counts = requestCounts(proxy)
-    const isOpen = counts.some(({ address, num_requests }) => addresses.includes(address) && num_requests > 0)
+    const isOpen = counts.some(
+      ({ address, num_requests }) => addresses.includes(address.replace(/^\d+\./, '')) && num_requests > 0,
+    )
     quiet = isOpen ? 0 : quiet + 1
     if (quiet === 2 || proxy.engine.state.now >= end) return { stdout: JSON.stringify(counts) }
   }

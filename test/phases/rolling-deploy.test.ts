@@ -46,7 +46,7 @@ describe('a rolling deploy', () => {
     expect(changes.map(short)).toMatchInlineSnapshot(`
       [
         "docker compose up --no-start --no-deps --no-build --pull never --no-recreate --scale web=2 -- web",
-        "docker network connect --alias b.web.shop.stagecraft.internal stagecraft-shop <new>",
+        "docker network connect --alias b.web.shop.stagecraft.internal --alias 1.b.web.shop.stagecraft.internal stagecraft-shop <new>",
         "docker start <new>",
         "docker exec stagecraft-proxy sh -c … stagecraft-switch shop api.a web.b",
         "docker stop <old>",
@@ -142,6 +142,8 @@ describe('a rolling deploy', () => {
     expect([told(result), seen]).toEqual(['no error', [['web one']]])
     expect([ids(project).length, ids(project).includes(old[0] ?? '')]).toEqual([3, false])
     expect(project.engine.proxy.aliases('shop').filter((line) => line.startsWith('b.web'))).toHaveLength(3)
+    const own = project.engine.proxy.aliases('shop').filter((line) => /^\d/.test(line) && line.includes('.b.web.'))
+    expect(own.map((line) => line[0])).toEqual(['1', '2', '3'])
   })
 
   test('does not start an old container again that has ended, and replaces it', async () => {

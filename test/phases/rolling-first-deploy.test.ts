@@ -38,6 +38,8 @@ describe('a first deploy of what is exposed', () => {
     `)
     expect(project.engine.proxy.aliases('shop')).toMatchInlineSnapshot(`
       [
+        "1.a.api.shop.stagecraft.internal api one",
+        "1.a.web.shop.stagecraft.internal web one",
         "a.api.shop.stagecraft.internal api one",
         "a.web.shop.stagecraft.internal web one",
       ]

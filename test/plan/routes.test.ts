@@ -26,7 +26,7 @@ function planned(situation: Situation) {
   const input = inputOf(situation)
   const plan = makePlan(input)
   const slots = plannedSlots(input, plan.services)
-  return { plan, slots, routes: plannedRoutes(input, slots) }
+  return { plan, slots, routes: plannedRoutes(input, slots, plan.services) }
 }
 const lines = (situation: Situation) =>
   planned(situation).plan.routes.map(({ service, action, route }) => `${service} ${action}: ${route}`)

@@ -102,6 +102,20 @@ describe('routesOf()', () => {
     ])
   })
 
+  test('counts replicas where each is asked by its own name; the other slot keeps what it had', () => {
+    const replicas = (more: object, count: number, before: Route[]) =>
+      routesOf({ services: settings({ web: { ...host('x'), ...more } }) }, model, {
+        ...{ slots: { web: 'b' }, before, replicas: { web: count } },
+      })[0]?.replicas
+    expect(replicas({}, 3, [])).toBeUndefined()
+    expect(replicas({ sticky: true }, 1, [])).toBeUndefined()
+    expect(replicas({ sticky: true }, 3, [])).toEqual({ a: 3, b: 3 })
+    expect(replicas({ sticky: true }, 3, [route('web')])).toEqual({ a: 1, b: 3 })
+    expect(replicas({ protocol: 'h2c' }, 2, [route('web', { replicas: { a: 3, b: 1 } })])).toEqual({ a: 3, b: 2 })
+    expect(replicas({}, 2, [route('web', { replicas: { a: 3, b: 2 } })])).toEqual({ a: 3, b: 1 })
+    expect(replicas({}, 2, [route('web', { replicas: { a: 1, b: 2 } })])).toBeUndefined()
+  })
+
   test('says which slots speak HTTP/2: the other one speaks what it spoke', () => {
     const h2c = (slot: 'a' | 'b', protocol: 'http' | 'h2c', before: Route[]) =>
       routesOf({ services: settings({ web: { ...host('x'), protocol } }) }, model, { slots: { web: slot }, before })[0]

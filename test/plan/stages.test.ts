@@ -12,7 +12,7 @@ const running = { reference: 'caddy:2', state: 'running', outdated: undefined, l
 const PROXY = running as unknown as NonNullable<PlanInput['proxy']> // a plan needs no more of it than this
 /** What the live release has of the proxy. */
 const bundleOf = (settings: Situation['settings'], services: Services = { web: { image: 'web' } }) => ({
-  routes: plannedRoutes(inputOf({ now: services, ...(settings ? { settings } : {}) }), { web: 'a' }),
+  routes: plannedRoutes(inputOf({ now: services, ...(settings ? { settings } : {}) }), { web: 'a' }, []),
   slots: { web: 'a' as const },
 })
 const exposed = { web: { expose: EXPOSE } }

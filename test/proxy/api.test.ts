@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import type { Docker } from '../../lib/docker/client.ts'
 import type { ProjectRoutes, Route } from '../../lib/plan/routes/table.ts'
-import { applyRoutes, probe, readProxyIfUp } from '../../lib/proxy/api.ts'
+import { applyRoutes, inFlightTo, probe, readProxyIfUp } from '../../lib/proxy/api.ts'
 import { createMask } from '../../lib/secrets/mask.ts'
 import { answering } from '../fakes/docker-answers.ts'
 
@@ -73,4 +73,9 @@ test.each([
   const target = { address: '10.0.0.2', port: 3000, h2c: false, health: '/up', host: 'shop.test', scheme: 'http' }
   const failure = await probe(docker, target, 1)
   expect([failure?.kind, failure?.why.slice(0, why.length)]).toEqual([kind, why])
+})
+
+test('inFlightTo() adds up what is on its way to a slot, whatever its containers are called', () => {
+  const counts = new Map(Object.entries({ 'a.web.x:80': 1, '1.a.web.x:80': 2, '12.a.web.x:80': 4, 'b.a.web.x:80': 8 }))
+  expect([inFlightTo(counts, 'a.web.x:80'), inFlightTo(counts, 'b.web.x:80')]).toEqual([7, 0])
 })

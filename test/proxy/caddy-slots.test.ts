@@ -34,3 +34,34 @@ test('caddyConfig() asks a slot by HTTP/2 that speaks it, and speaks it without 
     '"transport":{"protocol":"http","response_header_timeout":"5000ms"}',
   ])
 })
+
+const upstreams = (text: string) => [...new Set(text.match(/\d\.[ab]\.web[^"]*|(?<=")[ab]\.web[^"]*/g))]
+
+test('caddyConfig() asks several replicas of HTTP/2 in turn: all calls share a connection', () => {
+  const text = JSON.stringify(config({ shop: [route('web', { h2c: ['a'], replicas: { a: 2, b: 1 } })] }))
+  expect(upstreams(text)).toEqual([
+    '1.a.web.shop.stagecraft.internal:3000',
+    '2.a.web.shop.stagecraft.internal:3000',
+    'b.web.shop.stagecraft.internal:3000',
+  ])
+  expect(text.match(/"load_balancing":{[^}]*}/g)?.[0]).toBe(
+    '"load_balancing":{"selection_policy":{"policy":"round_robin"}',
+  )
+})
+
+test('caddyConfig() sends a visitor to the replica of its cookie, or after a moment to another; internal callers in turn', () => {
+  const internal = { port: 4000, names: ['web'], networks: ['n'], subnets: ['10.1.0.0/24'] }
+  const sticky = route('web', { replicas: { a: 2, b: 2 }, rules: { sticky: true }, internal })
+  const text = JSON.stringify(config({ shop: [sticky] }))
+  const cookies = text.match(/"policy":"cookie","name":"sticky_[0-9a-f]{16}"/g) ?? []
+  expect([cookies.length, new Set(cookies).size]).toEqual([6, 1]) // a, b and a once more, each twice
+  expect(text.match(/"try_duration":"300ms"/g)).toHaveLength(3)
+  const { servers } = config({ shop: [sticky] }).apps.http
+  expect(JSON.stringify(servers['port-4000'])).not.toContain('cookie')
+  const other = JSON.stringify(config({ blog: [sticky] })).match(/sticky_[0-9a-f]{16}/)?.[0] ?? ''
+  expect(text).not.toContain(other)
+})
+
+test('caddyConfig() has no cookie for a service with one replica', () => {
+  expect(JSON.stringify(config({ shop: [route('web', { rules: { sticky: true } })] }))).not.toContain('cookie')
+})

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { APPLY, ASK, PROBE, PROXY_FOLDER, READ, START } from '../../lib/proxy/inside/scripts.ts'
+import { ASK, DRAINED, PROBE } from '../../lib/proxy/inside/questions.ts'
+import { APPLY, PROXY_FOLDER, READ, START } from '../../lib/proxy/inside/scripts.ts'
 import { exec } from '../../lib/system/exec.ts'
 
 // The scripts themselves, in a POSIX shell, with a Caddy that notes what it is asked.
@@ -97,6 +98,23 @@ test('one that is taken back while it is read is not read', async () => {
   caddy(`mv ${at('config/2')} ${at('gone')}; exit 0`)
   expect(await read()).toBe('1\n{}\n')
   expect(configurations()).toEqual(['1'])
+})
+
+test.each([
+  ['to the slot', 'a.web.x:80', 5],
+  ['to one container of it', '2.a.web.x:80', 5],
+  ['to another slot', 'b.web.x:80', 2],
+])('a request %s is waited for, until it is over: %s', async (_, address, looks) => {
+  const said = (count: number) =>
+    JSON.stringify([
+      { address, num_requests: count, fails: 0 },
+      { address: 'c.web.x:80', num_requests: 1, fails: 0 },
+    ])
+  // It is over at the fourth look; twice in a row there must be none.
+  const look = `echo one >>${at('asked')}; [ $(wc -l <${at('asked')}) -gt 3 ] && echo '${said(0)}' || echo '${said(1)}'`
+  writeFileSync(at('bin/wget'), `#!/bin/sh\n${look}\n`, { mode: 0o755 })
+  expect((await run(DRAINED, 'drained', '600', 'a.web.x:80')).code).toBe(0)
+  expect(readFileSync(at('asked'), 'utf8').trim().split('\n')).toHaveLength(looks)
 })
 
 describe('a container that is to speak HTTP/2', () => {

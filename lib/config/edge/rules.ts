@@ -85,6 +85,7 @@ export const ruleFields = {
       v.transform(parseSize),
     ),
   ),
+  sticky: v.exactOptional(v.boolean('must be true or false')),
   strip_path: v.exactOptional(v.boolean('must be true or false')),
   timeout: v.exactOptional(duration(1)),
 }
@@ -111,6 +112,8 @@ export interface Rules {
   readonly http?: 'redirect' | 'serve'
   /** bytes that a request may have; a larger one gets 413 */
   readonly max_body?: number
+  /** a visitor is sent to the same replica each time, as long as it runs */
+  readonly sticky?: boolean
   /** the service gets the path without that of its route */
   readonly strip_path?: boolean
   /** milliseconds until an answer must have begun; otherwise 504 */

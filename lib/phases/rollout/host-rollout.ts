@@ -54,7 +54,7 @@ export function openHostRollout(
     name,
     services,
     slots,
-    routes: plannedRoutes(input, slots),
+    routes: plannedRoutes(input, slots, plan.services),
     repair,
     keys: project.edge && { ...project.edge, pages: changedPages(project.edge, input.given?.found) },
   }
@@ -115,7 +115,7 @@ function routingSteps({ recorder, routing, network, proxyReady, isProxyUp, prese
       if (next.length === 0) return
       await network()
       await disconnectLeftOver(routing, present, next)
-      await attachToSlots(routing.docker, routing.name, next, routing.slots)
+      await attachToSlots(routing.docker, routing.name, next, routing)
     },
     onStarted(service, ids) {
       if (attached.has(service) && routing.slots[service] && isProxyUp())

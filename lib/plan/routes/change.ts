@@ -46,10 +46,11 @@ export function acmeOf(routes: readonly Route[]): Acme | undefined {
 }
 
 /** @returns the routes of the release, without the subnets of internal ones: their networks may not exist yet. */
-export function plannedRoutes(input: RouteInput, slots: Slots): Route[] {
-  const before = routedBefore(input).routes
+export function plannedRoutes(input: RouteInput, slots: Slots, services: readonly ServicePlan[]): Route[] {
+  const { routes: before, slots: live } = routedBefore(input)
   const acme = input.rollback ? acmeOf(before) : input.acme
-  return routesOf(input.environment, input.target.model, { slots, before, acme })
+  const replicas = Object.fromEntries(services.map((plan) => [plan.service, plan.replicas]))
+  return routesOf(input.environment, input.target.model, { slots, live, before, acme, replicas })
 }
 
 /** @throws config (3) for routes that cannot exist */
@@ -57,7 +58,7 @@ export function planRoutes(input: RouteInput, services: readonly ServicePlan[]):
   refuseImpossibleRoutes(input.environment.services, input.target.model)
   const { routes: before, slots: live } = routedBefore(input)
   const slots = plannedSlots(input, services)
-  const now = plannedRoutes(input, slots)
+  const now = plannedRoutes(input, slots, services)
   refuseOtherCertificates(input.target.model.name, now, {})
   const kept = now.map((route): RoutePlan => {
     const was = before.find(({ service }) => service === route.service)

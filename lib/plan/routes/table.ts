@@ -28,6 +28,8 @@ export interface Route {
   readonly ports: Readonly<Record<Slot, number>>
   /** slots whose containers speak HTTP/2 without TLS; absent: none */
   readonly h2c?: readonly Slot[]
+  /** how many containers of each slot are asked by names of their own; absent: one of them is as good as another */
+  readonly replicas?: Readonly<Record<Slot, number>>
   readonly internal?: InternalRoute
   /** whose X-Forwarded headers are passed on: addresses and ranges */
   readonly trusted?: readonly string[]
@@ -85,14 +87,30 @@ export function routeNetwork(project: string): string {
   return `stagecraft-${project}`
 }
 
-/** @returns the DNS name of a slot's containers. No other project or service has it. */
-export function slotAlias(project: string, service: string, slot: Slot): string {
-  return `${slot}.${service}.${project}.stagecraft.internal`
+/**
+ * @param number of a container, from 1 on: the name of this one alone
+ * @returns the DNS name of a slot's containers. No other project or service has it.
+ */
+export function slotAlias(project: string, service: string, slot: Slot, number?: number): string {
+  return `${number === undefined ? '' : `${number}.`}${slot}.${service}.${project}.stagecraft.internal`
 }
 
-/** @returns Caddy's name for the slot's upstream. */
+/** @returns where any container of a slot answers */
 export function slotAddress(project: string, { service, ports }: Route, slot: Slot): string {
   return `${slotAlias(project, service, slot)}:${ports[slot]}`
+}
+
+/** @returns how many containers of a slot the proxy knows one by one; 0: it asks whichever Docker's DNS gives */
+export function namedIn({ replicas }: Pick<Route, 'replicas'>, slot: Slot): number {
+  const count = replicas?.[slot] ?? 1
+  return count > 1 ? count : 0
+}
+
+/** @returns Caddy's names for the upstreams of a slot */
+export function upstreamsOf(project: string, route: Route, slot: Slot): string[] {
+  const address = slotAddress(project, route, slot)
+  const named = namedIn(route, slot)
+  return named === 0 ? [address] : Array.from({ length: named }, (_, at) => `${at + 1}.${address}`)
 }
 
 export function otherSlot(slot: Slot | undefined): Slot {
@@ -106,20 +124,27 @@ export function exposedServices(services: Readonly<Record<string, ServiceConfig>
     .toSorted(([a], [b]) => compare(a, b))
 }
 
+/** What routes follow from, beside stagecraft.yml and the model. */
+interface RouteFacts {
+  readonly slots: Slots
+  readonly live?: Slots
+  readonly before: readonly Route[]
+  readonly acme?: Acme | undefined
+  readonly replicas?: Readonly<Record<string, number>>
+}
+
 /**
  * @param slots where its containers are
+ * @param live the slots before the release
  * @param before the routes in force: the other slot keeps the port that its containers listen on, and what they speak
  * @param acme the environment's CA
+ * @param replicas how many containers each service has
  * @returns the routes of a release
  */
 export function routesOf(
   { services, proxy }: Pick<Environment, 'services' | 'proxy'>,
   model: ComposeModel,
-  {
-    slots,
-    before,
-    acme,
-  }: { readonly slots: Slots; readonly before: readonly Route[]; readonly acme?: Acme | undefined },
+  { slots, live = {}, before, acme, replicas = {} }: RouteFacts,
 ): Route[] {
   const balancers = withPrivateRanges(proxy?.proxy_protocol ?? [])
   return exposedServices(services).flatMap(([service, expose]): Route[] => {
@@ -128,9 +153,13 @@ export function routesOf(
     const was = before.find((route) => route.service === service)
     const other = was?.ports[otherSlot(slot)] ?? expose.port
     const ports = slot === 'a' ? { a: expose.port, b: other } : { a: other, b: expose.port }
-    const h2c = (['a', 'b'] as const).filter((each) =>
-      each === slot || was === undefined ? expose.protocol === 'h2c' : was.h2c?.includes(each),
-    )
+    // Only where the slot changes there is something in the other one.
+    const left = live[service] === slot ? undefined : was
+    const isH2c = expose.protocol === 'h2c'
+    const h2c = (['a', 'b'] as const).filter((each) => (each === slot || !left ? isH2c : left.h2c?.includes(each)))
+    // All calls of HTTP/2 share one connection, so that one name for all replicas would be the name of one.
+    const count = expose.sticky || isH2c ? (replicas[service] ?? 1) : 1
+    const named = { a: 1, b: 1, ...(left ? left.replicas : { a: count, b: count }), [slot]: count }
     const { host: hosts = [], path = '/' } = expose
     const tls = tlsOf(expose)
     const trusted = hosts.length === 0 ? [] : trustedRanges(expose)
@@ -146,6 +175,7 @@ export function routesOf(
         ...(tls === 'auto' && hosts.length > 0 && acme ? { acme } : {}),
         ports,
         ...(h2c.length > 0 ? { h2c } : {}),
+        ...(Math.max(named.a, named.b) > 1 ? { replicas: named } : {}),
         ...(internal ? { internal } : {}),
         ...(trusted.length > 0 ? { trusted } : {}),
         ...(rules ? { rules } : {}),

@@ -45,6 +45,7 @@ const rules = {
   headers: table(literal, (value, at) => (value === null ? undefined : literal(value, at))),
   http: literal,
   max_body: number,
+  sticky: yes,
   strip_path: yes,
   timeout: number,
 }
@@ -56,6 +57,7 @@ const route = object(
   {
     internal: object({ port: number, names: list(literal), networks: list(word), subnets: list(literal) }, {}),
     h2c: list(slot),
+    replicas: table(slot, number),
     trusted: list(literal),
     redirect: list(literal),
     rules: object({}, rules),

@@ -57,7 +57,7 @@ export async function reconnect(undo: UndoRequest, routing: RoutingTable, lost: 
   const { docker, name } = undo
   const containers = await listContainers(docker, name)
   const restored = containers.filter(({ service }) => lost.includes(service))
-  await attachToSlots(docker, name, restored, routing.slots)
+  await attachToSlots(docker, name, restored, routing, containers)
   await connectLive(
     docker,
     name,
