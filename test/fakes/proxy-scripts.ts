@@ -49,10 +49,11 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-function switchTo({ live, keys }: ProxyVolume, [project = '', ...files]: readonly string[]): Answer {
+function switchTo({ live, keys, assets }: ProxyVolume, [project = '', ...files]: readonly string[]): Answer {
   if (files.length === 0) {
     delete live[project]
     delete keys[project]
+    delete assets[project]
   }
   if (files.length > 0) live[project] = files
   return OK

@@ -6,7 +6,7 @@ import type { Route } from '../../lib/plan/routes/table.ts'
 import { withAssets } from '../../lib/proxy/caddy/assets.ts'
 import { caddyConfig } from '../../lib/proxy/caddy/config.ts'
 import { LINK, STORE } from '../../lib/proxy/inside/assets.ts'
-import { PROXY_FOLDER } from '../../lib/proxy/inside/scripts.ts'
+import { FORGET, PROXY_FOLDER } from '../../lib/proxy/inside/scripts.ts'
 import { exec } from '../../lib/system/exec.ts'
 
 // The scripts themselves, in a POSIX shell: `from` is what the image has.
@@ -121,6 +121,14 @@ describe('linking', () => {
     expect(fs.readlinkSync(at('assets/now/shop'))).toBe(before)
     expect((await link()).code).toBe(0)
     expect([fs.readdirSync(at('assets/now')), fs.readdirSync(at('assets/sets'))]).toEqual([['.shop-2.1.1'], ['shop-2']])
+  })
+
+  test('ends with the last live slot of a project', async () => {
+    set('one')
+    await link('web.0=one')
+    for (const path of ['live/shop/web.a', 'assets/sets/shop-2/one/text', 'assets/now/shop-2/x']) write(path)
+    expect((await run(FORGET, 'shop')).code).toBe(0)
+    expect(tree('assets')).toEqual(['now/shop-2/x', 'sets/shop-2/one/text'])
   })
 
   test('that fails leaves what there was', async () => {

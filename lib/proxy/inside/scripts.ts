@@ -149,8 +149,9 @@ done
 cd ${PROXY_FOLDER} && [ -e certificates.log ] && grep -e '"identifier"' certificates.log | tail -n 500 || :
 `
 
-/** Makes no slot of the project live, and forgets its keys, error pages and access log. @param $1 the project */
-export const FORGET = `cd ${PROXY_FOLDER}/live && rm -rf "$1" ".$1".* "../keys/$1" "../pages/$1" "../access/$1".access.log "../access/$1".access-*.log`
+/** Makes no slot of the project live, and forgets its keys, error pages, access log and assets. @param $1 the project */
+export const FORGET = `cd ${PROXY_FOLDER}/live && rm -rf "$1" ".$1".* "../keys/$1" "../pages/$1" "../access/$1".access.log "../access/$1".access-*.log \\
+  ../assets/*/"$1" ../assets/now/".$1".*`
 
 /** Answers the project's public routes with the page on stdin. @param $1 the project */
 export const MAINTENANCE_ON = `cd ${PROXY_FOLDER}/maintenance && cat >".$1.new" && mv ".$1.new" "$1.html" && sync`
