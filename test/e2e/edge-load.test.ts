@@ -1,7 +1,14 @@
 import { afterAll, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type LoadGenerator, movedRequests, startLoad } from '../load/load.ts'
+import {
+  type Generator,
+  type Http3Load,
+  type LoadGenerator,
+  movedRequests,
+  startHttp3,
+  startLoad,
+} from '../load/load.ts'
 import { type Acme, startAcme } from '../support/acme.ts'
 import { host, isUp } from '../support/lab.ts'
 import { deploy, expectCode, until, writeApp } from './app.ts'
@@ -10,7 +17,7 @@ import { askSecurely, renewAlways } from './proxied.ts'
 /** `npm run campaign -- --only edge` asks for 20. */
 const ROLLOUTS = Number(process.env['STAGECRAFT_ROLLOUTS'] ?? 2)
 
-// What visitors of a real site speak: TLS, HTTP/1.1 on kept and on new connections, HTTP/2, WebSockets, events. Their certificates
+// What visitors of a real site speak: TLS, HTTP/1.1 on kept and on new connections, HTTP/2, HTTP/3, WebSockets, events. Their certificates
 // are renewed meanwhile. On the host of zero-loss.test.ts, after it or before it: another's route may reset connections.
 const lab = test.skipIf(!isUp('h3'))
 const h3 = host('h3')
@@ -18,8 +25,9 @@ const site = h3.folder('edge')
 const NAMES = ['', 'www-', 'api-', 'shop-', 'blog-'].map((prefix) => `${prefix}${site.name}.test`)
 let acme: Acme | undefined
 let load: LoadGenerator | undefined
+let http3: Generator<Http3Load> | undefined
 afterAll(async () => {
-  await Promise.allSettled([load?.stop(), acme?.stop()])
+  await Promise.allSettled([load?.stop(), http3?.stop(), acme?.stop()])
   await Promise.allSettled([site.cleanUp(), acme?.remove()])
 })
 
@@ -37,7 +45,7 @@ function write(version: string, replicas: number): void {
 }
 
 lab(
-  'rollouts lose no request over TLS, by HTTP/1.1 and HTTP/2, no WebSocket and no event, while five certificates are renewed',
+  'rollouts lose no request over TLS, by HTTP/1.1, HTTP/2 and HTTP/3, no WebSocket and no event, while five certificates are renewed',
   async () => {
     acme = await startAcme({ ip: h3.ip, seconds: 600, challenge: 'http-01' })
     site.write('root.pem', acme.root)
@@ -60,6 +68,7 @@ lab(
       }
     }
     load = await startLoad({ ip: h3.ip, host: NAMES[0] ?? '', rate: 150, seconds: 2400, ca })
+    http3 = await startHttp3({ ip: h3.ip, host: NAMES[0] ?? '', rate: 20, seconds: 2400 })
     for (let number = 1; number <= ROLLOUTS; number++) {
       write(`v${number}`, number % 3 === 1 ? 2 : 1)
       await Promise.all([deploy(site, `v${number}`), look()])
@@ -74,9 +83,13 @@ lab(
       120,
     )
     const result = await load.stop()
+    const byHttp3 = await http3.stop()
     process.stdout.write(`${result.made} requests; certificates of the names: ${counts()}\n`)
     expect(result.failures).toEqual([])
+    expect(byHttp3.failures).toEqual([])
     expect(movedRequests(result)).toEqual([])
+    expect(byHttp3.made).toBeGreaterThan(100)
+    expect(byHttp3.versions).toEqual(expect.arrayContaining(Array.from({ length: ROLLOUTS + 1 }, (_, at) => `v${at}`)))
     expect(result.made).toBeGreaterThan(1_000)
     expect(result.versions).toEqual(expect.arrayContaining(Array.from({ length: ROLLOUTS + 1 }, (_, at) => `v${at}`)))
   },

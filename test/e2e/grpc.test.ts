@@ -54,7 +54,7 @@ async function statusOfCall(): Promise<number | undefined> {
 lab('calls and streams of gRPC come through rollouts and a rollback, and a stream ends where it began', async () => {
   write('v0', { protocol: 'h2c' })
   await deploy(shop, 'v0')
-  calls = await startGenerator<Calls>('grpc.mjs', { ip: h1.ip, host: name(shop), rate: 40, seconds: 600 })
+  calls = await startGenerator<Calls>(['node', 'grpc.mjs'], { ip: h1.ip, host: name(shop), rate: 40, seconds: 600 })
   for (const version of ['v1', 'v2']) {
     write(version, { protocol: 'h2c' })
     await deploy(shop, version)

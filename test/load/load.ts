@@ -1,3 +1,5 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /** What became of a load: times are milliseconds since it began. */
@@ -37,12 +39,26 @@ export interface LoadTarget {
 }
 
 export function startLoad(target: LoadTarget): Promise<LoadGenerator> {
-  return startGenerator('load.mjs', target)
+  return startGenerator(['node', 'load.mjs'], target)
 }
 
-/** Starts a program of this folder in a process of its own, so that nothing else here delays it. */
-export async function startGenerator<Result>(script: string, target: object): Promise<Generator<Result>> {
-  const argv = ['node', join(import.meta.dir, script), JSON.stringify(target)]
+/** What became of requests by HTTP/3. */
+export type Http3Load = Pick<Load, 'made' | 'failures' | 'versions'>
+
+/**
+ * Asks by HTTP/3, whatever the certificate. Bun does so only at the address that a name has: it gets an `/etc/hosts` of its own, which
+ * takes root.
+ */
+export function startHttp3({ ip, host, rate, seconds }: LoadTarget): Promise<Generator<Http3Load>> {
+  const hosts = join(mkdtempSync(join(tmpdir(), 'stagecraft-http3-')), 'hosts')
+  writeFileSync(hosts, `${ip} ${host}\n`)
+  const inside = ['unshare', '--mount', 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"', hosts]
+  return startGenerator([...inside, process.execPath, 'http3.ts'], { url: `https://${host}/`, rate, seconds })
+}
+
+/** Starts a program of this folder in a process of its own, so that nothing else here delays it. @param command ends with it */
+export async function startGenerator<Result>(command: readonly string[], target: object): Promise<Generator<Result>> {
+  const argv = [...command.slice(0, -1), join(import.meta.dir, command.at(-1) ?? ''), JSON.stringify(target)]
   const child = Bun.spawn(argv, { stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' })
   const reader = child.stdout.getReader()
   const decoder = new TextDecoder()
