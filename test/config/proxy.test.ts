@@ -33,6 +33,9 @@ test('its ports and address are read as written', () => {
 })
 
 test('balancers that say who the visitor is: an address, a range, a word, or a list of them', () => {
+  const health = (text: string) => parseConfig(file(`{health: ${text}}`)).environments['prod']?.proxy?.health
+  expect(health('/host-up')).toEqual({ path: '/host-up', wait: 10_000 })
+  expect(health('{path: /host-up, wait: 30s}')).toEqual({ path: '/host-up', wait: 30_000 })
   const read = (text: string) => parseConfig(file(`{proxy_protocol: ${text}}`)).environments['prod']?.proxy
   expect(read('10.0.0.7')).toEqual({ proxy_protocol: ['10.0.0.7'] })
   expect(read('[10.0.0.0/8, private_ranges]')).toEqual({ proxy_protocol: ['10.0.0.0/8', 'private_ranges'] })
@@ -41,6 +44,9 @@ test('balancers that say who the visitor is: an address, a range, a word, or a l
 test.each([
   ['{proxy_protocol: balancer}', 'must be an address or a range such as 203.0.113.7, 10.0.0.0/8'],
   ['{proxy_protocol: []}', 'must not be empty'],
+  ['{health: up}', 'must be a path such as /up'],
+  ['{health: /}', 'must not be /: it is taken from every service'],
+  ['{health: {wait: 5s}}', 'must be a path such as /host-up, or a mapping with a `path` and a `wait`'],
   ['{http: 0}', 'must be a port from 1 to 65535'],
   ['{http: 443}', '`http` and `https` must be different ports'],
   ['{bind: 10.0.0.0/8}', 'must be an address of the host such as 100.64.0.1'],

@@ -6,7 +6,7 @@ const ID = 'rel-20261122-080000000'
 const HASH = '0123456789abcdef0123456789abcdef'
 const ROUTE = {
   ...{ service: 'web', hosts: ['*.example.com'], path: '/', tls: 'auto', ports: { a: 80, b: 81 } },
-  ...{ redirect: ['www.example.com'], proxy_protocol: ['10.0.0.7'] },
+  ...{ redirect: ['www.example.com'], proxy_protocol: ['10.0.0.7'], host_health: { path: '/up', wait: 5 } },
   rules: {
     ...{ allow: ['10.0.0.0/8'], auth: { ops: '$2a$' }, headers: { A: '1', B: null }, max_body: 5, compress: true },
     ...{ access_log: true, caddy: [{ handler: 'x', y: ['{env.Z}'] }], error_pages: { '502': 'down.html' } },

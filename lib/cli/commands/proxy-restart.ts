@@ -2,6 +2,7 @@ import type { Host } from '../../hosts/host.ts'
 import { openReleaseDocker } from '../../project/session.ts'
 import { connectProxy } from '../../proxy/connect.ts'
 import { recreateProxy, requireProxies } from '../../proxy/container.ts'
+import { afterNotice } from '../../proxy/inside/changing.ts'
 import { withEnvironmentLocked } from '../../release/locked.ts'
 import { command, environmentArgument } from '../command.ts'
 
@@ -31,10 +32,14 @@ export default command({
     const turn = { command: 'proxy restart', wait }
     await withEnvironmentLocked(settings, turn, openSession(context, settings), async (locked) => {
       const dockerOf = (host: Host) => openReleaseDocker({ secrets: [], host }, locked)
+      let noticed = 0
       for (const { host, docker, proxy } of await requireProxies(settings.hosts, dockerOf)) {
         const image = settings.environment.proxy?.image ?? proxy.reference
-        await recreateProxy(docker, locked.clock, image)
-        await connectProxy(docker)
+        await locked.clock.sleep(noticed) // balancers send requests to the host before once more
+        noticed = await afterNotice(docker, locked.clock, async () => {
+          await recreateProxy(docker, locked.clock, image)
+          await connectProxy(docker)
+        })
         const where = settings.hosts.length > 1 ? { host: host.name } : {}
         context.report.result('proxy-restarted', { ...where, image }, () => [
           `the proxy${where.host ? ` of ${where.host}` : ''} was recreated, from ${image}`,

@@ -27,7 +27,7 @@ const hostNames = v.pipe(
   v.transform((value) => (typeof value === 'string' ? [value] : [...new Set(value)])),
 )
 
-const urlPath = v.pipe(
+export const urlPath = v.pipe(
   v.string('must be a path such as /up'),
   v.regex(URL_PATH, 'must be a path such as /up: letters, digits and -._~/ after a first /'),
 )

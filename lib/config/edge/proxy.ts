@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import { path, port, variable } from '../fields.ts'
+import { duration, path, port, variable } from '../fields.ts'
+import { urlPath } from './expose.ts'
 import { isRange, ranges } from './trusted-proxies.ts'
 
 const IMAGE = /^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$/
@@ -43,6 +44,16 @@ function isDirectory(text: string): boolean {
 
 const ADDRESS = 'must be an address of the host such as 100.64.0.1'
 
+const HEALTH = 'must be a path such as /host-up, or a mapping with a `path` and a `wait`'
+/** Milliseconds that a balancer has to notice that a host is to be changed. */
+const NOTICE = 10_000
+
+const health = v.pipe(
+  v.union([urlPath, v.strictObject({ path: urlPath, wait: v.exactOptional(duration(0)) }, HEALTH)], HEALTH),
+  v.transform((value) => ({ wait: NOTICE, ...(typeof value === 'string' ? { path: value } : value) })),
+  v.check(({ path: text }) => text !== '/', 'must not be /: it is taken from every service'),
+)
+
 /** `proxy` of an environment (spec/core/proxy.md). */
 export const proxy = v.pipe(
   v.strictObject(
@@ -59,6 +70,7 @@ export const proxy = v.pipe(
         ),
       ),
       acme: v.exactOptional(acme),
+      health: v.exactOptional(health),
       proxy_protocol: v.exactOptional(v.pipe(ranges, v.minLength(1, 'must not be empty'))),
     },
     'must be a mapping',
@@ -74,6 +86,8 @@ export interface ProxyConfig {
   readonly https?: number
   readonly bind?: string
   readonly acme?: AcmeConfig
+  /** where the proxy says whether the host is to get requests; `wait`: milliseconds before it is changed */
+  readonly health?: { readonly path: string; readonly wait: number }
   /** who says in a PROXY header where a connection comes from: addresses and ranges, or `private_ranges` */
   readonly proxy_protocol?: readonly string[]
 }

@@ -20,8 +20,17 @@ function comparedRoute(host: string, path: string): string {
 }
 
 /** @returns what a route takes: a name that leads elsewhere has all paths */
-function comparedRoutes({ hosts, redirect = [], path }: Pick<Route, 'hosts' | 'redirect' | 'path'>): string[] {
-  return [...hosts.map((host) => comparedRoute(host, path)), ...redirect.map((host) => comparedRoute(host, '/'))]
+function comparedRoutes({
+  hosts,
+  redirect = [],
+  path,
+  host_health: health,
+}: Pick<Route, 'hosts' | 'redirect' | 'path' | 'host_health'>): string[] {
+  return [
+    ...hosts.map((host) => comparedRoute(host, path)),
+    ...redirect.map((host) => comparedRoute(host, '/')),
+    ...(health ? hosts.map((host) => comparedRoute(host, health.path)) : []),
+  ]
 }
 
 /** @throws config (3) if two services have the same route, or the proxy could not reach an exposed one */
@@ -82,6 +91,7 @@ export function refuseTakenRoutes(project: string, routes: readonly Route[], all
     if (other === project) continue
     for (const route of routes) {
       refuseTakenHost(route, other, theirs)
+      refuseTakenHealth(route, other, theirs)
       refuseTakenName(route, other, theirs)
     }
   }
@@ -95,6 +105,20 @@ function refuseTakenHost(route: Route, other: string, theirs: readonly Route[]):
   throw new StagecraftError('config', `Cannot expose ${service} as ${key}: the project ${other} has that route`, {
     hint: 'Choose another `host` or `path`, or take it from the other project and deploy that first.',
   })
+}
+
+/** It is asked for under any name, so that the path alone tells whose it is. */
+function refuseTakenHealth({ host_health: own }: Route, other: string, theirs: readonly Route[]): void {
+  const isSame = ({ host_health: health }: Route) =>
+    own !== undefined && health !== undefined && comparedRoute('', health.path) === comparedRoute('', own.path)
+  if (theirs.some(isSame))
+    throw new StagecraftError(
+      'config',
+      `Cannot use ${own?.path} as \`health\` of the proxy: the project ${other} has it`,
+      {
+        hint: 'Choose another path: each project has its own.',
+      },
+    )
 }
 
 function refuseTakenName({ service, internal }: Route, other: string, theirs: readonly Route[]): void {

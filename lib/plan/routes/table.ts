@@ -37,6 +37,8 @@ export interface Route {
   readonly rules?: Rules
   /** whose PROXY headers say where a connection comes from: addresses and ranges */
   readonly proxy_protocol?: readonly string[]
+  /** a path at which the proxy says whether the host is to get requests; `wait`: milliseconds before it is changed */
+  readonly host_health?: { readonly path: string; readonly wait: number }
 }
 
 /** Where certificates come from. Nothing in it is secret. */
@@ -180,6 +182,7 @@ export function routesOf(
         ...(trusted.length > 0 ? { trusted } : {}),
         ...(rules ? { rules } : {}),
         ...(hosts.length > 0 && balancers.length > 0 ? { proxy_protocol: balancers } : {}),
+        ...(hosts.length > 0 && proxy?.health ? { host_health: proxy.health } : {}),
       },
     ]
   })

@@ -11,6 +11,20 @@ export function maintenance({ project }: { readonly project: string }): Json {
   return answerWithPage({ ...page, headers: { 'Retry-After': ['60'] } })
 }
 
+/** Says to a balancer whether the host is to get requests of a project: not under maintenance, nor if the proxy is to be recreated. */
+export function hostHealth({ project }: { readonly project: string }): Json {
+  const headers = { 'Cache-Control': ['no-store'] }
+  const say = (status_code: string, body: string) => ({ handler: 'static_response', status_code, body, headers })
+  const files = { root: PROXY_FOLDER, try_files: [`/maintenance/${project}.html`, '/changing'] }
+  return {
+    handler: 'subroute',
+    routes: [
+      { match: [{ file: files }], terminal: true, handle: [say('503', 'This host is not to get requests now.\n')] },
+      { handle: [say('200', 'This host takes requests.\n')] },
+    ],
+  }
+}
+
 interface Page {
   readonly root: string
   readonly uri: string

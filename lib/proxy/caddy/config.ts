@@ -1,7 +1,7 @@
 import { asRange } from '../../config/edge/trusted-proxies.ts'
-import type { ProjectRoutes, Route } from '../../plan/routes/table.ts'
+import { namesOf, type ProjectRoutes, type Route } from '../../plan/routes/table.ts'
 import { keysServer, tlsApp } from '../certificates/tls-app.ts'
-import { errorPages, maintenance, pagesOf, unknownHost } from './answers.ts'
+import { errorPages, hostHealth, maintenance, pagesOf, unknownHost } from './answers.ts'
 import { accessRoutes, logging, serverLogs } from './logging.ts'
 import { ruleRoutes } from './rules.ts'
 import { type Owned, slotRoutes } from './slots.ts'
@@ -44,12 +44,19 @@ export function caddyConfig(projects: ProjectRoutes): Json {
     if (route.tls !== 'off') serverAt(443).routes.push(json)
     if (route.tls === 'off' || route.rules?.http === 'serve') serverAt(80, withoutTls(route)).routes.push(json)
   }
+  for (const { project, route } of all)
+    if (route.host_health) {
+      const match = [{ host: namesOf(route), path: [route.host_health.path] }]
+      for (const port of route.tls === 'off' ? [80] : [80, 443])
+        serverAt(port).routes.push({ match, terminal: true, handle: [hostHealth({ project })] })
+    }
   for (const owned of sorted.filter((one) => !isWildcard(one))) add(owned.route, publicRoute(owned))
   for (const { route } of all) if (route.redirect) add(route, redirection(route, route.redirect))
   for (const owned of sorted.filter(isWildcard)) add(owned.route, publicRoute(owned))
   serverAt(80)
   const ofPublic = { ...proxyProtocol(all), ...serverLogs(projects), ...errorPages(projects) }
   for (const port of [80, 443]) Object.assign(servers.get(port) ?? {}, ofPublic)
+  serverAt(80).routes.push(...healthRoutes(all))
   for (const { routes } of servers.values()) routes.push({ handle: [unknownHost()] }) // Caddy itself would say 200
   const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
   return {
@@ -84,6 +91,14 @@ function byExactness({ project, route }: Owned): Owned[] {
 
 function isWildcard({ route }: Owned): boolean {
   return route.hosts.some((host) => host.startsWith('*.'))
+}
+
+/** For a balancer that asks by the host's address, or by any other name that no project has. */
+function healthRoutes(all: readonly Owned[]): Json[] {
+  const paths = new Map(all.map(({ project, route }) => [project, route.host_health?.path]))
+  return [...paths].flatMap(([project, path]) =>
+    path === undefined ? [] : [{ match: [{ path: [path] }], terminal: true, handle: [hostHealth({ project })] }],
+  )
 }
 
 function publicRoute(owned: Owned): Json {

@@ -18,6 +18,7 @@ const LOADED =
 /** Process 1. @param $0 the configuration of a proxy without routes */
 export const START = `set -e
 mkdir -p ${PROXY_FOLDER}/live ${PROXY_FOLDER}/maintenance ${PROXY_FOLDER}/config && cd ${PROXY_FOLDER}
+rm -f changing
 ${NEWEST}
 for one in config/[0-9]*; do [ -e "$one/routes.json" ] || rm -rf "$one"; done
 if [ -z "$(newest)" ]; then
@@ -58,6 +59,8 @@ do
   sleep 0.1
 done
 echo "$n"; printf '%s\\n' "$routes"
+# Who wrote it may have been killed: it has the second until when it counts.
+[ ! -e changing ] || [ "$(cat changing)" -ge "$(date +%s)" ] || rm -f changing
 cd live; for file in */*.[ab]; do [ ! -e "$file" ] || echo "$file"; done
 cd ../maintenance; for file in *.html; do [ ! -e "$file" ] || echo "$file"; done
 cd ..; for folder in keys pages; do

@@ -62,6 +62,7 @@ const route = object(
     redirect: list(literal),
     rules: object({}, rules),
     proxy_protocol: list(literal),
+    host_health: object({ path: literal, wait: number }, {}),
     acme: object({}, { email: literal, ca: literal, root: literal, eab: object({ key_id: literal, hmac: word }, {}) }),
   },
 )
