@@ -6,7 +6,7 @@ import { runCommand } from '../support/steps.ts'
 import { deploy, run, webOf, writeApp } from './app.ts'
 import { median, type Row } from './row.ts'
 
-const [ROUNDS, SECONDS, RATE, SWITCHES] = [5, 3, 300, 25]
+const [ROUNDS, SECONDS, RATE, SWITCHES, CHANGES] = [5, 3, 300, 25, 10]
 /** Milliseconds from one switch to the next: as often as somebody who changes routes all the time would. */
 const BETWEEN = 600
 /** Of the requests a second of a plain Caddy. */
@@ -26,18 +26,33 @@ export async function edgeRows(engine: Engine): Promise<Row[]> {
     const targets: Targets = { ...(await beginPlain(engine, plain)), ours: await beginOurs(engine, ours) }
     const loaded = await underLoad(targets.plain, () => switchAll(plain))
     const renamed = await underLoad(targets.ours, () => release(ours, 'v1'))
-    return [...(await costRows(targets)), ...switchRows(loaded, renamed)]
+    const changed = await underLoad(targets.ours, () => changeRoutes(ours))
+    return [...(await costRows(targets)), ...switchRows(loaded, renamed, changed)]
   } finally {
     await Promise.all([ours.cleanUp(), plain.cleanUp()])
   }
 }
 
 async function beginOurs(engine: Engine, folder: Folder): Promise<LoadTarget> {
-  const host = `${folder.name}.test`
-  const expose = { host, port: 3000, health: '/up', tls: 'off' }
-  folder.write('stagecraft.yml', JSON.stringify({ environments: { local: { services: { web: { expose } } } } }))
+  const host = writeRoute(folder, 0)
   await release(folder, 'v0')
   return { ip: engine.ip, host, rate: RATE, seconds: 300, long: false }
+}
+
+/** @returns the name of the route */
+function writeRoute(folder: Folder, number: number): string {
+  const host = `${folder.name}.test`
+  const expose = { host, port: 3000, health: '/up', tls: 'off', headers: { 'X-Number': `${number}` } }
+  folder.write('stagecraft.yml', JSON.stringify({ environments: { local: { services: { web: { expose } } } } }))
+  return host
+}
+
+/** Nothing else of the application changes, so that each deploy loads a configuration. */
+async function changeRoutes(folder: Folder): Promise<void> {
+  for (let number = 1; number <= CHANGES; number++) {
+    writeRoute(folder, number)
+    await deploy(folder, 'v1')
+  }
 }
 
 async function release(folder: Folder, version: string): Promise<void> {
@@ -118,12 +133,18 @@ async function measure(target: LoadTarget): Promise<Cost> {
   return { perSecond, p50: percentile(load, 50, all), p99: percentile(load, 99, all) }
 }
 
-function switchRows(loaded: Load, renamed: Load): Row[] {
+function switchRows(loaded: Load, renamed: Load, changed: Load): Row[] {
   const lost = ({ failures, made }: Load) => `${failures.length} of ${made}`
   return [
     {
       what: `failed while a Caddy loads ${SWITCHES} configurations`,
       measured: lost(loaded),
+      limit: '(told only)',
+      ok: true,
+    },
+    {
+      what: `failed while ${CHANGES} deploys change a route of ours`,
+      measured: lost(changed),
       limit: '(told only)',
       ok: true,
     },

@@ -71,6 +71,16 @@ describe('a configuration that is applied', () => {
     expect(existsSync(at('config/2/loaded'))).toBe(true)
   })
 
+  test('is announced in the second before, so that connections end with their answers', async () => {
+    caddy(`[ -s ${at('closing')} ] && echo closing >>${at('said')}`)
+    expect((await run(APPLY, 'apply', '2')).code).toBe(0)
+    expect(readFileSync(at('said'), 'utf8')).toContain('reload config/2/caddy.json\nclosing\n')
+    expect(existsSync(at('closing'))).toBe(false)
+    writeFileSync(at('closing'), '5\n') // of one that was killed
+    await read()
+    expect(existsSync(at('closing'))).toBe(false)
+  })
+
   test('is taken back as a whole if Caddy refuses it', async () => {
     caddy('echo refused >&2; exit 1')
     const { code, stderr } = await run(APPLY, 'apply', '2')

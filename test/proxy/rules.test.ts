@@ -77,7 +77,7 @@ test('an error of the proxy has the page of its status, if the application gives
     rules: { allow: ['10.0.0.0/8'], error_pages: { '403': 'no.html', '503': 'down.html' } },
   } as const
   const { errors, routes } = JSON.parse(JSON.stringify(caddyConfig({ shop: [web] }))).apps.http.servers['port-80']
-  const [own] = routes[0].handle
+  const [own] = routes[1].handle
   expect(own.routes[0].handle).toEqual([
     { handler: 'vars', error_page_403: '/shop/web.403.html', error_page_503: '/shop/web.503.html' },
   ])

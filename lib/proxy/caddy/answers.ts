@@ -25,6 +25,15 @@ export function hostHealth({ project }: { readonly project: string }): Json {
   }
 }
 
+/** Ends connections with their answers, in the second before a configuration is loaded. A WebSocket is none, HTTP/3 has no such header. */
+export function closing(): Json {
+  const others = { not: [{ header: { Upgrade: ['*'] } }, { protocol: 'http/3' }] }
+  return {
+    match: [{ file: { root: PROXY_FOLDER, try_files: ['/closing'] }, ...others }],
+    handle: [{ handler: 'headers', response: { set: { Connection: ['close'] } } }],
+  }
+}
+
 interface Page {
   readonly root: string
   readonly uri: string

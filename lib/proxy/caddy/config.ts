@@ -1,7 +1,7 @@
 import { asRange } from '../../config/edge/trusted-proxies.ts'
 import { namesOf, type ProjectRoutes, type Route } from '../../plan/routes/table.ts'
 import { keysServer, tlsApp } from '../certificates/tls-app.ts'
-import { errorPages, hostHealth, maintenance, pagesOf, unknownHost } from './answers.ts'
+import { closing, errorPages, hostHealth, maintenance, pagesOf, unknownHost } from './answers.ts'
 import { accessRoutes, logging, serverLogs } from './logging.ts'
 import { ruleRoutes } from './rules.ts'
 import { type Owned, slotRoutes } from './slots.ts'
@@ -58,6 +58,7 @@ export function caddyConfig(projects: ProjectRoutes): Json {
   for (const port of [80, 443]) Object.assign(servers.get(port) ?? {}, ofPublic)
   serverAt(80).routes.push(...healthRoutes(all))
   for (const { routes } of servers.values()) routes.push({ handle: [unknownHost()] }) // Caddy itself would say 200
+  if (all.length > 0) for (const { routes } of servers.values()) routes.unshift(closing())
   const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
   return {
     admin: { listen: '127.0.0.1:2019' },

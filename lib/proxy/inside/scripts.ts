@@ -18,7 +18,7 @@ const LOADED =
 /** Process 1. @param $0 the configuration of a proxy without routes */
 export const START = `set -e
 mkdir -p ${PROXY_FOLDER}/live ${PROXY_FOLDER}/maintenance ${PROXY_FOLDER}/config && cd ${PROXY_FOLDER}
-rm -f changing
+rm -f changing closing
 ${NEWEST}
 for one in config/[0-9]*; do [ -e "$one/routes.json" ] || rm -rf "$one"; done
 if [ -z "$(newest)" ]; then
@@ -60,7 +60,7 @@ do
 done
 echo "$n"; printf '%s\\n' "$routes"
 # Who wrote it may have been killed: it has the second until when it counts.
-[ ! -e changing ] || [ "$(cat changing)" -ge "$(date +%s)" ] || rm -f changing
+for file in changing closing; do [ ! -e $file ] || [ "$(cat $file)" -ge "$(date +%s)" ] || rm -f $file; done
 cd live; for file in */*.[ab]; do [ ! -e "$file" ] || echo "$file"; done
 cd ../maintenance; for file in *.html; do [ ! -e "$file" ] || echo "$file"; done
 cd ..; for folder in keys pages; do
@@ -96,6 +96,9 @@ rm "$t/said"; sync "$t/routes.json" "$t/caddy.json" 2>/dev/null || sync
 [ -e "config/$1/routes.json" ] || { rm -f "config/$1/loaded"; rmdir "config/$1"; } 2>/dev/null || :
 mv -T "$t" "config/$1" 2>/dev/null || { rm -rf "$t"; exit 75; }
 sync config 2>/dev/null || sync
+# Caddy closes connections that are kept open, maybe with a request on its way: they are closed with their answers before.
+trap 'rm -f closing' EXIT
+echo $(($(date +%s) + 60)) >".closing.$$" && mv ".closing.$$" closing && sleep 1
 # Caddy may be busy with the same one (READ), or with another run's, which that run takes back if it is refused.
 own=3 others=50
 until
