@@ -57,7 +57,8 @@ export function renderFiles(
 
   function add(file: FileResource, key: string, use: FileMount): void {
     const what = `${kind} ${key}`
-    const owner = isText(file) ? problems.try(() => ownerAsked(what, use)) : undefined
+    const hasOwner = isText(file) && !options.ownedWhenMounted
+    const owner = hasOwner ? problems.try(() => ownerAsked(what, use)) : undefined
     const stored = problems.try(() => storeFile(what, file, owner, options))
     if (stored === undefined) return
     const name = `${key}-${stored.hash.slice(0, 12)}`

@@ -83,8 +83,8 @@ export function actFlags(project: string, directory: string, progress: 'plain' |
   return ['--progress', progress, '-p', project, '--project-directory', directory, '--env-file', '/dev/null']
 }
 
-/** @returns a model as a YAML file for Compose: a literal `$` is written `$$`. Keys are not interpolated. */
-export function modelText(model: ComposeModel): string {
+/** @returns a model as a YAML file, for Compose or `docker stack deploy`: a literal `$` is written `$$`. Keys are not interpolated. */
+export function modelText(model: object): string {
   const escaped = (_key: string, value: unknown) => (typeof value === 'string' ? value.replaceAll('$', '$$$$') : value)
   return `${escapeForYaml(JSON.stringify(model, escaped, 2))}\n`
 }

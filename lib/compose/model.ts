@@ -67,6 +67,8 @@ export interface Port {
   readonly published?: string
   readonly host_ip?: string
   readonly protocol?: string
+  /** of a Swarm: `ingress`, its routing mesh (the default), or `host`, a port of the node alone */
+  readonly mode?: string
 }
 
 export interface FileMount {

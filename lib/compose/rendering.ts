@@ -47,6 +47,8 @@ export interface RenderOptions {
   readonly dataAt?: string | undefined
   /** the engine is on another machine, which has all paths outside the project folder */
   readonly elsewhere?: boolean | undefined
+  /** the engine sets owner and mode of a config or secret when it mounts it: the file here needs none */
+  readonly ownedWhenMounted?: boolean
   /** paths that are never content, as stagecraft.yml lists them, absolute */
   readonly data: readonly string[]
   /** values of the `environment:` configs and secrets, by variable */

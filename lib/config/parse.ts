@@ -8,6 +8,7 @@ import { type DatabaseConfig, toDatabase } from './databases.ts'
 import { earlierKeys } from './earlier.ts'
 import type { ExposeConfig } from './edge/expose.ts'
 import type { ProxyConfig } from './edge/proxy.ts'
+import type { EngineName } from './engine.ts'
 import { type HookConfig, type HookName, toHooks } from './hooks.ts'
 import type { HostAddress } from './host-address.ts'
 import { refuseIfTooOld } from './minimum-version.ts'
@@ -29,6 +30,8 @@ export interface Config {
 }
 
 export interface EnvironmentConfig {
+  /** what places its containers; default: compose */
+  readonly engine?: EngineName
   /** where it runs; default: this machine's engine */
   readonly hosts?: readonly HostAddress[]
   /** the folder where hosts, or this machine, keep state and releases; absolute. Default on this machine: the checkout */

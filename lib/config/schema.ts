@@ -3,6 +3,7 @@ import { SEMANTIC_VERSION } from '../util/semantic-version.ts'
 import { databases } from './databases.ts'
 import { expose } from './edge/expose.ts'
 import { proxy } from './edge/proxy.ts'
+import { engine, engineFaults } from './engine.ts'
 import { duration, NAME, name, orEmpty, path, paths, SERVICE, shellCommand } from './fields.ts'
 import { hooks } from './hooks.ts'
 import { type HostAddress, hostKey, parseHostAddress } from './host-address.ts'
@@ -66,6 +67,7 @@ const service = v.pipe(
 
 const settings = v.strictObject(
   {
+    engine: v.exactOptional(engine),
     hosts: v.exactOptional(sshHosts),
     root: v.exactOptional(
       v.pipe(path, v.regex(/^\/[^\s]*$/, 'must be an absolute path without spaces, such as /srv/stagecraft')),
@@ -100,6 +102,10 @@ const settings = v.strictObject(
   'must be a mapping',
 )
 
+const step = (key: string, input: unknown) => ({ type: 'unknown', origin: 'value', input, key, value: input }) as const
+
+type Step = ReturnType<typeof step>
+
 /** A rollback runs no migration, and a migration runs in a release: no job that migrates may ask for anything else. */
 const environment = v.pipe(
   settings,
@@ -112,12 +118,16 @@ const environment = v.pipe(
       if (migrates === undefined || typeof wish !== 'object') continue
       const [key, does] =
         wish.schedule === undefined ? ['rollback', 'a rollback runs no migration'] : ['schedule', 'a release runs it']
-      const step = (key: string) => ({ type: 'unknown', origin: 'value', input: wish, key, value: wish }) as const
       addIssue({
         message: `must be left out: the job migrates the database ${database}, and ${does}`,
-        path: [step('services'), step(migrates), step('job'), step(key)],
+        path: ['services', migrates, 'job', key].map((name) => step(name, wish)) as [Step, ...Step[]],
       })
     }
+  }),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return
+    for (const { path, message } of engineFaults(dataset.value))
+      addIssue({ message, path: path.map((name) => step(name, dataset.value)) as [Step, ...Step[]] })
   }),
 )
 

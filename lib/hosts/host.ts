@@ -31,6 +31,8 @@ export interface Host {
    * read them each time. @throws unreachable (8)
    */
   owners?(): Promise<ReadonlyMap<string, HistoryOwner>>
+  /** where the owner of a project is recorded; default: in volumes. A Swarm's managers have only configs in common */
+  readonly marks?: 'configs'
   /** the environment's releases: its own file, or the command's copy of the host's file */
   readonly stateFile: string
   /** the environment's folder on the host, with content and the data of relative paths; undefined: next to the state file */

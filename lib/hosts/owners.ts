@@ -1,5 +1,6 @@
 import type { Docker } from '../docker/client.ts'
 import { listContainers } from '../docker/containers.ts'
+import { createConfig, listConfigs, removeConfigs } from '../docker/swarm/objects.ts'
 import { createVolume, listVolumes, removeVolumes } from '../docker/volumes/commands.ts'
 import type * as contract from '../output/contract/results.ts'
 import type { Of } from '../util/schema.ts'
@@ -14,9 +15,17 @@ const LABELS = {
 } as const
 const PREFIX = 'stagecraft-'
 
+/** What has the labels: empty volumes of an engine, or empty configs of a Swarm. */
+const MARKS = {
+  volumes: { list: listVolumes, create: createVolume, remove: removeVolumes },
+  configs: { list: listConfigs, create: createConfig, remove: removeConfigs },
+} as const
+
+type Marks = keyof typeof MARKS
+
 /** @returns the owners recorded on an engine, by Compose project */
-export async function readOwners(docker: Docker): Promise<ReadonlyMap<string, HistoryOwner>> {
-  const volumes = await listVolumes(docker, LABELS.root, Object.values(LABELS))
+export async function readOwners(docker: Docker, marks: Marks = 'volumes'): Promise<ReadonlyMap<string, HistoryOwner>> {
+  const volumes = await MARKS[marks].list(docker, LABELS.root, Object.values(LABELS))
   return new Map(
     volumes
       .filter(([name = '', , root]) => name.startsWith(PREFIX) && root !== '')
@@ -27,28 +36,34 @@ export async function readOwners(docker: Docker): Promise<ReadonlyMap<string, Hi
 }
 
 /**
- * Records on an engine where the releases of a Compose project are kept: in the labels of an empty volume.
+ * Records on an engine where the releases of a Compose project are kept: in the labels of an empty volume, or of a config.
  * @param instead replace the owner that is recorded; a volume without our labels is always replaced
  */
-export async function record(docker: Docker, project: string, owner: HistoryOwner, instead: boolean): Promise<void> {
+export async function record(
+  docker: Docker,
+  project: string,
+  owner: HistoryOwner,
+  { instead, marks = 'volumes' }: { readonly instead: boolean; readonly marks?: Marks | undefined },
+): Promise<void> {
   const name = `${PREFIX}${project}`
   const labels = Object.entries(LABELS).flatMap(([key, label]) => {
     const value = owner[key as keyof typeof LABELS]
     return value === undefined ? [] : [`${label}=${value}`]
   })
-  const create = () => createVolume(docker, [name], { flags: { label: labels }, what: `make volume ${name}` })
-  const remove = () => removeVolumes(docker, [name], { what: `remove volume ${name}` })
+  const create = () => MARKS[marks].create(docker, [name], { flags: { label: labels }, what: `make volume ${name}` })
+  const remove = () => MARKS[marks].remove(docker, [name], { what: `remove volume ${name}` })
   if (instead) await remove()
   await create()
-  if (instead || (await readOwners(docker)).has(project)) return
+  if (instead || (await readOwners(docker, marks)).has(project)) return
   await remove() // a volume of that name without our labels
   await create()
 }
 
 /** Removes the record of who keeps the releases of a project. */
-export async function forget(docker: Docker, project: string): Promise<void> {
-  if ((await readOwners(docker)).has(project))
-    await removeVolumes(docker, [`${PREFIX}${project}`], { what: `remove volume ${PREFIX}${project}` })
+export async function forget(docker: Docker, project: string, marks: Marks = 'volumes'): Promise<void> {
+  const name = `${PREFIX}${project}`
+  if ((await readOwners(docker, marks)).has(project))
+    await MARKS[marks].remove(docker, [name], { what: `remove volume ${name}` })
 }
 
 /** A release whose containers run, by the labels of the containers. */

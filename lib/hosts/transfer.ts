@@ -221,12 +221,12 @@ type Images = ReadonlyMap<string, Image>
 function isSame(tags: readonly string[], ours: Images, theirs: Images): boolean {
   return tags.every((tag) => {
     const [mine, there] = [ours.get(tag), theirs.get(tag)]
-    return mine !== undefined && there !== undefined && (mine.id === there.id || contentOf(mine) === contentOf(there))
+    return mine !== undefined && there !== undefined && (mine.id === there.id || portable(mine) === portable(there))
   })
 }
 
 /** @returns a fingerprint without empty fields, which newer engines leave out */
-function contentOf({ config, ...image }: Image): string {
+export function portable({ config, ...image }: Image): string {
   const said = Object.entries(config).filter(
     ([, value]) => value && !isDeepStrictEqual(value, {}) && !isDeepStrictEqual(value, []),
   )

@@ -1,5 +1,4 @@
 import { replicasOf } from '../compose/topology.ts'
-import { listContainers } from '../docker/containers.ts'
 import type { Container } from '../docker/inspect.ts'
 import { lastWords } from '../docker/readiness/last-words.ts'
 import type { Host } from '../hosts/host.ts'
@@ -8,6 +7,7 @@ import { madeIn, releaseId } from '../plan/release-id.ts'
 import type { Route } from '../plan/routes/table.ts'
 import { jobLine, settleJobs } from '../plan/services/ending.ts'
 import { buildMark, pruneBuilt } from '../project/built-here.ts'
+import { listRunning } from '../project/engine/running.ts'
 import { planPrune, prune } from '../project/prune.ts'
 import { confirmAnswers, silentLines } from '../proxy/ask.ts'
 import { awaitCertificates } from '../proxy/certificates/wait.ts'
@@ -20,6 +20,7 @@ import { onEachHost } from './each-host.ts'
 import type { HostRun, ReleaseRun } from './host-run.ts'
 import type { Phase } from './loop.ts'
 import { removeSpent } from './schedules.ts'
+import { pruneObjects } from './swarm/prune.ts'
 
 const BOTH = { describe: () => 'check that what runs is what was released, and prune', run: finalize }
 
@@ -83,6 +84,7 @@ async function tidy({ state, project, bundle, hostRuns, builder, targets, tools 
       await removeSpent(tools.undoDocker, own, { versionOf, keepLog })
       if (project.environment.databases) await removeEnded(tools.undoDocker, bundle.now)
       bundles.push(...(await prune(tools.undoDocker, state, plan, request.project.host)).bundles)
+      if (project.environment.engine === 'swarm') await pruneObjects(tools.undoDocker, state, own.now)
       const releases = { now: own.now, before: request.serving?.bundle }
       await pruneAssets(tools.undoDocker, project.stateFile, placeOn(request.project.host), releases)
       if (!project.host.isLocal && targets.length > 0) await pruneBuilt(builder, plan, buildMark(project))
@@ -100,7 +102,8 @@ async function tidy({ state, project, bundle, hostRuns, builder, targets, tools 
 async function verify(hostRun: HostRun): Promise<number> {
   const { project } = hostRun.request
   const { undoDocker } = hostRun.tools
-  const containers = hostRun.found.containers ?? (await listContainers(undoDocker, hostRun.bundle.now.project))
+  const { project: name, images } = hostRun.bundle.now
+  const containers = hostRun.found.containers ?? (await listRunning(project.environment, undoDocker, name, images))
   reportEnded(hostRun, containers)
   const bundle = hostRun.bundle.now
   const services = Object.keys(bundle.images).filter((service) => !bundle.topology.jobs.includes(service))

@@ -24,6 +24,7 @@ import { Problems } from '../util/problems.ts'
 import { checkDatabases, secretsOfCommands } from './checks/databases.ts'
 import { forbiddenIn, statesBelow } from './checks/forbidden.ts'
 import { asScheduled, checkSchedules } from './checks/schedules.ts'
+import { asSwarm, openSwarm, type SwarmAccess } from './engine/swarm.ts'
 import { asDev, environmentFiles, loadNamed, readNeeded, refuseSharedModel } from './load.ts'
 import { renderOptions } from './render-options.ts'
 import { namesOfSettings, secretsOfProject, secretsOfSource } from './secrets/known.ts'
@@ -39,6 +40,9 @@ export interface ProjectOptions {
   readonly secrets?: SecretSet | undefined
   /** connects to a host */
   readonly openHost?: (place: RemotePlace, timeout: number) => Promise<Host>
+  readonly openManager?: SwarmAccess['openManager']
+  /** the command can act on a Swarm; default: it is refused there */
+  readonly onSwarm?: boolean
   /** only the state is needed: connect only to the first host */
   readonly firstOnly?: boolean
   /** for `stagecraft dev`: the environment's model on this machine's engine, as a Compose project of its own */
@@ -71,7 +75,9 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
   const problems = new Problems()
   problems.try(() => refuseUnknownServices(environment, written))
   checkSchedules(environment, written, problems)
-  const model = asScheduled(written, environment)
+  const isSwarm = environment.engine === 'swarm'
+  const scheduled = asScheduled(written, environment)
+  const model = isSwarm ? asSwarm(scheduled, directory, problems, options.warn) : scheduled
   await checkDatabases(exec, environment, model, directory).catch((error: unknown) => problems.add(error))
   for (const leak of findLeaks(model, forbiddenIn(stateFile(directory), state), statesBelow)) problems.add(leak)
   const variables = await resolveVariables(execWith, source, environmentFiles(model))
@@ -91,7 +97,7 @@ export async function openProject(exec: Exec, options: ProjectOptions): Promise<
     variables,
     data: environment.data.map((path) => resolve(directory, path)),
     secrets,
-    elsewhere: host.isLocal && hasMissingOutside(model, directory) && (await isEngineElsewhere(exec)),
+    elsewhere: isSwarm || (host.isLocal && hasMissingOutside(model, directory) && (await isEngineElsewhere(exec))),
   }
   // Report all problems of the files at once, also those that a release would find later.
   if (problems.found.length > 0) renderAll(model, renderOptions(project, false), problems)
@@ -106,7 +112,10 @@ export async function openSettings(options: Omit<ProjectOptions, 'warn'>): Promi
   const chosen = selectEnvironment(config, options.environment)
   const environment = options.dev ? onThisEngine(chosen) : chosen
   refuseSharedName(config, environment)
-  const [host, ...others] = await openHosts(directory, config, environment, options)
+  const [host, ...others] =
+    environment.engine === 'swarm'
+      ? [await openSwarm(directory, config, environment, options, environment.connect_timeout ?? CONNECT_TIMEOUT)]
+      : await openHosts(directory, config, environment, options)
   return { directory, config, environment, host, hosts: [host, ...others], stateFile: host.stateFile }
 }
 
@@ -158,7 +167,7 @@ async function openHosts(
   return [head, ...rest]
 }
 
-function onThisEngine({ hosts: _, root: _r, ...environment }: Environment): Environment {
+function onThisEngine({ engine: _e, hosts: _, root: _r, ...environment }: Environment): Environment {
   return environment
 }
 

@@ -69,7 +69,7 @@ interface Found {
 function eachOwner(settings: Settings, project: string, session: Session): Promise<Found[]> {
   return mapConcurrently(settings.hosts, async (host) => {
     const docker = openReleaseDocker({ secrets: [], host }, session)
-    const mark = (await (host.owners?.() ?? readOwners(docker))).get(project)
+    const mark = (await (host.owners?.() ?? readOwners(docker, host.marks))).get(project)
     return {
       host,
       docker,
@@ -144,8 +144,8 @@ export async function claimHistory(settings: Settings, project: string, session:
   await refuseAmong(all, settings, project)
   for (const { host, docker, owner, mark } of all) {
     if (mark !== undefined && isWhole(mark) && isSame(mark, settings, project)) continue
-    await record(docker, project, own, mark !== undefined)
-    const now = (await readOwners(docker)).get(project) // another run may have recorded itself at the same time
+    await record(docker, project, own, { instead: mark !== undefined, marks: host.marks })
+    const now = (await readOwners(docker, host.marks)).get(project) // another run may have recorded itself at the same time
     if (now !== undefined && !isSame(now, settings, project)) throw notOurs(settings, project, now)
     if (owner === undefined || isSame(owner, settings, project)) continue
     const where = host.isLocal ? '' : ` (${host.name})`

@@ -31,7 +31,8 @@ export function placeOnHosts(project: Project): Placed[] {
   const needed = databases.flatMap(([, database]) =>
     database.migrations.strategy === 'pre_deploy' ? neededBy(database, project.topology) : [],
   )
-  if (named.length < 2) return [{ project, awaits: {}, migrates: databases.map(([name]) => name), needed }]
+  const isOne = named.length < 2 || project.environment.engine === 'swarm' // Swarm places the services itself
+  if (isOne) return [{ project, awaits: {}, migrates: databases.map(([name]) => name), needed }]
   for (const [service, hosts] of placement) refuseImpossible(project, service, hosts, placement)
   const placed = project.hosts.map((host): Placed => {
     const services = [...placement].flatMap(([service, hosts]) =>

@@ -42,6 +42,8 @@ export interface Bundle extends LiveFacts {
   /** present while the rollout has something left to undo or to finish */
   readonly journal?: Journal | undefined
   readonly error?: { readonly message: string; readonly hint?: string; readonly detail?: string }
+  /** a stack of a Swarm; absent: a Compose project */
+  readonly on?: 'swarm'
   /** on which engine, if the environment has no hosts */
   readonly engine?: EnginePlace
   /** who made the release, and from where */

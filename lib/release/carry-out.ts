@@ -5,7 +5,7 @@ import { sayEngine } from '../hosts/engine-place.ts'
 import type { Emit } from '../output/events.ts'
 import { openHooks } from '../phases/hooks.ts'
 import type { HostRequest, ReleaseRun } from '../phases/host-run.ts'
-import { SIX_PHASES } from '../phases/index.ts'
+import { phasesOn } from '../phases/index.ts'
 import { liveNow, runPhases } from '../phases/loop.ts'
 import { undoBegun } from '../phases/rollout/undo/all.ts'
 import { type Engines, openBuilder } from '../project/built-here.ts'
@@ -16,15 +16,17 @@ import type { Release } from '../record/releases-file/format.ts'
 import { createSecrets, maskJson } from '../secrets/mask.ts'
 import { StagecraftError, withHint } from '../util/errors.ts'
 import { nonEmpty } from '../util/map-concurrently.ts'
+import { lookAtSwarm, refuseOtherEngine, refuseOtherTarget } from './engine/swarm.ts'
 import { openNotify } from './notify.ts'
 import { newBundle, onHost, openBundle, openHostRun, openTools } from './open-host-run.ts'
 import type { ReleaseRequest } from './request.ts'
 
 /** Reports which engine the environment uses, before anything is done. @returns it; undefined if there are hosts */
-export async function lookAtEngine(
-  { project, serving, parts }: ReleaseRequest,
-  session: Session,
-): Promise<EnginePlace | undefined> {
+export async function lookAtEngine(request: ReleaseRequest, session: Session): Promise<EnginePlace | undefined> {
+  const { project, serving, parts } = request
+  refuseOtherEngine(project)
+  refuseOtherTarget(request)
+  if (project.environment.engine === 'swarm') return lookAtSwarm(request, session)
   if (!project.host.isLocal) return undefined
   const now = await askEngine(openReleaseDocker(project, session))
   const hasFiles = parts.some(({ rendering }) => rendering.content.length > 0)
@@ -101,7 +103,7 @@ export async function carryOut(request: ReleaseRequest, session: LockedSession):
   const here = project.host.isLocal ? session.exec : project.host.local
   const hooks = openHooks(run, release, { exec: here, lock: session.held.fd })
   const around = { signalled: () => signalOf(session), undoBegun, hooks }
-  await runPhases(SIX_PHASES, run, release, state, around).catch(async (error: unknown) => {
+  await runPhases(phasesOn(project.environment), run, release, state, around).catch(async (error: unknown) => {
     const isSignal = error instanceof StagecraftError && error.signal !== undefined
     await notify(state, release, isSignal ? 'interrupted' : 'failed')
     throw error

@@ -12,8 +12,9 @@ import { outputTo } from '../output/events.ts'
 import { namingHost } from '../phases/each-host.ts'
 import type { HostRequest } from '../phases/host-run.ts'
 import { readPending } from '../phases/migrate/pending.ts'
+import { planRelease } from '../phases/plan-release.ts'
 import { refuseEarly } from '../phases/rollout/early.ts'
-import { type Planning, planRollout } from '../phases/rollout/planning.ts'
+import type { Planning } from '../phases/rollout/planning.ts'
 import type { PlanInput } from '../plan/input.ts'
 import { planNetworks, refuseChangedVolumes } from '../plan/networks.ts'
 import { exposedServices } from '../plan/routes/table.ts'
@@ -41,6 +42,7 @@ import { absentImages } from './absent-images.ts'
 import { adopt, planAdoption } from './adoption/adopt.ts'
 import { beforeRelease, carryOut, lookAtEngine } from './carry-out.ts'
 import { refuseLostData, sayWhatBeginsEmpty } from './data-guard.ts'
+import { refuseOwnStack } from './engine/swarm.ts'
 import type { Existing } from './promotion/existing.ts'
 import { obtainImages } from './promotion/obtain.ts'
 import type { ReleaseRequest } from './request.ts'
@@ -80,7 +82,7 @@ export async function planDeploy(
     const known = { version: version.name, rendering: part.rendering, images, obstacles }
     const { adopted, notes = [] } = adoption[at] ?? {}
     const tools = { docker, exec, clock: session.clock }
-    const planning = await planRollout({ ...part, pending, adopted }, tools, known).catch(
+    const planning = await planRelease({ ...part, pending, adopted }, tools, known).catch(
       namingHost(part.project.host, project.hosts),
     )
     return { ...planning, plan: { ...planning.plan, notes: [...planning.plan.notes, ...notes] } }
@@ -135,7 +137,7 @@ export async function deploy(
 
 /** A build takes its time: what would stop the rollout after it is looked for before it, too. @throws failed (5) */
 async function refuseBeforeBuild({ project, parts, targets }: ReleaseRequest, session: LockedSession): Promise<void> {
-  if (targets.length === 0) return
+  if (targets.length === 0 || project.environment.engine === 'swarm') return
   await mapConcurrently(parts, async ({ project: { host, environment, ...placed }, rendering }) => {
     const docker = openReleaseDocker({ ...placed, host }, session)
     const listen = () => listListeners(host, execOn(host, session))
@@ -150,7 +152,9 @@ async function refuseBeforeBuild({ project, parts, targets }: ReleaseRequest, se
 }
 
 /** Before the first release of an environment: the application may run under another name already. @throws config (3) */
-async function refuseAnother({ project, state, parts }: ReleaseRequest, session: Session): Promise<void> {
+async function refuseAnother(request: ReleaseRequest, session: Session): Promise<void> {
+  const { project, state, parts } = request
+  if (project.environment.engine === 'swarm') return refuseOwnStack(request, session)
   const releases = state.listReleases({ environment: project.environment.name })
   if (lastLive(project.stateFile, releases) !== undefined) return
   await refuseRunningElsewhere(nonEmpty(parts.map((part) => part.project)), session)

@@ -4,6 +4,7 @@ import type { LockedSession, Session } from '../project/session.ts'
 import type { Settings } from '../project/settings.ts'
 import { StagecraftError, withHint } from '../util/errors.ts'
 import { compare } from '../util/format.ts'
+import { refuseOtherEngine } from './engine/swarm.ts'
 import { recover } from './recovery.ts'
 
 /** The command that wants to change an environment, and how long it waits for the lock (milliseconds). */
@@ -27,6 +28,7 @@ export async function withEnvironmentLocked<T>(
   const request = { environment: environment.name, command, wait, several: hosts.length > 1 }
   const done = lockAll(host, hosts.toSorted(byKey), request, session, async (all) => {
     begun = true
+    refuseOtherEngine(settings)
     const locked = { ...session, ...ownFirst(host, all) }
     const left = await recover(settings, locked)
     if (left.length > 0 && !REPAIRS.includes(command)) throw notUndone(command, left)

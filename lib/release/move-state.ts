@@ -45,7 +45,7 @@ export async function moveState(
   const mounted = await bringMounted(settings)
   const own = ownerHere(settings)
   for (const { host, isMarked } of on)
-    await record(openReleaseDocker({ secrets: [], host }, session), project, own, isMarked)
+    await record(openReleaseDocker({ secrets: [], host }, session), project, own, { instead: isMarked })
   return { from: owner, to: own, releases, ...(mounted.length === 0 ? {} : { mounted }) }
 }
 

@@ -78,6 +78,7 @@ export function newBundle(
     ...(host.isLocal ? {} : { host: host.key }),
     ...(isFirst && parts.length > 1 ? { hosts: parts.map((each) => each.project.host.key) } : {}),
     ...(engine ? { engine } : {}),
+    ...(project.environment.engine === 'swarm' ? { on: 'swarm' as const } : {}),
     actor: { user, machine: hostname(), directory: project.directory },
     services: part.project.environment.services,
     ...((serving?.bundle.id ?? adopted) ? { served_before: serving?.bundle.id ?? adopted } : {}),

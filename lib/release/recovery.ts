@@ -9,6 +9,8 @@ import { retire } from '../phases/rollout/retire.ts'
 import { undoRollout } from '../phases/rollout/undo/host.ts'
 import type { UndoRequest } from '../phases/rollout/undo/request.ts'
 import { reschedule } from '../phases/schedules.ts'
+import { releaseOf, retireStack } from '../phases/swarm/rollout.ts'
+import { type StackUndo, undoStack } from '../phases/swarm/undo.ts'
 import { releaseId } from '../plan/release-id.ts'
 import { PHASES, type PhaseName } from '../plan/six-phases.ts'
 import { refuseForeign } from '../project/ownership.ts'
@@ -125,11 +127,13 @@ async function settle(unsettled: Unsettled, remains: Remains, scene: Scene): Pro
   const { bundle, host } = remains
   const { emit, clock } = scene.session
   const docker = bundle?.journal && (await openMasked(bundle, remains, scene))
-  const { stateFile } = scene.settings
+  const { stateFile, environment } = scene.settings
+  const isSwarm = environment.engine === 'swarm'
   if (docker && bundle?.journal && switched) {
     const { project: name, services = {}, id } = bundle
     if (host !== scene.settings.host && !(await hasSwitched(docker, bundle.journal, name)))
       return { ...WENT_BACK, routed: bundle.journal.routing }
+    if (isSwarm) return retireStack(docker, bundle, emit).then(() => FINISHED)
     const keepLog = logKeeper(stateFile, releaseId(id), clock)
     await retire({ docker, emit, clock, name, services, keepLog }, bundle)
     return { ...FINISHED, routed: await reschedule({ host, docker, emit }, bundle) }
@@ -138,8 +142,12 @@ async function settle(unsettled: Unsettled, remains: Remains, scene: Scene): Pro
   if (bundle?.journal === undefined || docker === undefined || unsettled.overtaken)
     return { outcome: 'nothing', did: 'It had changed nothing that runs.' }
   try {
-    const undo = openUndo({ ...bundle, journal: bundle.journal }, docker, remains, scene)
-    return { outcome: 'undone', did: tellUndone(await undoRollout(undo, new Error('The run of this release died.'))) }
+    const open = { ...bundle, journal: bundle.journal }
+    const cause = new Error('The run of this release died.')
+    const undone = isSwarm
+      ? await undoStack(openStackUndo(open, docker, remains, scene), cause)
+      : await undoRollout(openUndo(open, docker, remains, scene), cause)
+    return { outcome: 'undone', did: tellUndone(undone) }
   } catch (error) {
     if (!(error instanceof StagecraftError) || error.kind !== 'not-restored') throw error
     await enginePlatform(docker) // throws if the engine is gone: then the next command tries again
@@ -174,6 +182,15 @@ async function openMasked(bundle: Bundle, { serving, host }: Remains, { settings
   const docker = openUndoDocker(host, secrets.mask, session)
   await enginePlatform(docker)
   return docker
+}
+
+function openStackUndo(
+  { journal, project: stack }: Bundle & { journal: Journal },
+  docker: Docker,
+  { serving }: Remains,
+  { settings, session: { clock, emit } }: Scene,
+): StackUndo {
+  return { docker, clock, emit, stack, journal, served: serving && releaseOf(serving, settings.environment) }
 }
 
 function openUndo(

@@ -8,7 +8,8 @@ import { byPresentNames, NO_IMAGES, type ReleasedImage, remoteName } from '../do
 import type { Host } from '../hosts/host.ts'
 import { namingHost } from '../phases/each-host.ts'
 import type { HostRequest } from '../phases/host-run.ts'
-import { type Planning, planRollout } from '../phases/rollout/planning.ts'
+import { planRelease } from '../phases/plan-release.ts'
+import type { Planning } from '../phases/rollout/planning.ts'
 import { runsInRollback } from '../plan/services/jobs.ts'
 import { claimHistory } from '../project/ownership.ts'
 import { secretsOfRelease } from '../project/secrets/known.ts'
@@ -116,13 +117,14 @@ export async function planRollback({ request }: Rollback, session: Session): Pro
   return mapConcurrently(request.parts, async (part) => {
     const docker = openReleaseDocker(part.project, session)
     const target = targetOf(part)
-    for (const [service, image] of missingImages(await presentImages(docker, target), target))
+    const there = isOnSwarm(request) ? undefined : await presentImages(docker, target)
+    for (const [service, image] of there ? missingImages(there, target) : [])
       if (remoteName(image) === undefined) throw imageGone(target, service, image)
     const { name: version } = request.version
     const { rendering } = part
     const exec = execOn(part.project.host, session)
     const known = { version, rendering, images: new Map() }
-    return planRollout(part, { docker, exec, clock: session.clock }, known).catch(
+    return planRelease(part, { docker, exec, clock: session.clock }, known).catch(
       namingHost(part.project.host, request.project.hosts),
     )
   })
@@ -135,6 +137,7 @@ export async function planRollback({ request }: Rollback, session: Session): Pro
 export async function rollback({ request }: Rollback, session: LockedSession): Promise<Release> {
   const engine = await beforeRelease(lookAtEngine(request, session), session)
   const parts = await mapConcurrently(request.parts, async (part) => {
+    if (isOnSwarm(request)) return part // each node has its images, or pulls them
     const docker = openReleaseDocker(part.project, session)
     const target = targetOf(part)
     let present = await beforeRelease(presentImages(docker, target), session)
@@ -147,6 +150,8 @@ export async function rollback({ request }: Rollback, session: LockedSession): P
   await beforeRelease(refuseLostData(request, session), session)
   return carryOut({ ...request, engine, parts: nonEmpty(parts) }, session)
 }
+
+const isOnSwarm = ({ project }: ReleaseRequest) => project.environment.engine === 'swarm'
 
 function targetOf({ target }: HostRequest): LiveRelease {
   if (target === undefined) throw new StagecraftError('bug', 'Cannot roll back: the target is not known')

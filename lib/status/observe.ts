@@ -1,12 +1,14 @@
 import { type Docker, openDocker } from '../docker/client.ts'
-import { listContainers, ofProject } from '../docker/containers.ts'
+import { ofProject } from '../docker/containers.ts'
 import { engineNow, enginePlatform } from '../docker/engine/facts.ts'
 import { inspectImages } from '../docker/image-store.ts'
 import type { Container } from '../docker/inspect.ts'
 import { listNetworks } from '../docker/networks.ts'
+import { ofStack } from '../docker/swarm/stack.ts'
 import type { PlanInput } from '../plan/input.ts'
 import { networksOf } from '../plan/networks.ts'
 import { madeIn, releaseId } from '../plan/release-id.ts'
+import { listRunning } from '../project/engine/running.ts'
 import { learnSecrets } from '../project/secrets/known.ts'
 import type { Settings } from '../project/settings.ts'
 import { readCertificates } from '../proxy/certificates/state.ts'
@@ -64,7 +66,11 @@ export async function observe(
   const docker = openDocker(world.exec, secrets.mask)
   try {
     await enginePlatform(docker) // fails within half a minute if the engine hangs
-    const [containers, ahead] = await Promise.all([listContainers(docker, project), clockAhead(docker, world)])
+    const { environment } = settings
+    const [containers, ahead] = await Promise.all([
+      listRunning(environment, docker, project, serving?.bundle.images),
+      clockAhead(docker, world),
+    ])
     // The output of healthchecks and scheduled jobs is shown, and may contain secrets.
     const isShown = serving?.bundle.schedules || containers.some(({ health }) => health === 'unhealthy')
     if (isShown) await learnSecrets(secrets, settings.host, [serving])
@@ -82,7 +88,7 @@ export async function observe(
     const services = serviceStatuses(input, known).map((one) => withSchedule(one, schedules))
     const drift = [
       ...services.flatMap(serviceDrift),
-      ...(await networkDrift(docker, serving)),
+      ...(await networkDrift(docker, serving, environment.engine === 'swarm' ? ofStack(project) : ofProject(project))),
       ...(await routeDrift(docker, serving.bundle, containers)),
       ...strays,
     ]
@@ -135,8 +141,8 @@ function serviceDrift({ service, drift }: ServiceStatus): Drift[] {
 }
 
 /** @returns the project's own networks that its services need and the engine does not have. */
-async function networkDrift(docker: Docker, { bundle, model }: LiveRelease): Promise<Drift[]> {
-  const present = new Set(await listNetworks(docker, ofProject(bundle.project), { patient: true }))
+async function networkDrift(docker: Docker, { model }: LiveRelease, label: string): Promise<Drift[]> {
+  const present = new Set(await listNetworks(docker, label, { patient: true }))
   const external = new Set(Object.entries(model.networks ?? {}).flatMap(([key, one]) => (one?.external ? [key] : [])))
   const needed = Object.values(model.services).flatMap((service) => {
     const own = Object.entries(service.networks ?? {}).filter(([key]) => !external.has(key))

@@ -47,8 +47,8 @@ test('parseConfig() knows no keys but its own, at every level, and names all of 
   ).toEqual([
     '1:1: unknown key "a" (known here: project, minimum_version, compose, environments)',
     '2:1: unknown key "b" (known here: project, minimum_version, compose, environments)',
-    '3:20: unknown key "c" (known here: hosts, root, connect_timeout, env_file, compose_project, data, keep, proxy, databases, hooks, notify, secrets, services)',
-    '3:26: unknown key "d" (known here: hosts, root, connect_timeout, env_file, compose_project, data, keep, proxy, databases, hooks, notify, secrets, services)',
+    '3:20: unknown key "c" (known here: engine, hosts, root, connect_timeout, env_file, compose_project, data, keep, proxy, databases, hooks, notify, secrets, services)',
+    '3:26: unknown key "d" (known here: engine, hosts, root, connect_timeout, env_file, compose_project, data, keep, proxy, databases, hooks, notify, secrets, services)',
     '3:49: unknown key "jbo" (did you mean "job"?)',
     '3:70: unknown key "min_raedy" (did you mean "min_ready"?)',
   ])

@@ -10,6 +10,7 @@ import { type Behaviour, ENGINE_AHEAD, type EngineState, type FakeContainer } fr
 import { addImage, inspectImages, listImages, pullImage, pushImage, tagImage, untag } from './images.ts'
 import { answerNetwork, type Plugged } from './networks.ts'
 import { FakeProxy } from './proxy.ts'
+import { FakeSwarm } from './swarm.ts'
 import { answerNamedVolume, answerVolumes } from './volumes.ts'
 
 /** How a command that a test lets fail leaves the engine: as it was, halfway, or as if it had succeeded. */
@@ -41,6 +42,7 @@ export class FakeEngine {
     proxy: { boxes: [], volume: undefined, loaded: undefined },
   }
   readonly proxy = new FakeProxy(this)
+  readonly swarm = new FakeSwarm(() => this.state.now)
   /** what `docker compose config` makes of the project's files; undefined: they are not valid */
   model: ComposeModel | undefined
   /** values for `${…}` */
@@ -106,6 +108,8 @@ export class FakeEngine {
     if (program === 'sh') return {} // nothing else listens on its machine
     if (program !== 'docker') throw new Error(`not a docker command: ${argv.join(' ')}`)
     const [first = '', second = '', ...rest] = args
+    const ofSwarm = this.swarm.respond(args, options.input)
+    if (ofSwarm) return ofSwarm
     const ofVolumes = answerVolumes(this, args, options.outputTo)
     if (ofVolumes) return ofVolumes
     const ofProxy = this.proxy.respond(args, options.input, half)

@@ -22,7 +22,8 @@ import { type Bundle, readBundle } from '../../lib/record/bundle.ts'
 import { openState } from '../../lib/record/releases.ts'
 import type { Release } from '../../lib/record/releases-file/format.ts'
 import type { RollbackRequest } from '../../lib/record/rollback-target.ts'
-import { type DownWish, planDown, takeDown } from '../../lib/release/by-hand/down.ts'
+import { planDown, takeDown } from '../../lib/release/by-hand/down.ts'
+import type { DownWish } from '../../lib/release/by-hand/down-plan.ts'
 import { deploy, planDeploy } from '../../lib/release/deploy.ts'
 import { withEnvironmentLocked } from '../../lib/release/locked.ts'
 import { type Moved, moveState } from '../../lib/release/move-state.ts'
@@ -76,7 +77,8 @@ export class FakeProject {
 
   #place(environment: string | undefined) {
     const { openHost } = this
-    return { directory: this.folder, environment, stateOverride: undefined, ...(openHost ? { openHost } : {}) }
+    const place = { directory: this.folder, environment, stateOverride: undefined, onSwarm: true }
+    return { ...place, ...(openHost ? { openHost } : {}) }
   }
 
   world(emit: (event: Event) => void = () => {}, signal = new AbortController().signal): Session {

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import type { Event } from '../../lib/output/events.ts'
 import type { ReleaseRun } from '../../lib/phases/host-run.ts'
-import { SIX_PHASES } from '../../lib/phases/index.ts'
+import { phasesOn } from '../../lib/phases/index.ts'
 import { type Phase, runPhases } from '../../lib/phases/loop.ts'
 import { PHASES, type PhaseName } from '../../lib/plan/six-phases.ts'
 import { readBundle } from '../../lib/record/bundle.ts'
@@ -46,9 +46,10 @@ function newest(project: FakeProject) {
   return { release, bundleFile: join(project.folder, '.stagecraft/releases', release.id, 'release.json') }
 }
 
-describe('SIX_PHASES', () => {
+describe('phasesOn()', () => {
   test('are the six of the state, in its order', () => {
-    expect(SIX_PHASES.map(({ name }) => name)).toEqual([...PHASES])
+    for (const engine of ['compose', 'swarm'] as const)
+      expect(phasesOn({ engine }).map(({ name }) => name)).toEqual([...PHASES])
   })
 })
 

@@ -1,6 +1,7 @@
 import type { Result } from '../../output/contract/results.ts'
 import { newestProject } from '../../record/bundle/own.ts'
-import { type DownPlan, type DownWish, planDown, recorded, takeDown } from '../../release/by-hand/down.ts'
+import { planDown, recorded, takeDown } from '../../release/by-hand/down.ts'
+import type { DownPlan, DownWish } from '../../release/by-hand/down-plan.ts'
 import { withEnvironmentLocked } from '../../release/locked.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { quote, table } from '../../util/format.ts'
@@ -41,7 +42,7 @@ export default command({
   ],
   async run(args, context) {
     const wait = parseWait(args.wait)
-    const settings = await openSettingsOf(args, context)
+    const settings = await openSettingsOf(args, context, { onSwarm: true })
     const session = openSession(context, settings)
     const { name: environment } = settings.environment
     const { volumes, history } = args

@@ -5,6 +5,7 @@ import { keptLogs } from '../../record/bundle/logs.ts'
 import { readBundle } from '../../record/bundle.ts'
 import { openState } from '../../record/releases.ts'
 import { followLogs, type LogWish, readLogs } from '../../status/logs.ts'
+import { followStackLogs, readStackLogs } from '../../status/swarm/logs.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { usage } from '../arguments.ts'
 import { type Context, command, environmentArgument } from '../command.ts'
@@ -58,7 +59,7 @@ export default command({
     for (const [flag, value] of Object.entries({ since, until })) checkTime(flag, value)
     if (follow && until !== undefined) throw usage('logs', '"--follow" and "--until" exclude each other')
     if (access && release !== undefined) throw usage('logs', '"--access" and "--release" exclude each other')
-    const settings = await openSettingsOf({ env }, context)
+    const settings = await openSettingsOf({ env }, context, { onSwarm: true })
     if (access) return showAccess(settings, { services, follow, lines, since, until, host }, context)
     if (release !== undefined) return showKept(settings, release, context)
     const live = findLiveOn(settings)
@@ -69,12 +70,19 @@ export default command({
     const project = live[0]?.release.bundle.project ?? ''
     const wish: LogWish = { project, services, tail: lines, since, until }
     const hosts = chooseHosts(settings, host)
-    const print = logPrinter(context, { services: services.length > 0 ? services : names, several: hosts.length > 1 })
+    const isSwarm = settings.environment.engine === 'swarm'
+    if (isSwarm && until !== undefined) throw usage('logs', '"--until" does not work on a Swarm')
+    const print = logPrinter(context, {
+      services: services.length > 0 ? services : names,
+      several: isSwarm || hosts.length > 1,
+    })
     if (!follow) {
-      for (const line of await readLogs(hosts, secrets.mask, wish)) print(line)
+      const read = isSwarm ? readStackLogs : readLogs
+      for (const line of await read(hosts, secrets.mask, wish)) print(line)
       return context.outputFailed() ? 141 : 0
     }
-    return followPrinting(context, print, (how) => followLogs(hosts, { mask: secrets.mask, ...how }, wish))
+    const goOn = isSwarm ? followStackLogs : followLogs
+    return followPrinting(context, print, (how) => goOn(hosts, { mask: secrets.mask, ...how }, wish))
   },
 })
 

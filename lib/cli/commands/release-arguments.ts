@@ -50,10 +50,21 @@ export function parseWait(text: string | undefined): number {
 export function openSettingsOf(
   args: { readonly env: string | undefined },
   context: Context,
-  how: Pick<ProjectOptions, 'firstOnly' | 'onUnusable'> = {},
+  how: Pick<ProjectOptions, 'firstOnly' | 'onUnusable' | 'onSwarm'> = {},
 ): Promise<Settings> {
   const { directory, stateOverride } = context
-  return openSettings({ directory, stateOverride, environment: args.env, openHost: hostOpener(context), ...how })
+  const open = { openHost: hostOpener(context), openManager: managerOpener(context) }
+  return openSettings({ directory, stateOverride, environment: args.env, ...open, ...how })
+}
+
+/** @returns a function that connects to a manager of a Swarm. The connection is closed when the command ends. */
+function managerOpener(context: Context): NonNullable<ProjectOptions['openManager']> {
+  return async (hosts, timeout) => {
+    const { openManager } = await import('../../hosts/ssh/manager.ts')
+    const manager = await openManager(hosts, { exec, timeout, signal: new AbortController().signal })
+    context.onEnd(() => manager.close())
+    return manager
+  }
 }
 
 /** @returns a function that connects to a host. The connection is closed when the command ends. */
@@ -82,7 +93,7 @@ export async function openRelease(
         hint: remedy,
       }),
   })
-  const project = await openProjectOf(args, context, hosts)
+  const project = await openProjectOf(args, context, hosts, { onSwarm: true })
   context.report.secrets.addNames([version.name, version.commit])
   return { project: args['no-hooks'] ? withoutHooks(project) : project, version }
 }
@@ -92,7 +103,7 @@ export function openProjectOf(
   args: { readonly env: string | undefined },
   context: Context,
   hosts: readonly Host[] = [],
-  how: Pick<ProjectOptions, 'onUnusable' | 'dev'> = {},
+  how: Pick<ProjectOptions, 'onUnusable' | 'dev' | 'onSwarm'> = {},
 ): Promise<Project> {
   return openProject(exec, {
     directory: context.directory,
@@ -100,6 +111,7 @@ export function openProjectOf(
     stateOverride: context.stateOverride,
     openHost: async (place, timeout) =>
       hosts.find(({ key }) => key === hostKey(place.host)) ?? hostOpener(context)(place, timeout),
+    openManager: managerOpener(context),
     secrets: context.report.secrets,
     warn: warnOnce(context),
     ...how,

@@ -43,7 +43,7 @@ export default command({
   ],
   async run(args, context) {
     const [request, wait] = [requestOf(args), parseWait(args.wait)]
-    const opened = await openSettingsOf(args, context)
+    const opened = await openSettingsOf(args, context, { onSwarm: true })
     const settings = args['no-hooks'] ? withoutHooks(opened) : opened
     const session = openSession(context, settings)
     if (args['dry-run']) {

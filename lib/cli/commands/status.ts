@@ -51,7 +51,8 @@ export default command({
     for (const environment of names) {
       const unusable: Unusable[] = []
       const onUnusable = (host: string, error: StagecraftError) => unusable.push({ host, error })
-      const settings = await openSettingsOf({ env: environment }, context, { onUnusable }).catch((error: unknown) => {
+      const how = { onUnusable, onSwarm: true }
+      const settings = await openSettingsOf({ env: environment }, context, how).catch((error: unknown) => {
         if (!(error instanceof StagecraftError) || error.kind !== 'unreachable') throw error
         unreachable.push(error) // thrown once the other environments are shown
       })

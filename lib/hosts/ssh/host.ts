@@ -78,7 +78,7 @@ export async function openRemoteHost(place: RemotePlace, options: ConnectOptions
  * which saves each command a round trip.
  * @throws unreachable (8) if the engine answers neither through a forwarded socket nor through the docker there
  */
-async function askEngine(
+export async function askEngine(
   exec: Exec,
   connection: Connection,
   { socket: there = '', hasSession }: Looked,
@@ -117,7 +117,8 @@ function quietly<T>(promise: Promise<T>): Promise<T> {
   return promise
 }
 
-function endpoint(socket: string): Record<string, string> {
+/** Has docker use that socket. */
+export function endpoint(socket: string): Record<string, string> {
   return { DOCKER_HOST: `unix://${socket}`, DOCKER_TLS_VERIFY: '' }
 }
 
@@ -195,8 +196,8 @@ function hostOf(remote: StateExchange, { exec, engine, copy }: Here): Host {
   }
 }
 
-/** @throws unreachable (8) for a host that cannot be used */
-function readLook(host: HostAddress, { stdout, stderr }: Result): Looked {
+/** @returns what LOOK has found. @throws unreachable (8) for a host that cannot be used */
+export function readLook(host: HostAddress, { stdout, stderr }: Result): Looked {
   const said = answersOf(stdout)
   const [folder] = said('folder')
   if (folder === undefined)

@@ -40,7 +40,7 @@ import { describePhases } from './describe.ts'
 import { type Obstacle, refuseObstacles } from './obstacles.ts'
 
 /** What was found out for a release on one host before it is planned. */
-interface PlanningFacts {
+export interface PlanningFacts {
   readonly version: string
   readonly rendering: Rendering
   /** the engine's images by name, without those that are still to be built */

@@ -159,7 +159,8 @@ async function up(
   }
 }
 
-const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = {
+/** What an action begins with. */
+export const STEPS: Partial<Record<ServicePlan['action'], ServiceStep>> = {
   rolling: 'rolling',
   recreate: 'recreate',
   scale: 'scale',

@@ -26,16 +26,28 @@ export function rollIfPossible(plan: ServicePlan, input: PlanInput, replaced: Re
   const containers = input.containers.filter(({ service }) => service === plan.service).length
   // A container in the live slot can be neither proved nor drained: another number of replicas needs the other slot.
   const isAsked = input.environment.services[plan.service]?.rollout.strategy === 'rolling'
-  const scales = plan.action === 'scale' && plan.replicas > 0 && (routed || (isAsked && plan.replicas < containers))
+  // On a Swarm a task is reached once it is ready, whoever else is there.
+  const counts = input.environment.engine !== 'swarm'
+  const scales =
+    counts && plan.action === 'scale' && plan.replicas > 0 && (routed || (isAsked && plan.replicas < containers))
   if (plan.action !== 'recreate' && !scales) return plan
   const obstacle = obstacleTo(plan.service, input, replaced)
   if (obstacle === undefined && plan.replicas > 0) return { ...plan, action: 'rolling' }
   return plan.action === 'recreate' && plan.replicas > 0 ? { ...plan, gap: gapOf(plan, input, obstacle) } : plan
 }
 
-/** @returns whether the proxy sends requests to a service. */
-export function isRouted(service: string, { environment }: Pick<PlanInput, 'environment'>): boolean {
-  return environment.services[service]?.expose !== undefined
+/** What decides whether a service can run twice at once. */
+export type Doubled = Pick<PlanInput, 'environment' | 'target' | 'images' | 'serving' | 'containers'>
+
+/** @returns whether something sends requests to a service only once it is ready: the proxy, or the routing mesh of a Swarm. */
+export function isRouted(service: string, { environment, target }: Pick<PlanInput, 'environment' | 'target'>): boolean {
+  if (environment.engine !== 'swarm') return environment.services[service]?.expose !== undefined
+  return (target.model.services[service]?.ports ?? []).some(({ mode }) => mode !== 'host')
+}
+
+/** @returns whether new containers of a service may, and can, run alongside the old ones. */
+export function mayRoll(service: string, input: Doubled): boolean {
+  return obstacleTo(service, input, new Set()) === undefined
 }
 
 function gapOf({ service }: ServicePlan, input: PlanInput, obstacle: Obstacle | undefined): Gap {
@@ -54,6 +66,7 @@ function gapOf({ service }: ServicePlan, input: PlanInput, obstacle: Obstacle | 
  * anonymous volumes over to the new container; replaced one at a time, they would be lost. It alone runs hooks.
  */
 function isInTurn(service: string, { environment, containers, target, images }: PlanInput): boolean {
+  if (environment.engine === 'swarm') return containers.filter((one) => one.service === service).length > 1
   const definition = target.model.services[service] ?? {}
   const { volumes = [] } = definition
   const isAnonymous = volumes.some(({ type, source }) => type === 'volume' && !source)
@@ -63,7 +76,7 @@ function isInTurn(service: string, { environment, containers, target, images }: 
   return asked && own.length > 1 && !keeps && hooksOf(definition).length === 0
 }
 
-function obstacleTo(service: string, input: PlanInput, replaced: ReadonlySet<string>): Obstacle | undefined {
+function obstacleTo(service: string, input: Doubled, replaced: ReadonlySet<string>): Obstacle | undefined {
   const { strategy, order } = input.environment.services[service]?.rollout ?? {}
   if (strategy === 'recreate') return { because: '`strategy: recreate` is set' }
   const target = input.target.model.services[service] ?? {}
@@ -73,12 +86,18 @@ function obstacleTo(service: string, input: PlanInput, replaced: ReadonlySet<str
     ({ yields }) => !(yields && strategy === 'rolling'),
   )
   const isAlone = strategy !== 'rolling' && !isRouted(service, input)
-  return summarize(isAlone && !found.some(({ routes }) => routes) ? [...found, UNROUTED] : found)
+  const alone = input.environment.engine === 'swarm' ? UNPUBLISHED : UNROUTED
+  return summarize(isAlone && !found.some(({ routes }) => routes) ? [...found, alone] : found)
 }
 
 const UNROUTED: Obstacle = {
   because: 'it is not routed',
   avoid: 'expose it, or set `strategy: rolling` if two versions may run at once',
+}
+
+const UNPUBLISHED: Obstacle = {
+  because: 'it publishes no port through the routing mesh',
+  avoid: 'set `strategy: rolling` if two versions may run at once',
 }
 
 /** `avoid` lists everything that must be done. If one obstacle cannot be avoided, it is the reason, without advice. */
@@ -93,19 +112,24 @@ function summarize(found: readonly Obstacle[]): Obstacle | undefined {
 function* technicalObstacles(
   service: string,
   target: Service,
-  input: PlanInput,
+  input: Doubled,
   replaced: ReadonlySet<string>,
 ): Generator<Obstacle> {
+  const onSwarm = input.environment.engine === 'swarm'
   const network = networksOf(target, input.target.model).find((name) => replaced.has(name))
   if (network !== undefined) yield { because: `its network ${network} is recreated` }
-  const port = target.ports?.find(({ published }) => published !== undefined && published !== '')
+  const port = target.ports?.find(
+    ({ published, mode }) => published !== undefined && published !== '' && (!onSwarm || mode === 'host'),
+  )
   if (port)
     yield {
-      because: `it publishes port ${port.published}`,
-      avoid: 'if it is HTTP, let the proxy have the port: `expose`, and no `ports` in the Compose file',
+      because: `it publishes port ${port.published}${onSwarm ? ' of its node' : ''}`,
+      avoid: onSwarm
+        ? 'publish it through the routing mesh: no `mode: host`'
+        : 'if it is HTTP, let the proxy have the port: `expose`, and no `ports` in the Compose file',
       routes: true,
     }
-  if (target.container_name)
+  if (target.container_name && !onSwarm)
     yield {
       because: `it has a container_name (${target.container_name})`,
       avoid: 'take `container_name` out of the Compose file',
@@ -129,7 +153,7 @@ function hasFixedAddress(target: Service): boolean {
   return 'mac_address' in target || Object.values(target.networks ?? {}).some(isFixed)
 }
 
-function* sharing(service: string, target: Service, { target: { model } }: PlanInput): Generator<Obstacle> {
+function* sharing(service: string, target: Service, { target: { model } }: Doubled): Generator<Obstacle> {
   for (const key of NAMESPACES) {
     const owner = namespaceOwner(target[key])
     if (owner !== undefined) yield { because: `it uses the ${key === 'network_mode' ? 'network' : key} of ${owner}` }

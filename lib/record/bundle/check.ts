@@ -155,6 +155,7 @@ const bundle = object(
     retiring: list(service),
     journal,
     error: object({ message: text }, { hint: text, detail: text }),
+    on: matching(/^swarm$/, 'an engine'),
     engine: object({ id: text, name: text, endpoint: text }, {}),
     actor: object({ user: text, machine: text, directory: text }, {}),
     services: table(service, settings),

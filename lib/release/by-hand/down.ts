@@ -2,7 +2,6 @@ import { listContainersIn, ofProject } from '../../docker/containers.ts'
 import { removeContainers } from '../../docker/lifecycle.ts'
 import { listNetworks, removeNetwork } from '../../docker/networks.ts'
 import { listVolumes, removeVolumes } from '../../docker/volumes/commands.ts'
-import type { Host } from '../../hosts/host.ts'
 import { forget } from '../../hosts/owners.ts'
 import { removeAssets } from '../../phases/assets.ts'
 import { installSchedules } from '../../phases/schedules.ts'
@@ -21,30 +20,9 @@ import { releasesOf } from '../../record/releases.ts'
 import { createSecrets } from '../../secrets/mask.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { mapConcurrently } from '../../util/map-concurrently.ts'
+import type { DownPlan, DownWish } from './down-plan.ts'
 import { planHistory, removeHistory } from './history.ts'
-
-/** What `down` removes on one host. */
-export interface DownPlan {
-  readonly host: Host
-  /** the Compose project */
-  readonly project: string
-  readonly containers: readonly { readonly id: string; readonly name: string }[]
-  readonly networks: readonly string[]
-  /** addresses that the proxy will not answer any more */
-  readonly routes: readonly string[]
-  /** the proxy goes too: it has routes of no other project */
-  readonly proxy: boolean
-  /** with the data in them; empty unless asked for */
-  readonly volumes: readonly string[]
-  /** tags that only its releases need; empty unless the history goes */
-  readonly images: readonly string[]
-}
-
-/** What else goes besides what runs. */
-export interface DownWish {
-  readonly volumes: boolean
-  readonly history: boolean
-}
+import { planStackDown, removeWholeStack } from './stack-down.ts'
 
 /** @returns what would be removed, on each host. Changes nothing. @throws not-found (4) if nothing was ever deployed */
 export async function planDown(settings: Settings, wish: DownWish, session: Session): Promise<DownPlan[]> {
@@ -58,6 +36,7 @@ export async function planDown(settings: Settings, wish: DownWish, session: Sess
     const docker = openReleaseDocker({ secrets: [], host }, session)
     const plan = tags.get(host)
     const images = plan === undefined ? [] : (await presentOnly(docker, plan)).tags.map(({ tag }) => tag)
+    if (environment.engine === 'swarm') return planStackDown(docker, { host, project, images }, wish)
     const [containers, networks, proxy, data] = await Promise.all([
       listContainersIn(docker, project),
       listNetworks(docker, ofProject(project)),
@@ -111,6 +90,7 @@ async function remove(
   const { host, project, containers, networks, volumes } = plan
   const { clock, emit } = session
   const docker = openUndoDocker(host, (session.secrets ?? createSecrets()).mask, session)
+  if (environment.engine === 'swarm') return removeWholeStack(docker, plan, session.clock)
   const none = { routes: [], slots: {} }
   const where = { docker, clock, emit, name: project, proxy: environment.proxy }
   const own = live && bundleOn(stateFile, live, placeOf(host, hosts))

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto'
+import { DEFINITION } from '../../compose/stack/convert.ts'
+import { canonical } from '../../util/canonical.ts'
+import { childError, type Docker, verb } from '../client.ts'
+import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
+import { ofStack } from './stack.ts'
+
+/** A service of a stack, from `docker service inspect`. */
+export interface SwarmService {
+  readonly id: string
+  /** its name in the Compose file */
+  readonly service: string
+  readonly mode: 'replicated' | 'global' | 'job'
+  /** tasks that are to run, or of a job: to complete; undefined: one on each node that fits */
+  readonly wanted: number | undefined
+  /** of the last update; absent: there was none since the service was last changed */
+  readonly update?: { readonly state: string; readonly message: string }
+  /** what its tasks are made from */
+  readonly template: string
+  /** its whole definition, without the number of replicas */
+  readonly hash: string
+  /** the image, by the name in the definition */
+  readonly image: string
+  readonly hasHealthcheck: boolean
+  /** the run of a job: each deploy begins another one */
+  readonly iteration: number
+}
+
+/** @returns the services of a stack, in the order of their names. @throws failed (5), unreachable (8) */
+export async function listServices(docker: Docker, stack: string): Promise<SwarmService[]> {
+  const args = ['service', 'ls', '--filter', `label=${ofStack(stack)}`, '--format', '{{.ID}}']
+  const { stdout } = await docker.run('list services', args, { readOnly: true })
+  const ids = stdout.split('\n').filter(Boolean)
+  const result = await inspect(docker, ids)
+  const found = result.code === 0 ? parseArray(result.stdout) : parseWhatThereIs(result.stdout)
+  // One that was removed meanwhile is left out.
+  if (result.code !== 0 && found.length === 0 && ids.length > 1) throw childError('inspect services', result)
+  return found.map((json) => parseService(json, stack)).toSorted((a, b) => (a.service < b.service ? -1 : 1))
+}
+
+const inspect = verb(['service', 'inspect'], { readOnly: true })
+
+export function parseService(json: Json, stack: string): SwarmService {
+  const spec = json.at('Spec')
+  const mode = spec.at('Mode')
+  const job = mode.at('ReplicatedJob').is() || mode.at('GlobalJob').is()
+  const state = json.at('UpdateStatus', 'State').string()
+  const container = spec.at('TaskTemplate', 'ContainerSpec')
+  const [test] = container.at('Healthcheck', 'Test').strings()
+  return {
+    id: json.at('ID').string(),
+    service: spec.at('Name').string().replace(`${stack}_`, ''),
+    mode: job ? 'job' : mode.at('Global').is() ? 'global' : 'replicated',
+    wanted: wantedOf(mode),
+    ...(state === '' ? {} : { update: { state, message: json.at('UpdateStatus', 'Message').string() } }),
+    template: templateOf(spec.at('TaskTemplate')),
+    hash: hashOf(spec),
+    image: container.at('Image').string(),
+    hasHealthcheck: test !== undefined && test !== '' && test !== 'NONE',
+    iteration: json.at('JobStatus', 'JobIteration', 'Index').number(),
+  }
+}
+
+function wantedOf(mode: Json): number | undefined {
+  if (mode.at('Replicated').is()) return mode.at('Replicated', 'Replicas').number()
+  return mode.at('ReplicatedJob').is() ? mode.at('ReplicatedJob', 'TotalCompletions').number() : undefined
+}
+
+/**
+ * Docker adds defaults to what it prints of a service, and not to its tasks; and Swarm keeps a task whose node still fits when
+ * only the placement changes. The label says what Stagecraft has changed among these.
+ */
+export function templateOf(spec: Json): string {
+  const { StopGracePeriod: _g, DNSConfig: _d, Isolation: _i, ...container } = spec.at('ContainerSpec').record()
+  const { Networks: networks, ForceUpdate: forced } = spec.record()
+  const label = spec.at('ContainerSpec', 'Labels', DEFINITION).string()
+  return `${label} ${digest({ container, networks, forced })}`
+}
+
+function hashOf(spec: Json): string {
+  const { Mode: _, ...rest } = spec.record()
+  const modes = Object.keys(spec.at('Mode').record())
+  return digest({ ...rest, modes })
+}
+
+function digest(value: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(canonical(value)))
+    .digest('hex')
+    .slice(0, 32)
+}

@@ -1,0 +1,62 @@
+import { modelText } from '../../compose/load.ts'
+import type { Stack } from '../../compose/stack/convert.ts'
+import { type Docker, verb } from '../client.ts'
+
+/** @returns the label of all that `docker stack deploy` makes for a stack */
+export function ofStack(stack: string): string {
+  return `com.docker.stack.namespace=${stack}`
+}
+
+/**
+ * Creates or updates the services in a file, and what they use. Swarm begins to replace their tasks: `convergence.ts` says when that
+ * has ended, and how. Services of the stack that are not in the file stay as they are.
+ * @throws failed (5), unreachable (8)
+ */
+export async function deployStack(docker: Docker, stack: string, file: Stack, what: string): Promise<void> {
+  // Images are named by what never moves: nothing is to be resolved.
+  const flags = ['--resolve-image', 'never', '--with-registry-auth']
+  await docker.run(what, ['stack', 'deploy', '--compose-file', '-', ...flags, stack], { input: modelText(file) })
+}
+
+const GONE = /not found|no such/i
+
+/** It is no error if it is gone. Swarm stops the tasks. */
+export const removeServices = verb(['service', 'rm'], { unless: GONE })
+/** Removes all of a stack: services, networks, configs and secrets. Swarm stops the tasks. */
+export const removeStack = verb(['stack', 'rm'], { unless: /nothing found in stack/i })
+export const serviceLogs = verb(['service', 'logs'])
+
+/** @returns the names of the nodes that Swarm takes for dead. @throws failed (5), unreachable (8) */
+export async function listDownNodes(docker: Docker): Promise<Set<string>> {
+  const args = ['node', 'ls', '--format', '{{.Hostname}}\t{{.Status}}']
+  const { stdout } = await docker.run('list nodes', args, { readOnly: true })
+  const rows = stdout.split('\n').map((line) => line.split('\t'))
+  return new Set(rows.flatMap(([name = '', status]) => (status === 'Down' ? [name] : [])))
+}
+
+/** What an engine says about the Swarm that it is in. */
+export interface SwarmPlace {
+  readonly isManager: boolean
+  /** it manages its Swarm: there is a majority of managers */
+  readonly hasLeader: boolean
+  /** why it does not; empty: it does */
+  readonly error: string
+  /** of the cluster; empty: not a manager */
+  readonly cluster: string
+  readonly node: string
+  readonly nodes: number
+}
+
+const FIELDS = ['ControlAvailable', 'NodeID', 'Nodes', 'Error'].map((field) => `{{.Swarm.${field}}}`)
+export const ASK_SWARM = ['info', '--format', [...FIELDS, '{{with .Swarm.Cluster}}{{.ID}}{{end}}'].join('\t')]
+
+/** @throws failed (5), unreachable (8) */
+export async function askSwarm(docker: Docker): Promise<SwarmPlace> {
+  const { stdout } = await docker.run('ask the engine about its Swarm', ASK_SWARM, { readOnly: true })
+  return parseSwarm(stdout)
+}
+
+export function parseSwarm(stdout: string): SwarmPlace {
+  const [manages = '', node = '', nodes = '', error = '', cluster = ''] = stdout.trimEnd().split('\t')
+  return { isManager: manages === 'true', hasLeader: cluster !== '', error, cluster, node, nodes: Number(nodes) || 0 }
+}

@@ -1,0 +1,98 @@
+import { type Docker, verb } from '../client.ts'
+import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
+import { templateOf } from './services.ts'
+
+/** A task of a service: one container on a node, from when Swarm plans it until it is forgotten. */
+export interface Task {
+  readonly id: string
+  /** the id of its service */
+  readonly service: string
+  /** 0 for those of a global service */
+  readonly slot: number
+  /** the name of its node; empty: none yet */
+  readonly node: string
+  /** what Swarm wants it to be: `running`, `shutdown`, `ready`, `remove`; of a job: `complete` */
+  readonly desired: string
+  /** `pending`, `preparing`, `starting`, `running`, `complete`, `failed`, `rejected`, `shutdown`, `orphaned` … */
+  readonly state: string
+  readonly error: string
+  readonly template: string
+  readonly iteration: number
+  /** ISO 8601, by Swarm's clock: when it was made */
+  readonly at: string
+}
+
+/** What of a task never changes. */
+type Fixed = Pick<Task, 'service' | 'slot' | 'template' | 'iteration'>
+
+/** Looks at the tasks of a stack. What of one never changes is asked for once. */
+export interface TaskView {
+  /** @throws failed (5), unreachable (8) */
+  look(): Promise<Task[]>
+}
+
+export function openTasks(docker: Docker, stack: string): TaskView {
+  const known = new Map<string, Fixed & { readonly at: string }>()
+  return {
+    async look() {
+      const rows = await listTasks(docker, stack)
+      const missing = rows.filter(({ id }) => !known.has(id)).map(({ id }) => id)
+      for (let at = 0; at < missing.length; at += AT_ONCE)
+        for (const json of await inspectTasks(docker, missing.slice(at, at + AT_ONCE)))
+          known.set(json.at('ID').string(), parseFixed(json))
+      return rows.flatMap((row) => {
+        const fixed = known.get(row.id)
+        return fixed === undefined ? [] : [{ ...fixed, ...row }] // Swarm has forgotten it meanwhile
+      })
+    },
+  }
+}
+
+/** Tasks that are named in one command. */
+const AT_ONCE = 200
+
+type Row = Pick<Task, 'id' | 'node' | 'desired' | 'state' | 'error'>
+
+async function listTasks(docker: Docker, stack: string): Promise<Row[]> {
+  const format = ['ID', 'Node', 'DesiredState', 'CurrentState', 'Error'].map((field) => `{{.${field}}}`).join('\t')
+  const { code, stdout } = await ps(docker, [stack], { flags: { 'no-trunc': true, format } })
+  if (code !== 0) return []
+  return stdout.split('\n').filter(Boolean).map(parseRow)
+}
+
+const ps = verb(['stack', 'ps'], { readOnly: true, what: 'list tasks', unless: /nothing found in stack/i })
+const inspect = verb(['inspect', '--type', 'task'], { readOnly: true })
+
+/** @param line id, node, what it should be, what it is (`Running 5 seconds ago`), and why it is not */
+export function parseRow(line: string): Row {
+  const [id = '', node = '', desired = '', state = '', ...error] = line.split('\t')
+  const [word = ''] = state.split(' ')
+  return {
+    id,
+    node,
+    desired: desired.toLowerCase(),
+    state: word.toLowerCase(),
+    error: error.join(' ').trim().replace(/^"|"$/g, ''),
+  }
+}
+
+async function inspectTasks(docker: Docker, ids: readonly string[]): Promise<Json[]> {
+  const { code, stdout } = await inspect(docker, ids)
+  return code === 0 ? parseArray(stdout) : parseWhatThereIs(stdout)
+}
+
+function parseFixed(json: Json): Fixed & { readonly at: string } {
+  return {
+    service: json.at('ServiceID').string(),
+    slot: json.at('Slot').number(),
+    template: templateOf(json.at('Spec')),
+    iteration: json.at('JobIteration', 'Index').number(),
+    at: json.at('CreatedAt').string(),
+  }
+}
+
+/** @returns the exit code in what Swarm says about a task that has ended: `task: non-zero exit (3)` */
+export function exitCodeOf({ error }: Pick<Task, 'error'>): number | undefined {
+  const code = /non-zero exit \((\d+)\)/.exec(error)?.[1]
+  return code === undefined ? undefined : Number(code)
+}
