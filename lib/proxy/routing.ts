@@ -63,15 +63,17 @@ export async function connectLive(
 ): Promise<void> {
   const isWell = ({ state, health }: Container) => state === 'running' && (health === 'healthy' || health === 'none')
   const loose = containers.filter((container) => isWell(container) && !container.networks[routeNetwork(name)])
-  await attachToSlots(docker, name, [...loose, ...liveIn(containers, name, table)], table, containers)
+  await attachToSlots(docker, name, loose, table, containers)
 }
 
-/** @returns the containers of live slots */
-function liveIn(containers: readonly Container[], name: string, { slots }: RoutingTable): Container[] {
-  return containers.filter((container) => {
-    const slot = slots[container.service]
+/** Gives containers of live slots the names by which the proxy will know them one by one. */
+async function nameLive(docker: Docker, name: string, table: RoutingTable): Promise<void> {
+  const all = await listContainers(docker, name)
+  const live = all.filter((container) => {
+    const slot = table.slots[container.service]
     return slot !== undefined && isIn(container, name, slot)
   })
+  await attachToSlots(docker, name, live, table, all)
 }
 
 /** @returns whether the proxy and all containers that it sends requests to are on the network of the routes. */
@@ -126,10 +128,7 @@ export function openEarly(routing: RouteJob, before: RoutingTable): (service: st
 export async function switchRoutes(routing: RouteJob, before: RoutingTable): Promise<readonly Route[]> {
   const { docker, name, slots } = routing
   const routes = await withSubnets(docker, routing.routes)
-  if (routes.some(({ replicas }) => replicas)) {
-    const all = await listContainers(docker, name)
-    await attachToSlots(docker, name, liveIn(all, name, { routes, slots }), { routes, slots }, all)
-  }
+  if (routes.some(({ replicas }) => replicas)) await nameLive(docker, name, { routes, slots })
   // Since prepare the proxy has the routes of `before`; only new ones may have been added.
   const unchanged = sameContent(routes, before.routes)
   let known = unchanged ? before : undefined

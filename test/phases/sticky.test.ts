@@ -1,4 +1,6 @@
-import { expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
+import { openSettings } from '../../lib/project/open.ts'
+import { environmentStatus } from '../../lib/status/environment.ts'
 import { byHand } from '../fakes/proxy.ts'
 import { deployed, HOST, servicesOf, write } from '../scenes/routed.ts'
 import { ids, routedProjects } from '../scenes/routed-projects.ts'
@@ -32,22 +34,43 @@ test('another number of replicas is another route, and the old slot keeps its ow
   expect(names(project)).toEqual(['1.b', '2.b', '3.b'])
 })
 
-test('what is on its way to one of the old replicas is waited for', async () => {
-  const project = await serving(scaled(2))
-  write(project, { ...scaled(2), web: 'web two' })
-  let left = 5
-  project.engine.proxy.inFlight = (address) => (address.startsWith('2.a.web.') ? Math.max(0, left--) : 0)
-  await deployed(project)
-  expect(left).toBeLessThan(0)
+test('what is on its way to each of the old replicas is waited for, and counted', async () => {
+  const web = `{expose: {host: ${HOST}, port: 3000, tls: off, sticky: true}, rollout: {drain_timeout: 2s}}`
+  const impatient = { ...scaled(2), settings: { web } }
+  const project = await serving(impatient)
+  write(project, { ...impatient, web: 'web two' })
+  project.engine.proxy.inFlight = (address) => (/^\d\.a\.web\./.test(address) ? 1 : 0)
+  const { events } = await deployed(project)
+  const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
+  expect(warnings).toEqual(['2 requests to the old web did not end within 2 s and will be cut'])
 })
 
-test('one that was connected by hand without its name is given it again', async () => {
-  const project = await serving(scaled(2))
-  const [one = ''] = ids(project)
-  await byHand(project.engine.exec, 'network', 'disconnect', 'stagecraft-shop', one)
-  expect(names(project)).toHaveLength(1)
-  await deployed(project)
-  expect(names(project)).toEqual(['1.a', '2.a'])
+describe('one of them', () => {
+  const disconnected = async () => {
+    const project = await serving(scaled(2))
+    const [one = ''] = ids(project)
+    await byHand(project.engine.exec, 'network', 'disconnect', 'stagecraft-shop', one)
+    expect(names(project)).toHaveLength(1)
+    return { project, one }
+  }
+
+  test('that was disconnected by hand gets its name again', async () => {
+    const { project } = await disconnected()
+    await deployed(project)
+    expect(names(project)).toEqual(['1.a', '2.a'])
+  })
+
+  test('that was connected by hand without its name is seen by status, and gets it at the next switch', async () => {
+    const { project, one } = await disconnected()
+    const alias = 'a.web.shop.stagecraft.internal'
+    await byHand(project.engine.exec, 'network', 'connect', '--alias', alias, 'stagecraft-shop', one)
+    const settings = await openSettings({ directory: project.folder, environment: undefined, stateOverride: undefined })
+    const { drift } = await environmentStatus(settings, { exec: project.engine.exec, clock: project.engine.clock.now })
+    expect(drift.map(({ why }) => why)).toEqual(['the proxy does not reach shop-web-1'])
+    write(project, { ...scaled(2), api: 'api two' })
+    await deployed(project)
+    expect(names(project)).toEqual(['1.a', '2.a'])
+  })
 })
 
 test('sessions that stick for the first time are those of containers that stay', async () => {
