@@ -50,6 +50,7 @@ test('what was rolled away comes first; of a project, of its services, the last,
   expect(await read()).toEqual(['/old', '/a', quoted, '/b'])
   expect(await read({ services: ['api'] })).toEqual(['/api'])
   expect(await read({ tail: '1' })).toEqual(['/b'])
+  expect(await read({ tail: '1', services: ['api'] })).toEqual(['/api']) // the last of what is asked for
   expect(await read({ since: 1_795_248_002_000, until: 1_795_248_004_500 })).toEqual(['/a', quoted])
 })
 
