@@ -74,7 +74,7 @@ export const REFUSED = 65
 /** Exits 65 if Caddy refuses the configuration on stdin, and changes nothing. */
 export const VALIDATE = `t=/tmp/validate-$$; cat >"$t"
 caddy validate --config "$t" >"$t.said" 2>&1; code=$?
-[ $code = 0 ] || grep -v '"level":"info"' "$t.said" >&2
+[ $code = 0 ] || grep -v '"level":"\\(info\\|warn\\)"' "$t.said" >&2
 rm -f "$t" "$t.said"; [ $code = 0 ] || exit ${REFUSED}
 `
 
