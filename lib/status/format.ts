@@ -2,7 +2,7 @@ import { listPaths } from '../compose/copied-paths.ts'
 import { lockLines } from '../lock/messages.ts'
 import type { Copy } from '../record/copies.ts'
 import { statusText } from '../record/release-status.ts'
-import { formatMinute, hostTable, plainLine } from '../util/format.ts'
+import { formatMinute, hostTable, plainLine, table } from '../util/format.ts'
 import { certificateLines } from './certificates.ts'
 import { databaseLines } from './databases.ts'
 import { attention, type EnvironmentStatus, type Interrupted } from './environment.ts'
@@ -17,6 +17,7 @@ export function formatStatus(status: EnvironmentStatus, releaseLines: readonly s
   return [
     ...headlines(status),
     ...section(rows.length === 0 ? [] : hostTable(rows, HEADER, COLUMNS, isOnSeveral(status))),
+    ...section(taskLines(services)),
     ...reasons,
     ...(reasons.length === 0 || status.serving === undefined
       ? []
@@ -69,6 +70,15 @@ function copyLines({ copies }: EnvironmentStatus): string[] {
       : []),
     ...(gone.length > 0 ? [`not here any more: ${listPaths(gone)}; containers have what was released`] : []),
   ]
+}
+
+/** On a Swarm a container is a task, whose name ends with its node. */
+function taskLines(services: readonly ServiceStatus[]): string[] {
+  const rows = services.flatMap(({ service, containers }) => {
+    const tasks = containers.map(({ name }) => name.replace(`${service}.`, '').replace('@', ' on '))
+    return containers.some(({ name }) => name.includes('@')) ? [[service, tasks.join(', ')]] : []
+  })
+  return rows.length === 0 ? [] : table([['SERVICE', 'TASKS'], ...rows]).map(plainLine)
 }
 
 const HEADER = ['SERVICE', 'VERSION', 'IMAGE', 'REPLICAS', 'HEALTH', 'RESTARTS', 'AGE']

@@ -76,6 +76,8 @@ export async function observe(
     if (isShown) await learnSecrets(secrets, settings.host, [serving])
     const strays = strayDrift(containers, history)
     if (serving === undefined) return { ...NOTHING, drift: strays }
+    const [is, was] = [environment.engine ?? 'compose', serving.bundle.on ?? 'compose']
+    if (is !== was) return { ...NOTHING, drift: [{ kind: 'service', name: 'all of it', why: otherEngine(is, was) }] }
     const input = planInput(settings, serving, containers)
     const image = await imageNames(docker, containers, { ...history, serving, stateFile })
     const madeBy = (container: Container) => madeByAnother(container, history)
@@ -100,6 +102,10 @@ export async function observe(
     if (error instanceof StagecraftError) return error
     throw error
   }
+}
+
+function otherEngine(is: string, was: string): string {
+  return `it was released with \`engine: ${was}\`, and is not looked at with \`engine: ${is}\``
 }
 
 function withSchedule(status: ServiceStatus, schedules: readonly ScheduleStatus[]): ServiceStatus {

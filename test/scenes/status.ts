@@ -48,8 +48,11 @@ export async function deployed(project: FakeProject): Promise<FakeProject> {
   return project
 }
 
+/** What `status` sees. */
 export async function look(project: FakeProject, lock: LockState = { locked: false }): Promise<EnvironmentStatus> {
-  const settings = await openSettings({ directory: project.folder, environment: undefined, stateOverride: undefined })
+  const settings = await openSettings({
+    ...{ directory: project.folder, environment: undefined, stateOverride: undefined, onSwarm: true },
+  })
   const { exec, clock } = project.engine
   return environmentStatus(
     { ...settings, host: { ...settings.host, readLock: () => lock } },
