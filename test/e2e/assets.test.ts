@@ -28,7 +28,7 @@ async function during(paths: readonly string[], work: () => Promise<unknown>): P
       // Another project's route may have reset the connection.
       const answer = await fetch(`http://${h1.ip}${path}`, { headers: { Host: name(shop) } }).catch(() => undefined)
       if (answer) seen.add(`${answer.status} ${(await answer.text()).trim()}`)
-      await Bun.sleep(5)
+      await Bun.sleep(20)
     } while (!isOver)
   }
   const visitors = paths.map(visitor)
