@@ -22,12 +22,12 @@ function write(version: string, expose: object): void {
   shop.write('server.mjs', readFileSync(join(import.meta.dir, '../load/grpc-server.mjs'), 'utf8'))
   shop.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
   shop.write('.dockerignore', '.stagecraft\n')
-  const web = { build: '.', environment: { VERSION: version } }
-  const rollout = { health_timeout: '2s' }
+  // One that is healthy has ten seconds to answer the proxy, however slow the machine is to start it.
+  const web = { build: '.', environment: { VERSION: version }, healthcheck: { test: ['CMD', 'true'], interval: '1s' } }
   writeApp(shop, {
     services: { web },
     settings: {
-      web: { rollout, expose: { host: name(shop), port: 50051, tls: 'internal', http: 'serve', ...expose } },
+      web: { expose: { host: name(shop), port: 50051, tls: 'internal', http: 'serve', ...expose } },
     },
   })
 }
