@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { SEMANTIC_VERSION } from '../util/semantic-version.ts'
 import { databases } from './databases.ts'
-import { expose } from './edge/expose.ts'
+import { expose, needsDns } from './edge/expose.ts'
 import { proxy } from './edge/proxy.ts'
 import { engine, engineFaults } from './engine.ts'
 import { duration, NAME, name, orEmpty, path, paths, SERVICE, shellCommand } from './fields.ts'
@@ -106,12 +106,23 @@ const step = (key: string, input: unknown) => ({ type: 'unknown', origin: 'value
 
 type Step = ReturnType<typeof step>
 
-/** A rollback runs no migration, and a migration runs in a release: no job that migrates may ask for anything else. */
+const WILDCARD =
+  'cannot get a certificate for a host with a *: set `proxy: {acme: {dns: …}}`, `tls: {ask: /path}`, `tls: {certificate, key}` or `tls: internal`, or `tls: off` behind a proxy of your own'
+
+/** A wildcard's certificate needs the DNS challenge. A rollback runs no migration, and a migration runs in a release: no job that migrates may ask for anything else. */
 const environment = v.pipe(
   settings,
   v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed) return
-    const { services, databases } = dataset.value
+    const { services, databases, proxy } = dataset.value
+    for (const [name, service] of Object.entries(services ?? {})) {
+      const { expose } = service ?? {}
+      if (expose === undefined || proxy?.acme?.dns !== undefined || !needsDns(expose)) continue
+      addIssue({
+        message: WILDCARD,
+        path: ['services', name, 'expose'].map((key) => step(key, expose)) as [Step, ...Step[]],
+      })
+    }
     for (const [database, { migrations }] of Object.entries(databases ?? {})) {
       const migrates = migrations.engine === 'job' ? migrations.service : undefined
       const wish = migrates === undefined ? undefined : services?.[migrates]?.job

@@ -10,6 +10,7 @@ import { buildMark, pruneBuilt } from '../project/built-here.ts'
 import { listRunning } from '../project/engine/running.ts'
 import { planPrune, prune } from '../project/prune.ts'
 import { confirmAnswers, silentLines } from '../proxy/ask.ts'
+import type { CertificateState } from '../proxy/certificates/certificate.ts'
 import { awaitCertificates } from '../proxy/certificates/wait.ts'
 import { logKeeper } from '../record/bundle/logs.ts'
 import { modelFile } from '../record/bundle/ref.ts'
@@ -60,14 +61,20 @@ async function confirmRoutes({ request, tools, bundle }: HostRun): Promise<void>
 /** Visitors come by HTTPS: the release is live for them once the proxy has the certificates. A missing one is a warning. */
 async function confirmCertificates({ tools, bundle }: HostRun): Promise<void> {
   const { undoDocker: docker, clock, emit } = tools
-  for (const { name, error } of await awaitCertificates(docker, clock, {
-    [bundle.now.project]: bundle.now.routes ?? [],
-  }))
-    emit({
-      type: 'warning',
-      message: `there is no certificate for ${name} yet: ${error ?? 'the CA has not answered'}`,
-      hint: `https://${name} fails until there is one. The proxy goes on trying: see stagecraft status. To try at once: stagecraft proxy restart`,
-    })
+  const all = { [bundle.now.project]: bundle.now.routes ?? [] }
+  for (const missing of await awaitCertificates(docker, clock, all)) emit({ type: 'warning', ...warningOf(missing) })
+}
+
+function warningOf({ name, error, on_demand: isAsked }: CertificateState): { message: string; hint: string } {
+  if (isAsked)
+    return {
+      message: `no new name of ${name} gets a certificate: ${error}`,
+      hint: 'It must answer 2xx for a name that it serves (`tls: {ask: …}` in stagecraft.yml). See stagecraft doctor.',
+    }
+  return {
+    message: `there is no certificate for ${name} yet: ${error ?? 'the CA has not answered'}`,
+    hint: `https://${name} fails until there is one. The proxy goes on trying: see stagecraft status. To try at once: stagecraft proxy restart`,
+  }
 }
 
 /** Prunes the hosts, and built images of this machine with them. A failing prune is a warning: the release is live. */

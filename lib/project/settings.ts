@@ -26,8 +26,8 @@ export interface Settings {
 export interface Edge {
   /** the CA of routes with `tls: auto`; absent: Caddy's default */
   readonly acme?: Acme
-  /** the key of the account at the CA */
-  readonly hmac?: string
+  /** secrets of the CA's account and of the DNS provider: in the configuration there are their digests */
+  readonly secrets: readonly string[]
   /** certificates with their keys, as PEM, by service */
   readonly certificates: Readonly<Record<string, string>>
   /** error pages, by the name of their file in the proxy */

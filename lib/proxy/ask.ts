@@ -1,3 +1,4 @@
+import { wholeName } from '../config/edge/expose.ts'
 import type { ServiceConfig } from '../config/parse.ts'
 import { childError, type Docker } from '../docker/client.ts'
 import { listContainers } from '../docker/containers.ts'
@@ -35,7 +36,7 @@ export async function askLive(
   if (live.length === 0) return new Map()
   const args = live.flatMap((route) => {
     const { health = '/' } = services[route.service]?.expose ?? {}
-    const [host = route.service] = route.hosts
+    const host = wholeName({ host: route.hosts }) ?? route.service
     const scheme = route.hosts.length === 0 || (route.tls === 'off' && route.trusted === undefined) ? 'http' : 'https'
     const slot = slots[route.service] ?? 'a'
     const at = slotAddress(name, route, slot)

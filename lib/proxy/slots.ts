@@ -1,3 +1,4 @@
+import { wholeName } from '../config/edge/expose.ts'
 import { trustedRanges } from '../config/edge/trusted-proxies.ts'
 import type { Docker } from '../docker/client.ts'
 import { inspectContainers, listContainers } from '../docker/containers.ts'
@@ -143,12 +144,12 @@ async function proveOne(routing: RouteJob, id: string, { isLate, cancelled }: Pa
     const expose = services[service]?.expose
     const { address } = networks[routeNetwork(name)] ?? {}
     if (expose === undefined) return
-    const { port, health, host = [service] } = expose
+    const { port, health } = expose
     const h2c = expose.protocol === 'h2c'
     // Behind a load balancer requests came by HTTPS: an application that redirects plain HTTP would never be ready.
     const isPlain = expose.host === undefined || (expose.tls === 'off' && trustedRanges(expose).length === 0)
     const scheme = isPlain ? 'http' : 'https'
-    const target = { address: address ?? '', port, h2c, health, host: host[0] ?? service, scheme }
+    const target = { address: address ?? '', port, h2c, health, host: wholeName(expose) ?? service, scheme }
     const away = container.state === 'running' ? 'it is not on the proxy’s network' : 'it is not running any more'
     const wrong = address ? await probe(docker, target, PROBE_SECONDS) : ({ kind: 'unwell', why: away } as const)
     if (wrong === undefined) return

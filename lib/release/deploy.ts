@@ -1,6 +1,6 @@
 import { render, renderAll } from '../compose/render.ts'
 import { buildImages } from '../docker/build.ts'
-import type { Image } from '../docker/client.ts'
+import type { Docker, Image } from '../docker/client.ts'
 import { inspectImages } from '../docker/image-store.ts'
 import { modelImages } from '../docker/images.ts'
 import { forPlatforms } from '../docker/platforms.ts'
@@ -30,6 +30,8 @@ import { renderOptions } from '../project/render-options.ts'
 import { execOn, type LockedSession, openReleaseDocker, type Session } from '../project/session.ts'
 import type { Project } from '../project/settings.ts'
 import type { SourceVersion } from '../project/version.ts'
+import { requireModule } from '../proxy/certificates/modules.ts'
+import { findProxy } from '../proxy/container.ts'
 import { wantedPorts } from '../proxy/ports.ts'
 import { findLive, lastLive } from '../record/bundle.ts'
 import { partOn, placeOf } from '../record/bundle-parts.ts'
@@ -73,6 +75,7 @@ export async function planDeploy(
   const plannings = await mapConcurrently([...parts.entries()], async ([at, part]) => {
     const docker = openReleaseDocker(part.project, session)
     await platformOf(part.project.host, docker)
+    await refuseMissingModule(part, docker)
     const { names, platforms } = part.images
     const final = [...new Set(names.values())].filter((name) => !part.images.built.has(name))
     const images = new Map([...forPlatforms(await inspectImages(docker, final), platforms), ...built])
@@ -121,7 +124,10 @@ export async function deploy(
   const request = requestDeploy(project, version, session, existing)
   const engine = await beforeRelease(lookAtEngine(request, session), session)
   await beforeRelease(refuseAnother(request, session), session)
-  const looks = [refuseMissingOnHosts(request.parts), refuseBeforeBuild(request, session)]
+  const modules = mapConcurrently(request.parts, (part) =>
+    refuseMissingModule(part, openReleaseDocker(part.project, session), { pulls: true }),
+  )
+  const looks = [refuseMissingOnHosts(request.parts), refuseBeforeBuild(request, session), modules]
   await beforeRelease(Promise.all(looks), session)
   await beforeRelease(claimHistory(project, project.model.name, session), session)
   await beforeRelease(refuseLostData(request, session), session)
@@ -133,6 +139,19 @@ export async function deploy(
   }
   if (existing) await beforeRelease(obtainImages(request, existing, session), session)
   return carryOut(await beforeRelease(adopt({ ...request, engine }, session), session), session)
+}
+
+/** @throws config (3) if the proxy's image lacks what `proxy.acme` needs. @param how `pulls`: an image that is not there */
+async function refuseMissingModule(
+  { project }: ReleaseRequest['parts'][number],
+  docker: Docker,
+  how: { readonly pulls?: boolean } = {},
+): Promise<void> {
+  const { services, proxy: config } = project.environment
+  if (!config?.acme?.dns || exposedServices(services).length === 0) return
+  await requireModule(docker, { config, proxy: await findProxy(docker) }, how).catch(
+    namingHost(project.host, project.hosts),
+  )
 }
 
 /** A build takes its time: what would stop the rollout after it is looked for before it, too. @throws failed (5) */

@@ -1,5 +1,6 @@
+import { isWildcard } from '../config/edge/expose.ts'
 import type * as contract from '../output/contract/status.ts'
-import type { CertificateState } from '../proxy/certificates/state.ts'
+import type { CertificateState } from '../proxy/certificates/certificate.ts'
 import { DAY } from '../util/duration.ts'
 import { formatMinute, hostTable, plainLine } from '../util/format.ts'
 import type { Of } from '../util/schema.ts'
@@ -13,7 +14,9 @@ export function judgeCertificate(state: CertificateState, now: number): Certific
   return problem === undefined ? state : { ...state, problem }
 }
 
-function problemOf({ from, until, requested, tls }: CertificateState, now: number): string | undefined {
+function problemOf(state: CertificateState, now: number): string | undefined {
+  const { name, from, until, requested, tls, error } = state
+  if (state.on_demand) return isWildcard(name) && error !== undefined ? `no new name gets one: ${error}` : undefined
   if (until === undefined || from === undefined)
     return requested ? 'there is none yet: it is being requested' : 'there is none'
   const [begin, end] = [Date.parse(from), Date.parse(until)]
@@ -31,15 +34,20 @@ export function leastLeft(life: number): number {
 /** @returns a table, and a line for each that has a problem, or could not be renewed */
 export function certificateLines(all: readonly CertificateStatus[]): string[] {
   if (all.length === 0) return []
-  const rows = all.map(({ host, name, until, issuer }) => ({
+  const rows = all.map(({ host, name, until, issuer, on_demand: isAsked }) => ({
     host,
-    cells: [plainLine(name), until === undefined ? '-' : formatMinute(until), plainLine(issuer ?? '-')],
+    cells: [
+      plainLine(name),
+      until === undefined ? '-' : formatMinute(until),
+      plainLine(issuer ?? (isAsked ? 'on demand' : '-')),
+    ],
   }))
-  const lines = all.flatMap(({ host, name, problem, error, failed_at: at }) => {
+  const lines = all.flatMap(({ host, name, problem, error, failed_at: at, on_demand: isAsked }) => {
     if (problem === undefined && error === undefined) return []
     const where = host === undefined ? name : `${name} on ${host}`
-    const tried = error === undefined ? '' : `tried ${at === undefined ? '' : formatMinute(at)}: ${error}`
-    return [`${where}: ${[problem ?? 'it is not renewed yet', tried].filter(Boolean).join('; ')}`]
+    const what = problem ?? (isAsked ? 'it was asked for' : 'it is not renewed yet')
+    const tried = error === undefined || at === undefined ? '' : `tried ${formatMinute(at)}: ${error}`
+    return [`${where}: ${[what, tried].filter(Boolean).join('; ')}`]
   })
   return [
     ...hostTable(rows, ['CERTIFICATE', 'UNTIL', 'ISSUER']),

@@ -16,7 +16,7 @@ import type { Network } from '../system/network/reach.ts'
 import { errorText, StagecraftError } from '../util/errors.ts'
 import { formatBytes } from '../util/format.ts'
 import type { Check } from './check.ts'
-import { exposedChecks, type Place, portsOf, proxyCheck } from './exposed.ts'
+import { askChecks, exposedChecks, type Place, portsOf, proxyCheck } from './exposed.ts'
 import { schedulerChecks } from './schedules/look.ts'
 
 export interface DoctorWorld {
@@ -127,7 +127,8 @@ async function hostChecks(settings: Settings, world: DoctorWorld, isFirst: boole
   const failures = new Map(
     certificates.flatMap(({ name, error }) => (error === undefined ? [] : [[name, error] as const])),
   )
-  return { checks: [...checks, proxyCheck(proxy, said('taken'), ports)], listens: portsOf(running, proxy), failures }
+  const more = [proxyCheck(proxy, said('taken'), ports), ...askChecks(environment.services, certificates)]
+  return { checks: [...checks, ...more], listens: portsOf(running, proxy), failures }
 }
 
 interface HostChecks {

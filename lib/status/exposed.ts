@@ -1,8 +1,9 @@
-import { tlsOf } from '../config/edge/expose.ts'
+import { isWildcard, tlsOf } from '../config/edge/expose.ts'
 import { type HostAddress, hostKey } from '../config/host-address.ts'
 import type { Environment } from '../config/parse.ts'
 import type { ProxyContainer } from '../docker/inspect.ts'
 import type { ProxyState } from '../proxy/api.ts'
+import type { CertificateState } from '../proxy/certificates/certificate.ts'
 import { type ProxyPorts, parsePortsLabel } from '../proxy/ports.ts'
 import type { Certificate, Network } from '../system/network/reach.ts'
 import { leastLeft } from './certificates.ts'
@@ -47,7 +48,7 @@ export async function exposedChecks(
   )
   const all = reached.flatMap(({ addresses }) => addresses)
   const known = reached.every(({ addresses }) => addresses.length > 0)
-  const dns = names.filter(({ name }) => !name.startsWith('*.')).map((one) => dnsCheck(one, known ? all : [], seeing))
+  const dns = names.filter(({ name }) => !isWildcard(name)).map((one) => dnsCheck(one, known ? all : [], seeing))
   const behind = reached.map(async ({ place, addresses: [address] }) => {
     const own = names.filter(({ hosts }) => hosts?.some((host) => hostKey(host) === place.key) ?? true)
     return own.length === 0 ? [] : hostChecks(own, { ...place, proxy }, address, seeing)
@@ -105,7 +106,7 @@ async function hostChecks(
   const checks = ports.map((port, at) => portCheck(port, knocked[at] ?? 'silent', place, secure.length > 0))
   if (!place.listens.includes(https) || knocked[1] !== 'open') return checks.map(row)
   const certificates = secure
-    .filter(({ name }) => !name.startsWith('*.'))
+    .filter(({ name }) => !isWildcard(name))
     .map(async ({ name, tls }) =>
       certificateCheck({ name, tls }, await seeing.network.certificate(where, https, name), place, seeing),
     )
@@ -155,6 +156,23 @@ function certificateCheck(
   const isLate = found.until - now < leastLeft(found.until - found.from)
   return isLate ? bad(what, `${text}${because}`, remedy) : hint(what, `${text}${because}`, '')
 }
+
+/** Checks whether the services that are asked about visitors' names give an answer that means something. */
+export function askChecks(services: Environment['services'], states: readonly CertificateState[]): Check[] {
+  const own = new Set(exposedNames(services).map(({ name }) => name))
+  return states
+    .filter(({ name, on_demand: isAsked }) => isAsked && isWildcard(name) && own.has(name))
+    .map(({ name, service, answer = 0, error }) => {
+      const what = `certificates of ${name}`
+      if (error !== undefined)
+        return bad(what, error, 'It must answer 2xx for a name that it serves, and 404 for any other.')
+      if (answer < 300) return bad(what, `${service} allows any name (${answer})`, ANY_NAME)
+      return hint(what, `on demand; ${service} answers ${answer} for a name of nobody`, '')
+    })
+}
+
+const ANY_NAME =
+  'Answer 404 unless it is the name of a customer: anybody could have certificates made until the CA refuses.'
 
 const REPLACE = 'Put a new one where `tls` of the service in stagecraft.yml says, and deploy.'
 const RENEW = 'It should have been renewed by now. See: stagecraft proxy logs'

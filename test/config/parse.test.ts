@@ -138,7 +138,7 @@ test('parseConfig() says what is wrong with what is exposed, how it rolls, and t
     'expose: {internal: true, port: 443}':
       '1:43: cannot be internal on port 443: internal callers are answered without TLS',
     'expose: {host: "*.a.b", port: 80}':
-      '1:43: cannot get a certificate for a host with a *: set `tls: {certificate, key}` or `tls: internal`, or `tls: off` behind a proxy of your own',
+      '1:43: cannot get a certificate for a host with a *: set `proxy: {acme: {dns: …}}`, `tls: {ask: /path}`, `tls: {certificate, key}` or `tls: internal`, or `tls: off` behind a proxy of your own',
     'expose: {host: a, port: 0}': '1:59: must be a port from 1 to 65535',
     'expose: {host: a, port: 65536}': '1:59: must be a port from 1 to 65535',
     'expose: {host: a, port: 80.5}': '1:59: must be a port from 1 to 65535',
@@ -162,16 +162,25 @@ test('parseConfig() says what is wrong with what is exposed, how it rolls, and t
       '1:80: must be an address or a range such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32, or the word private_ranges',
     'expose: {host: a, port: 80, redirect: [b, a]}': '1:43: has a name in both `host` and `redirect`',
     'expose: {host: "*.a", port: 80, tls: off, redirect: b}':
-      '1:43: `redirect` leads to the first `host`, which must be a whole name',
+      '1:43: `redirect` leads from names to the first `host`, which must be a whole name',
+    'expose: {host: a, port: 80, tls: {ask: /x}, redirect: "*"}':
+      '1:43: `redirect` leads from names to the first `host`, which must be a whole name',
+    'expose: {host: "*", port: 80, tls: internal}':
+      '1:43: is exposed as *, all names: it needs `tls: {ask: /path}`, or `tls: off` behind a proxy of your own',
+    'expose: {host: a, port: 80, tls: {ask: /x}}':
+      '1:43: `tls: {ask: …}` is for a host with a *: whole names get their certificates with `tls: auto`',
+    'expose: {host: "*", port: 80, tls: {ask: x}}':
+      '1:76: must be a path such as /up: letters, digits and -._~/ after a first /, not "x"',
     'expose: {internal: true, port: 80, redirect: b}':
       '1:43: `redirect`, `path`, `tls` and `trusted_proxies` need a `host`',
     'expose: {host: a, port: 80, tls: on}':
-      '1:68: must be off, auto, internal, or a mapping with a certificate and its key, not "on"',
+      '1:68: must be off, auto, internal, or a mapping: with a certificate and its key, or `ask`, not "on"',
     'expose: {host: a, port: 80, tls: {certificate: a.pem}}':
       '1:68: must have `certificate` (a file) or `certificate_env` (a variable), and `key` or `key_env`',
     'expose: {host: a, port: 80, tls: {certificate: a.pem, key: k, key_env: K}}':
       '1:68: must have `certificate` (a file) or `certificate_env` (a variable), and `key` or `key_env`',
     'expose: {host: a, port: 80, tls: {certificate: a.pem, kay: k}}': '1:89: unknown key "kay" (did you mean "key"?)',
+    'expose: {host: "*.a", port: 80, tls: {ask: /x, key: k}}': '1:72: cannot have a certificate and `ask` for others',
     'expose: {host: a, prot: 80, port: 1}': '1:53: unknown key "prot" (did you mean "port"?)',
     'rollout: {order: random}': '1:52: must be start-first or stop-first, not "random"',
     'rollout: {drain_timeout: 25h}': '1:60: must be at most 24h',

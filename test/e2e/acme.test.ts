@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect } from 'bun:test'
 import { type Acme, startAcme } from '../support/acme.ts'
 import { isUp } from '../support/lab.ts'
-import { deploy, expectCode, idle, sharedFolders, until, writeApp } from './app.ts'
+import { deploy, expectCode, idle, QUICK_STOP, sharedFolders, until, writeApp, writePage } from './app.ts'
 import { app, askSecurely, h1, lab, name, page, renewAlways, type Served, served } from './proxied.ts'
 
 // Certificates of Let's Encrypt's test server. It validates each name at the host's ports 80 and 443.
-const [shop, blog] = sharedFolders(h1, 'acme-shop', 'acme-blog')
+const [shop, blog, open] = sharedFolders(h1, 'acme-shop', 'acme-blog', 'acme-open')
 const REFUSED = `${shop.name}-refused.test`
 /** of a certificate's life */
 const SECONDS = 600
@@ -61,6 +61,42 @@ lab(
     expect((await shop.stagecraft(['status'])).code).toBe(0)
   },
 )
+
+/** Writes a service that answers `body`, and these statuses for names that begin with `yes`, and for others. */
+function writeAllowing(body: string, yes: string, no: string): void {
+  writePage(open, body)
+  const script = `case $QUERY_STRING in domain=yes*) s='${yes}' ;; *) s='${no}' ;; esac`
+  open.write('web/allowed', `#!/bin/sh\n${script}\nprintf 'Status: %s\\r\\n\\r\\n' "$s"\n`)
+  const image = open.read('web/Dockerfile')
+  open.write('web/Dockerfile', `${image}COPY allowed /www/cgi-bin/\nRUN chmod +x /www/cgi-bin/allowed\n`)
+}
+
+lab('a name that the service allows gets a certificate when a visitor first comes, and no other does', async () => {
+  open.write('root.pem', acme.root)
+  const host = [name(open), `*.${name(open)}`]
+  const expose = { host, port: 80, tls: { ask: '/cgi-bin/allowed' } }
+  writeApp(open, { ...app(open, { web: { build: './web', ...QUICK_STOP } }, { web: { expose } }), ...ca(acme) })
+  writeAllowing('one', '200 OK', '404 Not Found')
+  const { stderr } = await deploy(open, 'v1')
+  expect(stderr).not.toContain('certificate')
+  const roots = await acme.issuer()
+  const below = (label: string) => `${label}.${name(open)}`
+  const [yes, other, no] = [below('yes-1'), below('yes-2'), below('no')]
+  expect(await served(yes, roots)).toMatchObject({ body: 'one' })
+  expect(await askSecurely(no, roots)).toContain('tls')
+  const { code, stdout } = await open.stagecraft(['status'])
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^\*\.\S*acme-open\S+ +- +on demand$/m)])
+  writeAllowing('two', '500 No', '500 No')
+  const failing = await deploy(open, 'v2')
+  const why = 'web, asked for /cgi-bin/allowed, answers 500'
+  expect(failing.stderr).toContain(`no new name of *.${name(open)} gets a certificate: ${why}`)
+  expect([await served(yes, roots), typeof (await askSecurely(other, roots))]).toEqual([
+    expect.objectContaining({ body: 'two' }),
+    'string',
+  ])
+  const status = await open.stagecraft(['status'])
+  expect([status.code, status.stdout]).toEqual([5, expect.stringContaining(`: no new name gets one: ${why}`)])
+})
 
 lab('a certificate is renewed while a release is rolled out: no request fails', async () => {
   const roots = await acme.issuer()

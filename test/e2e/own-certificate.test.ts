@@ -93,3 +93,24 @@ lab('another one is served at once, without another configuration; one that fits
   expect(await served(name(shop), second)).toMatchObject({ body: 'one' })
   expect(await askSecurely(name(shop), shop.read('crt'))).toContain('self-signed certificate')
 })
+
+lab(
+  'the DNS challenge needs a module that this Caddy lacks: plan and deploy say which, and change nothing',
+  async () => {
+    const before = await generations()
+    const proxy = { acme: { dns: { provider: 'cloudflare', api_token_env: 'TOKEN' } } }
+    const environments = { local: { proxy, secrets: { TOKEN: { file: 'key' } } } }
+    writeApp(shop, {
+      ...app(shop, { web: page('two') }, { web: { expose: { host: `*.${name(shop)}`, port: 80 } } }),
+      environments,
+    })
+    for (const ran of [await shop.stagecraft(['plan']), await deploy(shop, 'v4', 3)]) {
+      expect([ran.code, ran.stderr]).toEqual([
+        3,
+        expect.stringContaining("lacks Caddy's module dns.providers.cloudflare"),
+      ])
+      expect(ran.stderr).toContain('RUN xcaddy build --with github.com/caddy-dns/cloudflare')
+    }
+    expect(await generations()).toBe(before)
+  },
+)

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { LINK } from '../../lib/proxy/inside/assets.ts'
-import { ASK, DRAINED, IN_FLIGHT, PROBE } from '../../lib/proxy/inside/questions.ts'
+import { ASK, CERTIFICATES, DRAINED, IN_FLIGHT, PROBE } from '../../lib/proxy/inside/questions.ts'
 import {
   APPLY,
-  CERTIFICATES,
   FORGET,
   KEEP,
   MAINTENANCE_OFF,

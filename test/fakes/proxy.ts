@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { STORE } from '../../lib/proxy/inside/assets.ts'
-import { CHECK, START } from '../../lib/proxy/inside/scripts.ts'
+import { CHECK, LIST_MODULES, START } from '../../lib/proxy/inside/scripts.ts'
 import type { Exec } from '../../lib/system/exec.ts'
 import { type Answer, OK, refuse } from './answer.ts'
 import type { CaddyConfig } from './caddy.ts'
@@ -26,6 +26,8 @@ export class FakeProxy {
   certificate: (host: string) => string = certificateOf
   /** how the copying of the assets in an image of this content ends */
   stores: (content: string) => Answer = () => OK
+  /** the modules of every image of Caddy */
+  modules: readonly string[] = []
   /** another program of the host has port 80 */
   portTaken = false
 
@@ -81,9 +83,10 @@ export class FakeProxy {
     return { stdout: `${id}\n` }
   }
 
-  /** Another image, asked whether it understands the configuration. */
+  /** Another image, asked whether it understands the configuration; or which modules it has. */
   #check(args: readonly string[]): Answer {
     const [reference = '', c, script] = parseFlags(args).words
+    if (c === '-c' && script === LIST_MODULES) return { stdout: `${this.modules.join('\n')}\n` }
     if (c !== '-c' || script !== CHECK) throw new Error(`unexpected: docker run ${args.join(' ')}`)
     const image = this.engine.state.images[this.engine.state.tags[reference] ?? '']
     return image?.content.startsWith('caddy') ? OK : { code: 127, stderr: '/bin/sh: caddy: not found\n' }

@@ -88,3 +88,33 @@ test('a deploy waits for the certificates, and warns of those that are refused',
     [`there is no certificate for ${HOST} yet: no way`],
   ])
 })
+
+test('the secret of the DNS provider is in a file of the proxy alone; a rollback keeps the provider', async () => {
+  const dns = '{provider: cloudflare, api_token_env: DNS_TOKEN, zone: shop}'
+  const application = {
+    ...APPLICATION,
+    environment: `proxy: {acme: {dns: ${dns}}}\n    secrets: {DNS_TOKEN: {file: eab}}`,
+  }
+  const project = newShop(application)
+  project.engine.proxy.modules = ['dns.providers.cloudflare']
+  project.engine.proxy.certificate = certificateOf
+  const { bundle, events, error } = await project.deploy()
+  expect([error, warnings(events)]).toEqual([undefined, []])
+  const { acme } = bundle?.routes?.find(({ service }) => service === 'web') ?? {}
+  const digest = acme?.dns?.secrets['api_token'] ?? ''
+  expect(acme).toEqual({ dns: { provider: 'cloudflare', settings: { zone: 'shop' }, secrets: { api_token: digest } } })
+  const { volume } = project.engine.proxy.host
+  expect(volume?.keys).toEqual({ shop: { [digest]: HMAC } })
+  expect(JSON.stringify([volume?.caddy, volume?.routes, events, project.engine.calls]).includes(HMAC)).toBe(false)
+})
+
+test('an image without the module is refused before anything is changed', async () => {
+  const project = newShop()
+  await deployed(project)
+  write(project, { ...APPLICATION, environment: 'proxy: {acme: {dns: {provider: cloudflare}}}' })
+  const { error, events } = await project.deploy()
+  expect(error?.message).toBe(
+    "Cannot use the DNS challenge of cloudflare: caddy:2 lacks Caddy's module dns.providers.cloudflare",
+  )
+  expect(events.filter(({ type }) => type === 'phase')).toEqual([])
+})

@@ -42,6 +42,20 @@ test('a name that leads elsewhere counts', () => {
   ).toBe('Cannot expose web as www.test with tls: auto: www has that name with tls: internal')
 })
 
+test('one project says which names a * stands for; whole names beside it are as those of others', () => {
+  const open = route('web', { hosts: ['app.test', '*'], ask: '/allowed' })
+  const more = [route('api', { hosts: ['*'], ask: '/allowed' }), route('app', { hosts: ['app.test'] })]
+  expect(refused([open, ...more], { blog: [route('blog', { hosts: ['app.test', '*.test'], ask: '/x' })] })).toBe(
+    'nothing',
+  )
+  expect(refused([open, route('api', { hosts: ['*'], ask: '/other' })])).toBe(
+    'Cannot expose web as * with tls: {ask: /allowed}: api has that name with tls: {ask: /other}',
+  )
+  expect(refused([open], { blog: [route('blog', { hosts: ['*'], ask: '/allowed' })] })).toBe(
+    'Cannot expose web as * with tls: {ask: /allowed}: the project blog has that name with tls: {ask: /allowed}',
+  )
+})
+
 test('what the project itself had before does not count', () => {
   expect(refused([route('web', { acme })], { shop: [route('web', { tls: 'internal' })] })).toBe('nothing')
 })

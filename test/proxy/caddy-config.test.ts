@@ -97,18 +97,19 @@ test('caddyConfig() has a policy for each CA, of all names that use it; the acco
 })
 
 test('caddyConfig() lets Caddy look for the certificates that operators give at each handshake', () => {
-  const given = { tls: 'own', hosts: ['shop.test', '*.shop.test'] } as const
+  const web = { tls: 'own', hosts: ['shop.test', '*.shop.test'] } as const
   const { apps } = JSON.parse(
-    JSON.stringify(caddyConfig({ shop: [route('web', given), route('api', { ...given, path: '/api' })] })),
+    JSON.stringify(caddyConfig({ shop: [route('web', web), route('api', { ...web, path: '/api' })] })),
   ) as { apps: { tls: unknown; http: { servers: Record<string, unknown> } } }
+  const given = {
+    issuers: [{ module: 'internal' }],
+    get_certificate: [{ via: 'http', url: 'http://127.0.0.1:2020/shop/web.pem' }],
+  }
   expect(apps.tls).toEqual({
     automation: {
       policies: [
-        {
-          subjects: ['*.shop.test', 'shop.test'],
-          issuers: [{ module: 'internal' }],
-          get_certificate: [{ via: 'http', url: 'http://127.0.0.1:2020/shop/web.pem' }],
-        },
+        { subjects: ['shop.test'], ...given },
+        { subjects: ['*.shop.test'], ...given },
       ],
     },
   })

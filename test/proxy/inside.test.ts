@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ASK, DRAINED, PROBE } from '../../lib/proxy/inside/questions.ts'
-import { APPLY, PROXY_FOLDER, READ, START } from '../../lib/proxy/inside/scripts.ts'
+import { ASK, CERTIFICATES, DRAINED, PROBE } from '../../lib/proxy/inside/questions.ts'
+import { APPLY, KEEP, PROXY_FOLDER, READ, START } from '../../lib/proxy/inside/scripts.ts'
 import { exec } from '../../lib/system/exec.ts'
 
 // The scripts themselves, in a POSIX shell, with a Caddy that notes what it is asked.
@@ -158,4 +158,30 @@ describe('a container that is to speak HTTP/2', () => {
     expect(await probed()).toEqual([1, why])
     expect((await run(ASK, 'ask', '0', URL, 'shop.test', 'https')).stdout).toBe(`0 ${why}\n`)
   })
+})
+
+test('a key is written for root alone, and not again while it is the same', async () => {
+  const file = at('keys/shop/web.pem')
+  const keep = async () => {
+    expect((await run(KEEP, 'keep', 'keys/shop', 'web.pem', 'always')).code).toBe(0)
+    const { ino, mode } = statSync(file)
+    return { ino, mode: (mode & 0o777).toString(8) }
+  }
+  const first = await keep()
+  expect([first.mode, await keep()]).toEqual(['600', first])
+  writeFileSync(file, 'another')
+  expect((await keep()).ino).not.toBe(first.ino)
+  expect(readdirSync(at('keys/shop'))).toEqual(['web.pem'])
+})
+
+test('a service is asked about a name of nobody, and its status printed, or none', async () => {
+  const url = 'http://127.0.0.1:2020/ask?domain=nobody.test'
+  const asked = async (wget: string) => {
+    writeFileSync(at('bin/wget'), `#!/bin/sh\n${wget}\n`, { mode: 0o755 })
+    return (await run(CERTIFICATES, 'certificates', `ask:${url}`)).stdout
+  }
+  expect(await asked(`[ "$4" = '${url}' ] && echo '  HTTP/1.1 404 Not Found' >&2; exit 1`)).toBe(
+    'asked nobody.test HTTP/1.1 404 Not Found\n',
+  )
+  expect(await asked("echo 'connection refused' >&2; exit 1")).toBe('asked nobody.test \n')
 })

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { duration, path, port, variable } from '../fields.ts'
+import { type DnsConfig, dns } from './dns.ts'
 import { urlPath } from './expose.ts'
 import { isRange, ranges } from './trusted-proxies.ts'
 
@@ -28,6 +29,7 @@ const acme = v.pipe(
       ),
       ca_root: v.exactOptional(path),
       eab: v.exactOptional(eab),
+      dns: v.exactOptional(dns),
     },
     'must be a mapping such as {email: ops@example.com}',
   ),
@@ -101,4 +103,6 @@ export interface AcmeConfig {
   readonly ca_root?: string
   /** of an account that the CA has made */
   readonly eab?: { readonly key_id: string; readonly hmac_key_env: string }
+  /** names are proved by records of DNS, not at the host */
+  readonly dns?: DnsConfig
 }

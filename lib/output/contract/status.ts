@@ -66,6 +66,13 @@ export const certificate = v.strictObject({
   requested: v.exactOptional(described(v.literal(true), 'the proxy is asking for one now')),
   error: v.exactOptional(text('why the last attempt to get or renew it failed; absent: it did not')),
   failed_at: v.exactOptional(described(time, 'when it failed')),
+  on_demand: v.exactOptional(
+    described(
+      v.literal(true),
+      '`tls: {ask}`: of a host with a `*`, whose names get one when a visitor asks; or such a name, if it failed',
+    ),
+  ),
+  answer: v.exactOptional(described(v.number(), 'the status that the service answers for a name of nobody')),
   problem: v.exactOptional(text('visitors are refused, or soon will be')),
   host,
 })

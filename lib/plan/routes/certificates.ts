@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isWildcard } from '../../config/edge/expose.ts'
 import { sameContent } from '../../util/canonical.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { namesOf, type ProjectRoutes, type Route } from './table.ts'
@@ -8,6 +9,11 @@ export function keyDigest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
 
+/** @returns those hosts of a route whose names get a certificate when a visitor first asks for one */
+export function askedHosts(route: Pick<Route, 'hosts' | 'redirect' | 'ask'>): string[] {
+  return route.ask === undefined ? [] : namesOf(route).filter(isWildcard)
+}
+
 /** A host name has one certificate, whichever routes it has. @throws config (3) if two routes want different ones */
 export function refuseOtherCertificates(project: string, routes: readonly Route[], all: ProjectRoutes): void {
   const others = Object.entries({ ...all, [project]: routes }).flatMap(([name, theirs]) =>
@@ -15,8 +21,10 @@ export function refuseOtherCertificates(project: string, routes: readonly Route[
   )
   for (const route of routes)
     for (const other of others) {
-      const host = namesOf(route).find((name) => namesOf(other.route).includes(name))
-      if (host === undefined || isSame(route, other.route)) continue
+      const host = namesOf(route).find(
+        (name) => namesOf(other.route).includes(name) && !isSame(name, route, other, project),
+      )
+      if (host === undefined) continue
       const whose = other.project === project ? other.route.service : `the project ${other.project}`
       throw new StagecraftError(
         'config',
@@ -26,14 +34,17 @@ export function refuseOtherCertificates(project: string, routes: readonly Route[
     }
 }
 
-/** With `tls: off` a name needs no certificate, so it may have one elsewhere. */
-function isSame(one: Route, other: Route): boolean {
-  if (one.tls === 'off' || other.tls === 'off') return true
-  return one.tls === other.tls && sameContent(one.acme, other.acme)
+/** With `tls: off` a name needs no certificate, so it may have one elsewhere. Of a `*` one project decides. */
+function isSame(name: string, one: Route, other: { readonly project: string; readonly route: Route }, project: string) {
+  const { route } = other
+  if (one.tls === 'off' || route.tls === 'off') return true
+  const isAsked = isWildcard(name) && one.ask !== undefined
+  if (isWildcard(name) && one.ask !== route.ask) return false
+  return one.tls === route.tls && sameContent(one.acme, route.acme) && (!isAsked || other.project === project)
 }
 
-function described({ tls, acme }: Route): string {
+function described({ tls, ask, acme }: Route): string {
   const ca = acme?.ca === undefined ? '' : ` from ${new URL(acme.ca).host}`
   const by = acme?.email === undefined ? '' : ` for ${acme.email}`
-  return `tls: ${tls}${ca}${by}`
+  return `tls: ${ask === undefined ? tls : `{ask: ${ask}}`}${ca}${by}`
 }

@@ -82,11 +82,15 @@ function rulesNote(before: object = {}, rules: object): string {
 }
 
 /** @param slot its live one */
-function rulesIn({ rules = {}, proxy_protocol, host_health: health, h2c = [] }: Route, slot: Slot | undefined): object {
+function rulesIn(
+  { rules = {}, proxy_protocol, host_health: health, ask, h2c = [] }: Route,
+  slot: Slot | undefined,
+): object {
   return {
     ...rules,
     ...(proxy_protocol ? { proxy_protocol } : {}),
     ...(health ? { health } : {}),
+    ...(ask === undefined ? {} : { ask }),
     ...(slot && h2c.includes(slot) ? { protocol: 'h2c' } : {}),
   }
 }

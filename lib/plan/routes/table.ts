@@ -1,5 +1,6 @@
 import type { ComposeModel } from '../../compose/model.ts'
-import { type ExposeConfig, tlsOf } from '../../config/edge/expose.ts'
+import type { DnsChallenge } from '../../config/edge/dns.ts'
+import { askIn, type ExposeConfig, tlsOf } from '../../config/edge/expose.ts'
 import { type Rules, rulesOf } from '../../config/edge/rules.ts'
 import { trustedRanges, withPrivateRanges } from '../../config/edge/trusted-proxies.ts'
 import type { Environment, ServiceConfig } from '../../config/parse.ts'
@@ -24,6 +25,8 @@ export interface Route {
   readonly tls: 'off' | 'auto' | 'internal' | 'own'
   /** with `tls: auto`: the CA; absent: Caddy's default */
   readonly acme?: Acme
+  /** a path of the service: a name that a host with a `*` stands for gets a certificate if it answers 2xx to `?domain=<name>` */
+  readonly ask?: string
   /** where the containers of each slot listen: a new release may have another port */
   readonly ports: Readonly<Record<Slot, number>>
   /** slots whose containers speak HTTP/2 without TLS; absent: none */
@@ -50,6 +53,7 @@ export interface Acme {
   readonly root?: string
   /** an account that the CA has made; `hmac`: a digest of its key */
   readonly eab?: { readonly key_id: string; readonly hmac: string }
+  readonly dns?: DnsChallenge
 }
 
 /** SHA-256 of what the operator gives a service, by the name of the file in the proxy. */
@@ -175,6 +179,7 @@ export function routesOf(
         path: cleanPath(path),
         tls,
         ...(tls === 'auto' && hosts.length > 0 && acme ? { acme } : {}),
+        ...askIn(expose),
         ports,
         ...(h2c.length > 0 ? { h2c } : {}),
         ...(Math.max(named.a, named.b) > 1 ? { replicas: named } : {}),
@@ -198,7 +203,7 @@ export function pageFile(service: string, status: string): string {
   return `${service}.${status}.html`
 }
 
-/** @returns all names of a route, each of which has a certificate */
+/** @returns all names of a route */
 export function namesOf({ hosts, redirect = [] }: Pick<Route, 'hosts' | 'redirect'>): string[] {
   return [...hosts, ...redirect]
 }

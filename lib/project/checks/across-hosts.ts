@@ -1,4 +1,5 @@
 import type { ComposeModel, Service } from '../../compose/model.ts'
+import { tlsOf } from '../../config/edge/expose.ts'
 import { aliasesOf, exposedServices } from '../../plan/routes/table.ts'
 import { compare, listed } from '../../util/format.ts'
 import type { Placed } from '../placement.ts'
@@ -76,13 +77,15 @@ function isAnswered(model: ComposeModel, service: string, name: string): boolean
 }
 
 function sharedCertificates(whole: Whole): Warning[] {
-  return exposedServices(whole.project.environment.services).flatMap(([service, { host = [], tls = 'auto' }]) => {
+  if (whole.project.environment.proxy?.acme?.dns) return [] // each host gets one by itself
+  return exposedServices(whole.project.environment.services).flatMap(([service, expose]) => {
+    const { host = [] } = expose
     const hosts = hostsOf(whole, service)
-    if (tls !== 'auto' || host.length === 0 || hosts.length < 2) return []
+    if (tlsOf(expose) !== 'auto' || host.length === 0 || hosts.length < 2) return []
     return [
       {
         message: `${listed(host)} ${host.length === 1 ? 'is' : 'are'} routed on ${listed(hosts)}, and only one of them can get ${host.length === 1 ? 'its certificate' : 'their certificates'}`,
-        hint: `Behind a load balancer: \`tls: off\` of ${service} in stagecraft.yml. Without one, route ${service} on one host: services.${service}.hosts.`,
+        hint: `Behind a load balancer: \`tls: off\` of ${service} in stagecraft.yml. Without one: the DNS challenge (\`proxy: {acme: {dns: …}}\`), a certificate of your own, or ${service} on one host (services.${service}.hosts).`,
       },
     ]
   })

@@ -1,3 +1,4 @@
+import type { DnsChallenge, DnsConfig } from '../../config/edge/dns.ts'
 import { keyDigest } from '../../plan/routes/certificates.ts'
 import { secretsOfFile } from '../../secrets/find.ts'
 import type { Session } from '../session.ts'
@@ -20,10 +21,7 @@ export async function withEdge<T extends Settings & { readonly secrets: readonly
     pages: await readPages(project),
   }
   const keys = Object.values(edge.certificates).map((pem) => pem.slice(pem.lastIndexOf('-----BEGIN ')))
-  const own = [
-    ...(edge.hmac === undefined ? [] : [edge.hmac]),
-    ...keys.flatMap((key) => [...secretsOfFile(key), ...key.split('\n')]),
-  ]
+  const own = [...edge.secrets, ...keys.flatMap((key) => [...secretsOfFile(key), ...key.split('\n')])]
   const secrets = [...project.secrets, ...own.filter((text) => text !== '')]
   session.secrets?.add(secrets)
   return { ...project, secrets, edge }
@@ -31,12 +29,31 @@ export async function withEdge<T extends Settings & { readonly secrets: readonly
 
 async function readAcme(settings: Settings): Promise<Omit<Edge, 'certificates' | 'pages'>> {
   const { acme } = settings.environment.proxy ?? {}
-  if (acme === undefined) return {}
-  const { ca_root: file, eab, ...rest } = acme
+  if (acme === undefined) return { secrets: [] }
+  const { ca_root: file, eab, dns, ...rest } = acme
   const root = file === undefined ? {} : { root: await readRoot(settings, file) }
-  if (eab === undefined) return { acme: { ...rest, ...root } }
-  const hmac = await readHmac(settings, eab.hmac_key_env)
-  return { acme: { ...rest, ...root, eab: { key_id: eab.key_id, hmac: keyDigest(hmac) } }, hmac }
+  const hmac = eab && (await readHmac(settings, eab.hmac_key_env))
+  const account = eab && hmac !== undefined ? { eab: { key_id: eab.key_id, hmac: keyDigest(hmac) } } : {}
+  const tokens = dns ? await readTokens(settings, dns) : {}
+  return {
+    acme: { ...rest, ...root, ...account, ...(dns ? { dns: withDigests(dns, tokens) } : {}) },
+    secrets: [...(hmac === undefined ? [] : [hmac]), ...Object.values(tokens)],
+  }
+}
+
+function withDigests({ variables: _, ...dns }: DnsConfig, tokens: Readonly<Record<string, string>>): DnsChallenge {
+  const digests = Object.entries(tokens).map(([name, text]) => [name, keyDigest(text)] as const)
+  return { ...dns, secrets: Object.fromEntries(digests) }
+}
+
+/** @returns the secret settings of the DNS provider, by name */
+async function readTokens(settings: Settings, { variables }: DnsConfig): Promise<Record<string, string>> {
+  const found: Record<string, string> = {}
+  for (const [name, variable] of Object.entries(variables)) {
+    const given = { variable, path: ['proxy', 'acme', 'dns', `${name}_env`] }
+    found[name] = (await readGiven(settings, given)).trim()
+  }
+  return found
 }
 
 async function readRoot(settings: Settings, file: string): Promise<string> {

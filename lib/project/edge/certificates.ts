@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import type { OwnCertificate } from '../../config/edge/expose.ts'
+import { type OwnCertificate, tlsOf } from '../../config/edge/expose.ts'
 import { formatMinute } from '../../util/format.ts'
 import type { Settings } from '../settings.ts'
 import { readGiven, wrong } from './read.ts'
@@ -12,7 +12,7 @@ import { readGiven, wrong } from './read.ts'
 export async function readOwn(settings: Settings): Promise<Record<string, string>> {
   const found: Record<string, string> = {}
   for (const [service, { expose }] of Object.entries(settings.environment.services))
-    if (typeof expose?.tls === 'object')
+    if (typeof expose?.tls === 'object' && tlsOf(expose) === 'own')
       found[service] = await readOne(settings, service, expose.tls, [
         ...(expose.host ?? []),
         ...(expose.redirect ?? []),

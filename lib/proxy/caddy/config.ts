@@ -1,6 +1,9 @@
+import { ANY, breadthOf } from '../../config/edge/expose.ts'
 import { asRange } from '../../config/edge/trusted-proxies.ts'
+import { askedHosts } from '../../plan/routes/certificates.ts'
 import { namesOf, type ProjectRoutes, type Route } from '../../plan/routes/table.ts'
-import { keysServer, tlsApp } from '../certificates/tls-app.ts'
+import { certificateServer } from '../certificates/server.ts'
+import { tlsApp } from '../certificates/tls-app.ts'
 import { closing, errorPages, hostHealth, maintenance, pagesOf, unknownHost } from './answers.ts'
 import { accessRoutes, logging, serverLogs } from './logging.ts'
 import { ruleRoutes } from './rules.ts'
@@ -39,31 +42,36 @@ export function caddyConfig(projects: ProjectRoutes): Json {
         const more = port === 80 ? {} : { automatic_https: { disable: true } }
         serverAt(port, { ...more, ...withoutTls(owned.route) }).routes.push(...routesOf(owned, all))
       }
-  const sorted = all.flatMap(byExactness).toSorted(mostSpecificFirst)
+  const sorted = all.flatMap(byBreadth).toSorted(mostSpecificFirst)
   const add = (route: Route, json: Json) => {
     if (route.tls !== 'off') serverAt(443).routes.push(json)
     if (route.tls === 'off' || route.rules?.http === 'serve') serverAt(80, withoutTls(route)).routes.push(json)
   }
   for (const { project, route } of all)
     if (route.host_health) {
-      const match = [{ host: namesOf(route), path: [route.host_health.path] }]
+      const host = namesOf(route).filter((name) => name !== ANY) // any name at all is left to the others
+      if (host.length === 0) continue
+      const match = [{ host, path: [route.host_health.path] }]
       for (const port of route.tls === 'off' ? [80] : [80, 443])
         serverAt(port).routes.push({ match, terminal: true, handle: [hostHealth({ project })] })
     }
-  for (const owned of sorted.filter((one) => !isWildcard(one))) add(owned.route, publicRoute(owned))
+  for (const owned of sorted.filter((one) => breadth(one) === 0)) add(owned.route, publicRoute(owned))
   for (const { route } of all) if (route.redirect) add(route, redirection(route, route.redirect))
-  for (const owned of sorted.filter(isWildcard)) add(owned.route, publicRoute(owned))
+  for (const owned of sorted.filter((one) => breadth(one) > 0)) add(owned.route, publicRoute(owned))
   serverAt(80)
   const ofPublic = { ...proxyProtocol(all), ...serverLogs(projects), ...errorPages(projects) }
   for (const port of [80, 443]) Object.assign(servers.get(port) ?? {}, ofPublic)
   serverAt(80).routes.push(...healthRoutes(all))
+  const unknown = sorted.filter(({ route }) => askedHosts(route).includes(ANY))
+  if (unknown.length > 0) Object.assign(serverAt(443), { tls_connection_policies: [{}] })
+  for (const { route } of unknown) if (route.rules?.http !== 'serve') serverAt(80).routes.push(toHttps(route))
   for (const { routes } of servers.values()) routes.push({ handle: [unknownHost()] }) // Caddy itself would say 200
   if (all.length > 0) for (const { routes } of servers.values()) routes.unshift(closing())
   const named = [...servers].toSorted(([a], [b]) => a - b).map(([port, server]) => [`port-${port}`, server])
   return {
     admin: { listen: '127.0.0.1:2019' },
     logging: logging(projects),
-    apps: { http: { servers: { ...keysServer(projects), ...Object.fromEntries(named) } }, ...tlsApp(projects) },
+    apps: { http: { servers: { ...certificateServer(all), ...Object.fromEntries(named) } }, ...tlsApp(projects) },
   }
 }
 
@@ -81,17 +89,34 @@ function proxyProtocol(all: readonly Owned[]): { listener_wrappers?: Json[] } {
 
 /** A full host name comes before a wildcard, whatever their paths: no project gets requests for another one's host. */
 function mostSpecificFirst(one: Owned, other: Owned): number {
-  return Number(isWildcard(one)) - Number(isWildcard(other)) || other.route.path.length - one.route.path.length
+  return breadth(one) - breadth(other) || other.route.path.length - one.route.path.length
 }
 
-/** @returns a route split into one for its full host names and one for its wildcards. */
-function byExactness({ project, route }: Owned): Owned[] {
-  const [exact, wild] = [false, true].map((is) => route.hosts.filter((host) => host.startsWith('*.') === is))
-  return [exact, wild].flatMap((hosts = []) => (hosts.length > 0 ? [{ project, route: { ...route, hosts } }] : []))
+/** @returns a route split into one for its full host names, one for its wildcards, and one for all names. */
+function byBreadth({ project, route }: Owned): Owned[] {
+  return [0, 1, 2].flatMap((wanted) => {
+    const hosts = route.hosts.filter((host) => breadthOf(host) === wanted)
+    return hosts.length > 0 ? [{ project, route: { ...route, hosts } }] : []
+  })
 }
 
-function isWildcard({ route }: Owned): boolean {
-  return route.hosts.some((host) => host.startsWith('*.'))
+function breadth({ route: { hosts } }: Owned): number {
+  return Math.max(...hosts.map(breadthOf))
+}
+
+/** @returns Caddy's matchers of a route; for all names and paths none */
+function matchersOf({ hosts, path }: Route): { readonly match?: Json[] } {
+  const match = {
+    ...(hosts.includes(ANY) ? {} : { host: hosts }),
+    ...(path === '/' ? {} : { path: [path, `${path}/*`] }),
+  }
+  return Object.keys(match).length === 0 ? {} : { match: [match] }
+}
+
+/** Caddy itself redirects the names that it knows. */
+function toHttps(route: Route): Json {
+  const headers = { Location: ['https://{http.request.host}{http.request.uri}'] }
+  return { ...matchersOf(route), terminal: true, handle: [{ handler: 'static_response', status_code: '308', headers }] }
 }
 
 /** For a balancer that asks by the host's address, or by any other name that no project has. */
@@ -103,10 +128,8 @@ function healthRoutes(all: readonly Owned[]): Json[] {
 }
 
 function publicRoute(owned: Owned): Json {
-  const { hosts, path } = owned.route
-  const match = { host: hosts, ...(path === '/' ? {} : { path: [path, `${path}/*`] }) }
   return {
-    match: [match],
+    ...matchersOf(owned.route),
     terminal: true,
     handle: [
       subroute([

@@ -11,8 +11,8 @@ export function keyFile(project: string, name: string): string {
 
 /** What the proxy gets of an environment, by stdin, and keeps in files. */
 export interface Keys {
-  /** of the account at the CA */
-  readonly hmac?: string
+  /** of the account at the CA, and of the DNS provider */
+  readonly secrets: readonly string[]
   /** certificates with their keys, as PEM, by service */
   readonly certificates: Readonly<Record<string, string>>
   /** error pages, by file */
@@ -20,21 +20,22 @@ export interface Keys {
 }
 
 /** Keeps them. A new certificate is served from then on, also by the live release; so is an error page. */
-export async function keepKeys(docker: Docker, project: string, { hmac, certificates, pages }: Keys): Promise<void> {
-  if (hmac !== undefined) await keep(docker, project, keyDigest(hmac), hmac)
+export async function keepKeys(docker: Docker, project: string, { secrets, certificates, pages }: Keys): Promise<void> {
+  for (const secret of secrets) await keep(docker, project, keyDigest(secret), secret)
   for (const [service, pem] of Object.entries(certificates)) await keep(docker, project, certificateFile(service), pem)
   for (const [name, text] of Object.entries(pages)) await keep(docker, project, name, text, { folder: 'pages' })
 }
 
 /**
- * Makes sure that the files exist that Caddy reads when it loads these routes. A key that was lost with the proxy's volume is needed
- * for a new account alone: the next deploy brings it back.
+ * Makes sure that the files exist that Caddy reads when it loads these routes. A secret that was lost with the proxy's volume is
+ * needed for a new account or certificate alone: the next deploy brings it back.
  */
 export async function ensureFiles(docker: Docker, project: string, routes: readonly Route[]): Promise<void> {
   const files = new Map<string, string>()
   for (const { acme } of routes) {
     if (acme?.root !== undefined) files.set(keyDigest(acme.root), acme.root)
     if (acme?.eab) files.set(acme.eab.hmac, 'lost')
+    for (const digest of Object.values(acme?.dns?.secrets ?? {})) files.set(digest, 'lost')
   }
   for (const [name, text] of files) await keep(docker, project, name, text, { unlessThere: true })
 }

@@ -1,23 +1,28 @@
 import { X509Certificate } from 'node:crypto'
 import { childError, type Docker } from '../../docker/client.ts'
 import { isGone } from '../../docker/lifecycle.ts'
-import type * as contract from '../../output/contract/status.ts'
+import { askedHosts } from '../../plan/routes/certificates.ts'
 import { type Acme, namesOf, type ProjectRoutes, type Route } from '../../plan/routes/table.ts'
 import { compare } from '../../util/format.ts'
-import type { Of } from '../../util/schema.ts'
+import { CERTIFICATES } from '../inside/questions.ts'
 import { inProxy } from '../inside/run.ts'
-import { CERTIFICATES } from '../inside/scripts.ts'
-
-/** The certificate of a host name, as the proxy has it. */
-export type CertificateState = Omit<Of<typeof contract.certificate>, 'host' | 'problem'>
+import type { Attempt, CertificateState } from './certificate.ts'
+import { askedIn, nameToAsk, onDemand } from './on-demand.ts'
+import { ASK_URL } from './server.ts'
 
 /** @returns the certificate of each public host name, in the order of the routes; none if the proxy does not run */
 export async function readCertificates(docker: Docker, projects: ProjectRoutes): Promise<CertificateState[]> {
+  const asked = askedIn(projects)
   const named = Object.entries(projects).flatMap(([project, routes]) =>
-    routes.flatMap((route) => (route.tls === 'off' ? [] : namesOf(route).map((name) => ({ name, project, route })))),
+    routes.flatMap((route) => {
+      const names = route.tls === 'off' ? [] : namesOf(route).filter((name) => !askedHosts(route).includes(name))
+      return names.map((name) => ({ name, project, route }))
+    }),
   )
-  if (named.length === 0) return []
-  const result = await inProxy(docker, 'certificates', CERTIFICATES, [...new Set(named.map(storedName))])
+  if (named.length + asked.length === 0) return []
+  const stored = [...new Set(named.map(storedName))]
+  const args = [...stored, ...asked.map(({ host }) => `ask:${ASK_URL}?domain=${nameToAsk(host)}`)]
+  const result = await inProxy(docker, 'certificates', CERTIFICATES, args)
   if (isGone(result)) return []
   if (result.code !== 0) throw childError('read the certificates of the proxy', result)
   const known = certificatesIn(result.stdout)
@@ -31,7 +36,9 @@ export async function readCertificates(docker: Docker, projects: ProjectRoutes):
     const kind = tls === 'off' ? 'auto' : tls
     return { name, service, tls: kind, ...found?.certificate, ...(tls === 'own' ? {} : log.get(name)) }
   })
-  return [...new Map(states.toReversed().map((state) => [state.name, state])).values()].toReversed()
+  const listed = [...new Map(states.toReversed().map((state) => [state.name, state])).values()].toReversed()
+  const failed = new Map([...log].filter(([name, { error }]) => error && !listed.some((one) => one.name === name)))
+  return [...listed, ...onDemand(asked, result.stdout, failed)]
 }
 
 /** In place of the folder of a CA: certificates that the operator gives. */
@@ -95,8 +102,6 @@ function parseCertificate(pem: string): Certificate {
     return {} // Caddy has not written all of it yet
   }
 }
-
-type Attempt = Pick<CertificateState, 'requested' | 'error' | 'failed_at'>
 
 /** @returns what became of the last attempt for each name */
 function logIn(text: string): Map<string, Attempt> {

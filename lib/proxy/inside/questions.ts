@@ -1,3 +1,5 @@
+import { PROXY_FOLDER } from './scripts.ts'
+
 /** Scripts that run inside the proxy's container like those of scripts.ts, and change nothing: they ask Caddy, and containers. */
 
 /**
@@ -97,4 +99,23 @@ ask() {
 at=0
 while [ $# -gt 2 ]; do ask $at "$1" "$2" "$3" & at=$((at + 1)); shift 3; done
 wait
+`
+
+/**
+ * Prints for each host name the certificates that Caddy has of it: a line `certificate <CA> <name>`, and the PEM; for each name that
+ * a service is asked about a line `asked <name> <status line>`; then what Caddy has logged about certificates.
+ * @param $@ names as Caddy stores them, or `<project>/<service>`, or `ask:<URL>`
+ */
+export const CERTIFICATES = `${BOUNDED}show() { [ ! -e "$3" ] || { echo "certificate $1 $2"; sed '/END CERTIFICATE/q' "$3"; }; }
+for name; do
+  case $name in
+  ask:*) said=$(bounded wget -S -O /dev/null "\${name#ask:}" 2>&1)
+    echo "asked \${name##*=} $(printf '%s\\n' "$said" | grep -o 'HTTP/[0-9.]* [0-9].*' | head -n 1)" ;;
+  */*) show own "$name" "${PROXY_FOLDER}/keys/$name.pem" ;;
+  *) for folder in "\${XDG_DATA_HOME:-/data}"/caddy/certificates/*/"$name"; do
+      ca=\${folder%/*}; show "\${ca##*/}" "$name" "$folder/$name.crt"
+    done ;;
+  esac
+done
+cd ${PROXY_FOLDER} && [ -e certificates.log ] && grep -e '"identifier"' certificates.log | tail -n 500 || :
 `

@@ -36,6 +36,9 @@ ${NEWEST}
 exec caddy validate --config "config/$(newest)/caddy.json"
 `
 
+/** Prints a line for each module of this Caddy. */
+export const LIST_MODULES = 'exec caddy list-modules'
+
 /**
  * Prints the number of the configuration, its routes on one line, a line `<project>/<service>.<slot>` for each live
  * slot, a line `<project>.html` for each project under maintenance, and a line `<SHA-256>  <project>/<file>` for each
@@ -130,29 +133,15 @@ for old in ".$p".*; do [ "$old" = "$set" ] || rm -rf "$old"; done
 `
 
 /**
- * Writes stdin to a file of the project that only root can read. @param $1 `keys` or `pages`, a slash, and the project
- * @param $2 the file's name @param $3 `always`, or `unless-there`
+ * Writes stdin to a file of the project that only root can read, unless that is in it.
+ * @param $1 `keys` or `pages`, a slash, and the project @param $2 the file's name @param $3 `always`, or `unless-there`
  */
 export const KEEP = `set -e; umask 077
 mkdir -p "${PROXY_FOLDER}/$1"; cd "${PROXY_FOLDER}/$1"
 [ "$3" = always ] || [ ! -e "$2" ] || exit 0
-cat >".$2.$$"; sync ".$2.$$" 2>/dev/null || sync; mv ".$2.$$" "$2"
-`
-
-/**
- * Prints for each host name the certificates that Caddy has of it: a line `certificate <CA> <name>`, and the PEM; then what Caddy
- * has logged about certificates. @param $@ names as Caddy stores them, or `<project>/<service>`
- */
-export const CERTIFICATES = `show() { [ ! -e "$3" ] || { echo "certificate $1 $2"; sed '/END CERTIFICATE/q' "$3"; }; }
-for name; do
-  case $name in
-  */*) show own "$name" "${PROXY_FOLDER}/keys/$name.pem" ;;
-  *) for folder in "\${XDG_DATA_HOME:-/data}"/caddy/certificates/*/"$name"; do
-      ca=\${folder%/*}; show "\${ca##*/}" "$name" "$folder/$name.crt"
-    done ;;
-  esac
-done
-cd ${PROXY_FOLDER} && [ -e certificates.log ] && grep -e '"identifier"' certificates.log | tail -n 500 || :
+cat >".$2.$$"
+! cmp -s ".$2.$$" "$2" || { rm ".$2.$$"; exit 0; }
+sync ".$2.$$" 2>/dev/null || sync; mv ".$2.$$" "$2"
 `
 
 /** Makes no slot of the project live, and forgets its keys, error pages, access log and assets. @param $1 the project */

@@ -51,6 +51,12 @@ const rules = {
 }
 
 const slot = matching(/^[ab]$/, 'a slot')
+const setting: Check = (value, at) => (typeof value === 'string' ? literal(value, at) : number(Number(value), at))
+const dns = object(
+  { provider: literal, settings: table(literal, setting), secrets: table(literal, word) },
+  { resolvers: list(literal), propagation_timeout: number },
+)
+const acme = { email: literal, ca: literal, root: literal, eab: object({ key_id: literal, hmac: word }, {}), dns }
 
 const route = object(
   { service, hosts: list(literal), path: literal, tls: text, ports: table(service, number) },
@@ -60,10 +66,11 @@ const route = object(
     replicas: table(slot, number),
     trusted: list(literal),
     redirect: list(literal),
+    ask: literal,
     rules: object({}, rules),
     proxy_protocol: list(literal),
     host_health: object({ path: literal, wait: number }, {}),
-    acme: object({}, { email: literal, ca: literal, root: literal, eab: object({ key_id: literal, hmac: word }, {}) }),
+    acme: object({}, acme),
   },
 )
 const slots = table(service, slot)
