@@ -67,7 +67,7 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     write('one', { job, late: said('late', waits) })
     const ran = await deploy('added')
     expectCode(ran, 0)
-    expect(ran.stderr.indexOf('job   exit code 0')).toBeLessThan(ran.stderr.indexOf('late  create'))
+    expect(ran.stderr).toMatch(/job +done +exit code 0[\s\S]*late +create/)
     expect(await app.says('job')).toEqual(['migrating'])
     write('one')
     expectCode(await deploy('removed'), 0)

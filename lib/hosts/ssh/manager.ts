@@ -23,8 +23,10 @@ export async function openManager(hosts: readonly HostAddress[], options: Connec
   await now
   /** Commands that begin at the same time wait for the same connection. */
   const current = async (): Promise<Reached> => {
-    const reached = await now
+    const known = now
+    const reached = await known
     if (!reached.connection.lost.aborted) return reached
+    if (now !== known) return current() // another command has noticed it first
     const at = hosts.indexOf(reached.address)
     const next = openFirst([...hosts.slice(at + 1), ...hosts.slice(0, at + 1)], options)
     now = next.catch(() => reached) // the command after this one tries again
