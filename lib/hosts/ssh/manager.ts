@@ -1,5 +1,6 @@
 import type { HostAddress } from '../../config/host-address.ts'
 import { openDocker } from '../../docker/client.ts'
+import { engineIsGone } from '../../docker/engine/answers.ts'
 import { askSwarm, type SwarmPlace } from '../../docker/swarm/stack.ts'
 import { attach } from '../../system/attach.ts'
 import type { Exec } from '../../system/exec.ts'
@@ -14,18 +15,20 @@ import { askEngine, endpoint, readLook } from './host.ts'
 export type Manager = Pick<Host, 'exec' | 'attach' | 'close'>
 
 /**
- * Connects to the first of the hosts that answers and manages its Swarm. If it is lost, the next command goes to another one.
+ * Connects to the first of the hosts that answers and manages its Swarm. If it is lost, or its engine, the next command goes to
+ * another one.
  * @throws unreachable (8) with what is wrong with each of them
  */
 export async function openManager(hosts: readonly HostAddress[], options: ConnectOptions): Promise<Manager> {
   const { exec } = options
   let now = openFirst(hosts, options)
+  let silent: Reached | undefined // its engine does not answer, though the connection is there
   await now
   /** Commands that begin at the same time wait for the same connection. */
   const current = async (): Promise<Reached> => {
     const known = now
     const reached = await known
-    if (!reached.connection.lost.aborted) return reached
+    if (!reached.connection.lost.aborted && reached !== silent) return reached
     if (now !== known) return current() // another command has noticed it first
     const at = hosts.indexOf(reached.address)
     const next = openFirst([...hosts.slice(at + 1), ...hosts.slice(0, at + 1)], options)
@@ -36,8 +39,10 @@ export async function openManager(hosts: readonly HostAddress[], options: Connec
   return {
     async exec(argv, how = {}) {
       if (argv[0] !== 'docker') return exec(argv, how)
-      const { env } = await current()
-      return exec(argv, { ...how, env: { ...how.env, ...env } })
+      const reached = await current()
+      const result = await exec(argv, { ...how, env: { ...how.env, ...reached.env } })
+      if (result.code !== 0 && engineIsGone(result.stderr)) silent = reached
+      return result
     },
     attach: async ({ argv, env: own }) => attach(argv, { ...own, ...(await current()).env }),
     close: async () => (await now).connection.close(),
