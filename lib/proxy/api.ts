@@ -1,9 +1,11 @@
+import { version } from '../../package.json'
 import { childError, type Docker } from '../docker/client.ts'
 import { isGone } from '../docker/lifecycle.ts'
 import { refuseTakenRoutes } from '../plan/routes/conflicts.ts'
 import { type Digests, PROXY, type ProjectRoutes, type Route, type Slot, type Slots } from '../plan/routes/table.ts'
 import type { Result } from '../system/exec.ts'
 import { StagecraftError } from '../util/errors.ts'
+import { compareVersions } from '../util/semantic-version.ts'
 import { caddyConfig } from './caddy/config.ts'
 import { ensureFiles } from './certificates/keys.ts'
 import { DRAINED, IN_FLIGHT, NO_H2C, PROBE } from './inside/questions.ts'
@@ -15,6 +17,8 @@ import { asReleased, withOthers } from './internal/subnets.ts'
 export interface ProxyState {
   /** number of its configuration */
   readonly generation: number
+  /** the version of the Stagecraft that wrote it; empty: one that did not say */
+  readonly writer: string
   readonly projects: ProjectRoutes
   /** the same, with what only the proxy keeps (`named` in lib/plan/routes/table.ts) */
   readonly kept: ProjectRoutes
@@ -42,7 +46,8 @@ export async function readProxyIfUp(docker: Docker): Promise<ProxyState | undefi
 }
 
 function parseState(result: Result): ProxyState {
-  const [generation = '', routes = '', ...lines] = result.stdout.split('\n')
+  const [first = '', routes = '', ...lines] = result.stdout.split('\n')
+  const [generation, writer = ''] = first.split(' ')
   const live: Record<string, Record<string, Slot>> = {}
   const maintenance: string[] = []
   const files: Record<string, Digests> = {}
@@ -55,13 +60,14 @@ function parseState(result: Result): ProxyState {
     live[project] = { ...live[project], [service]: slot }
   }
   const kept = JSON.parse(routes) as ProjectRoutes // written by `applyRoutes`
-  return { generation: Number(generation), projects: asReleased(kept), kept, live, maintenance, files }
+  return { generation: Number(generation), writer, projects: asReleased(kept), kept, live, maintenance, files }
 }
 
 /**
  * Sets the routes of a project; other projects keep theirs. Equal routes are not applied again, because loading a
  * configuration may reset connections in Caddy.
- * @throws failed (5) if Caddy refuses them, config (3) if another project has one of them; nothing is changed then
+ * @throws failed (5) if Caddy refuses them, config (3) if another project has one of them or a newer Stagecraft has set
+ * those of others; nothing is changed then
  */
 export async function applyRoutes(docker: Docker, project: string, routes: readonly Route[]): Promise<void> {
   for (let tries = 0; tries < 20; tries++) {
@@ -70,9 +76,10 @@ export async function applyRoutes(docker: Docker, project: string, routes: reado
     if (JSON.stringify(mine) === JSON.stringify(routes)) return
     const projects = withOthers(project, routes, state.kept)
     refuseTakenRoutes(project, routes, projects)
+    refuseIfOlder(project, state)
     await ensureFiles(docker, project, routes)
     const input = `${JSON.stringify(projects)}\n${JSON.stringify(caddyConfig(projects))}\n`
-    const result = await inProxy(docker, 'apply', APPLY, [String(state.generation + 1)], {
+    const result = await inProxy(docker, 'apply', APPLY, [String(state.generation + 1), version], {
       input,
       changes: true,
     })
@@ -80,6 +87,22 @@ export async function applyRoutes(docker: Docker, project: string, routes: reado
     if (result.code !== TAKEN) throw refused(result)
   }
   throw new StagecraftError('failed', 'Cannot change the routes of the proxy: others keep changing them')
+}
+
+/**
+ * Refuses to write Caddy's configuration if that would leave out of other projects' routes what only a newer Stagecraft
+ * knows, which may be who may ask them.
+ * @throws config (3)
+ */
+function refuseIfOlder(project: string, { writer, projects }: ProxyState): void {
+  if (compareVersions(version, writer) >= 0) return
+  const others = Object.keys(projects).filter((name) => name !== project && (projects[name] ?? []).length > 0)
+  if (others.length === 0) return
+  throw new StagecraftError(
+    'config',
+    `Cannot change the routes of the proxy: Stagecraft ${writer} has set those of ${others.join(', ')}, and this is ${version}`,
+    { hint: 'An older one would leave out what it does not know: stagecraft upgrade' },
+  )
 }
 
 /** Exit code of `APPLY`: somebody else has written that configuration first. */

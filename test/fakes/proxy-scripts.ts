@@ -33,7 +33,7 @@ const SCRIPTS: Readonly<Record<string, readonly string[]>> = {
   'maintenance-off': [MAINTENANCE_OFF],
 }
 
-function readText({ generation, routes, live, maintenance, keys }: ProxyVolume): string {
+function readText({ generation, writer, routes, live, maintenance, keys }: ProxyVolume): string {
   const files = Object.entries(live).flatMap(([project, all]) => all.map((file) => `${project}/${file}\n`))
   const pages = Object.keys(maintenance).map((project) => `${project}.html\n`)
   const given = Object.entries(keys).flatMap(([project, all]) =>
@@ -41,7 +41,7 @@ function readText({ generation, routes, live, maintenance, keys }: ProxyVolume):
       /\.(pem|html)$/.test(name) ? [`${sha256(text)}  ${project}/${name}\n`] : [],
     ),
   )
-  return `${generation}\n${JSON.stringify(routes)}\n${files.join('')}${pages.join('')}${given.join('')}`
+  return `${generation}${writer ? ` ${writer}` : ''}\n${JSON.stringify(routes)}\n${files.join('')}${pages.join('')}${given.join('')}`
 }
 
 function sha256(text: string): string {
@@ -111,7 +111,7 @@ export function runInProxy(
   if (half) return OK
   if (what === 'link') return link(volume, rest)
   if (what === 'keep') return keep(volume, rest, input ?? '')
-  if (what === 'apply') return apply(proxy, volume, Number(rest[0]), input ?? '')
+  if (what === 'apply') return apply(proxy, volume, rest, input ?? '')
   return what === 'switch' ? switchTo(volume, rest) : maintain(volume, rest[0] ?? '', input)
 }
 
@@ -132,14 +132,15 @@ function requestCounts(proxy: FakeProxy) {
   return addresses.map((address) => ({ address, num_requests: proxy.inFlight(address), fails: 0 }))
 }
 
-function apply(proxy: FakeProxy, volume: ProxyVolume, generation: number, input: string): Answer {
+function apply(proxy: FakeProxy, volume: ProxyVolume, [number, writer]: readonly string[], input: string): Answer {
+  const generation = Number(number)
   const [routes = '', caddy = '', end] = input.split('\n')
   if (end !== '') throw new Error(`not two lines: ${input}`)
   const config = JSON.parse(caddy) as CaddyConfig // written by the code under test
   const said = proxy.refuses(config)
   if (said !== undefined) return { code: 65, stderr: `${said}\n` }
   if (generation <= volume.generation) return { code: 75 }
-  Object.assign(volume, { generation, routes: JSON.parse(routes), caddy: config })
+  Object.assign(volume, { generation, writer, routes: JSON.parse(routes), caddy: config })
   proxy.host.loaded = config
   return OK
 }

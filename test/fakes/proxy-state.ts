@@ -23,6 +23,8 @@ export interface ProxyHost {
 
 export interface ProxyVolume {
   generation: number
+  /** which Stagecraft wrote it */
+  writer?: string
   routes: ProjectRoutes
   caddy: CaddyConfig
   /** by project: `<service>.<slot>` */

@@ -6,11 +6,11 @@ import { createMask } from '../../lib/secrets/mask.ts'
 import { answering } from '../fakes/docker-answers.ts'
 
 /** A docker whose proxy has these routes, and what it is then told to have. */
-function proxyWith(projects: ProjectRoutes): { docker: Docker; told: () => ProjectRoutes } {
+function proxyWith(projects: ProjectRoutes, writer = ''): { docker: Docker; told: () => ProjectRoutes } {
   let input = ''
   const attempt: Docker['try'] = async (args, options) => {
     if (args.includes('stagecraft-apply')) input = options?.input ?? ''
-    return { argv: args, code: 0, stdout: `7\n${JSON.stringify(projects)}\n`, stderr: '', timedOut: false }
+    return { argv: args, code: 0, stdout: `7${writer}\n${JSON.stringify(projects)}\n`, stderr: '', timedOut: false }
   }
   const docker: Docker = { try: attempt, run: (_, args, options) => attempt(args, options), mask: createMask([]) }
   return { docker, told: () => JSON.parse(input.split('\n')[0] ?? '') as ProjectRoutes } // written by the code under test
@@ -78,4 +78,16 @@ test.each([
 test('inFlightTo() adds up what is on its way to a slot, whatever its containers are called', () => {
   const counts = new Map(Object.entries({ 'a.web.x:80': 1, '1.a.web.x:80': 2, '12.a.web.x:80': 4, 'b.a.web.x:80': 8 }))
   expect([inFlightTo(counts, 'a.web.x:80'), inFlightTo(counts, 'b.web.x:80')]).toEqual([7, 0])
+})
+
+test('applyRoutes() leaves the routes of others to a newer Stagecraft that has set them', async () => {
+  const other = { blog: [internal(['10.0.3.0/24'])] }
+  const { docker, told } = proxyWith(other, ' 999.1.0')
+  const message = expect.stringContaining('Stagecraft 999.1.0 has set those of blog')
+  const work = applyRoutes(docker, 'shop', [internal(['10.0.1.0/24'], 'new')])
+  await expect(work).rejects.toMatchObject({ kind: 'config', message })
+  expect(told).toThrow() // nothing was written
+  const alone = proxyWith({ shop: [internal(['10.0.3.0/24'])] }, ' 999.1.0')
+  await applyRoutes(alone.docker, 'shop', [internal(['10.0.1.0/24'], 'new')])
+  expect(Object.keys(alone.told())).toEqual(['shop'])
 })

@@ -71,6 +71,11 @@ describe('a configuration that is applied', () => {
     expect(existsSync(at('config/2/loaded'))).toBe(true)
   })
 
+  test('says which Stagecraft has written it', async () => {
+    expect((await run(APPLY, 'apply', '2', '0.3.0-rc.1')).code).toBe(0)
+    expect(await read()).toBe(`2 0.3.0-rc.1\n${ROUTES}\n`)
+  })
+
   test('is announced in the second before, so that connections end with their answers', async () => {
     caddy(`[ -s ${at('closing')} ] && echo closing >>${at('said')}`)
     expect((await run(APPLY, 'apply', '2')).code).toBe(0)

@@ -40,7 +40,7 @@ exec caddy validate --config "config/$(newest)/caddy.json"
 export const LIST_MODULES = 'exec caddy list-modules'
 
 /**
- * Prints the number of the configuration, its routes on one line, a line `<project>/<service>.<slot>` for each live
+ * Prints the number of the configuration and which Stagecraft wrote it, its routes on one line, a line `<project>/<service>.<slot>` for each live
  * slot, a line `<project>.html` for each project under maintenance, and a line `<SHA-256>  <project>/<file>` for each
  * certificate and error page that an operator has given.
  */
@@ -61,7 +61,7 @@ do
   [ $tries -gt 0 ] || { echo "there is no configuration in $PWD/config" >&2; exit 1; }
   sleep 0.1
 done
-echo "$n"; printf '%s\\n' "$routes"
+echo $n $(cat "config/$n/version" 2>/dev/null); printf '%s\\n' "$routes"
 # Who wrote it may have been killed: it has the second until when it counts.
 for file in changing closing; do [ ! -e $file ] || [ "$(cat $file)" -ge "$(date +%s)" ] || rm -f $file; done
 cd live; for file in */*.[ab]; do [ ! -e "$file" ] || echo "$file"; done
@@ -83,7 +83,8 @@ rm -f "$t" "$t.said"; [ $code = 0 ] || exit ${REFUSED}
 
 /**
  * Applies a configuration: stdin has the routes and Caddy's configuration, a line each. Exits 75 if somebody else has
- * written that number first, 65 if Caddy refuses it and keeps the old one. @param $1 its number
+ * written that number first, 65 if Caddy refuses it and keeps the old one. @param $1 its number @param $2 which Stagecraft
+ * writes it
  */
 export const APPLY = `set -e
 cd ${PROXY_FOLDER}
@@ -93,7 +94,7 @@ ${LOADED}
 mkdir -p access
 t=config/.new-$1-$$; rm -rf "$t"; mkdir "$t"
 IFS= read -r routes; printf '%s\\n' "$routes" >"$t/routes.json"
-cat >"$t/caddy.json"
+cat >"$t/caddy.json"; echo "$2" >"$t/version"
 caddy validate --config "$t/caddy.json" >"$t/said" 2>&1 || { grep -v '"level":"info"' "$t/said" >&2 || :; rm -rf "$t"; exit 65; }
 rm "$t/said"; sync "$t/routes.json" "$t/caddy.json" 2>/dev/null || sync
 [ -e "config/$1/routes.json" ] || { rm -f "config/$1/loaded"; rmdir "config/$1"; } 2>/dev/null || :
