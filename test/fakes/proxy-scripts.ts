@@ -61,7 +61,7 @@ function switchTo({ live, keys, assets }: ProxyVolume, [project = '', ...files]:
 function keep({ keys }: ProxyVolume, [place = '', name = '', when]: readonly string[], text: string): Answer {
   const [, project = ''] = place.split('/')
   const own = keys[project] ?? {}
-  if (when === 'always' || own[name] === undefined) keys[project] = { ...own, [name]: text }
+  if (when !== 'unless-there' || own[name] === undefined) keys[project] = { ...own, [name]: text }
   return OK
 }
 

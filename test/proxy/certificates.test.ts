@@ -68,7 +68,8 @@ test('readCertificates() asks nobody where nothing has one', async () => {
 })
 
 test('readCertificates() says what became of the last attempt', async () => {
-  const error = '[a.test] creating new order: dial tcp: connection refused (ca=https://ca.test/dir)'
+  const error =
+    '[a.test] creating new order: dial tcp: connection refused (order=https://ca.test/1) (ca=https://ca.test/dir)'
   const limit =
     'HTTP 429 urn:ietf:params:acme:error:rateLimited - too many certificates for "test", problem "…": again (ca=…)'
   const { docker } = printing(

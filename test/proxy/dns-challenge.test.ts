@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 import type { Docker } from '../../lib/docker/client.ts'
 import type { Route } from '../../lib/plan/routes/table.ts'
 import { caddyConfig } from '../../lib/proxy/caddy/config.ts'
+import { ensureFiles } from '../../lib/proxy/certificates/keys.ts'
 import { requireModule } from '../../lib/proxy/certificates/modules.ts'
 import { PROXY_FOLDER } from '../../lib/proxy/inside/scripts.ts'
 import { createMask } from '../../lib/secrets/mask.ts'
@@ -30,6 +31,26 @@ test('caddyConfig() tells Caddy the provider with its settings; a secret stays i
       })),
     },
   })
+})
+
+test('what is in the place of a lost secret is one that the module of cloudflare loads', async () => {
+  const kept: (string | undefined)[] = []
+  const attempt: Docker['try'] = async (argv, { input } = {}) => {
+    kept.push(input)
+    return { argv, code: 0, stdout: '', stderr: '', timedOut: false }
+  }
+  const docker = { try: attempt, run: (_, args, options) => attempt(args, options), mask: createMask([]) } as Docker
+  const dns = { provider: 'cloudflare', settings: {}, secrets: { api_token: 'abc' } }
+  const route: Route = {
+    service: 'web',
+    hosts: ['shop.test'],
+    path: '/',
+    tls: 'auto',
+    ports: { a: 80, b: 80 },
+    acme: { dns },
+  }
+  await ensureFiles(docker, 'shop', [route])
+  expect(kept).toEqual([expect.stringMatching(/^[A-Za-z0-9_-]{35,50}$/)])
 })
 
 /** An engine with one image, whose Caddy has these modules. */

@@ -179,6 +179,18 @@ test('a key is written for root alone, and not again while it is the same', asyn
   expect(readdirSync(at('keys/shop'))).toEqual(['web.pem'])
 })
 
+test('Caddy reads a secret again that comes in the place of a lost one, and no other', async () => {
+  caddy(`echo "$6" >>${at('said')}`)
+  const keep = async (when: string) => expect((await run(KEEP, 'keep', 'keys/shop', 'abc', when)).code).toBe(0)
+  await keep('reload')
+  await keep('reload')
+  await keep('unless-there')
+  expect(existsSync(at('said'))).toBe(false)
+  writeFileSync(at('keys/shop/abc'), 'lost')
+  await keep('reload')
+  expect(readFileSync(at('said'), 'utf8')).toBe('reload config/1/caddy.json\n--force\n')
+})
+
 test('a service is asked about a name of nobody, and its status printed, or none', async () => {
   const url = 'http://127.0.0.1:2020/ask?domain=nobody.test'
   const asked = async (wget: string) => {

@@ -19,12 +19,21 @@ export interface Keys {
   readonly pages: Readonly<Record<string, string>>
 }
 
-/** Keeps them. A new certificate is served from then on, also by the live release; so is an error page. */
+/**
+ * Keeps them. A new certificate is served from then on, also by the live release; so is an error page. A secret comes in the place of
+ * one that was lost.
+ */
 export async function keepKeys(docker: Docker, project: string, { secrets, certificates, pages }: Keys): Promise<void> {
-  for (const secret of secrets) await keep(docker, project, keyDigest(secret), secret)
+  for (const secret of secrets) await keep(docker, project, keyDigest(secret), secret, { when: 'reload' })
   for (const [service, pem] of Object.entries(certificates)) await keep(docker, project, certificateFile(service), pem)
   for (const [name, text] of Object.entries(pages)) await keep(docker, project, name, text, { folder: 'pages' })
 }
+
+/**
+ * In place of a secret. It looks like one: a module may refuse what does not (that of cloudflare wants 35 characters), and Caddy would
+ * then load no routes at all.
+ */
+const LOST = 'lost'.repeat(10)
 
 /**
  * Makes sure that the files exist that Caddy reads when it loads these routes. A secret that was lost with the proxy's volume is
@@ -34,20 +43,23 @@ export async function ensureFiles(docker: Docker, project: string, routes: reado
   const files = new Map<string, string>()
   for (const { acme } of routes) {
     if (acme?.root !== undefined) files.set(keyDigest(acme.root), acme.root)
-    if (acme?.eab) files.set(acme.eab.hmac, 'lost')
-    for (const digest of Object.values(acme?.dns?.secrets ?? {})) files.set(digest, 'lost')
+    if (acme?.eab) files.set(acme.eab.hmac, LOST)
+    for (const digest of Object.values(acme?.dns?.secrets ?? {})) files.set(digest, LOST)
   }
-  for (const [name, text] of files) await keep(docker, project, name, text, { unlessThere: true })
+  for (const [name, text] of files) await keep(docker, project, name, text, { when: 'unless-there' })
 }
+
+/** What `KEEP` takes. */
+type When = 'always' | 'unless-there' | 'reload'
 
 async function keep(
   docker: Docker,
   project: string,
   name: string,
   text: string,
-  { folder = 'keys', unlessThere = false }: { readonly folder?: 'keys' | 'pages'; readonly unlessThere?: boolean } = {},
+  { folder = 'keys', when = 'always' }: { readonly folder?: 'keys' | 'pages'; readonly when?: When } = {},
 ): Promise<void> {
-  const args = [`${folder}/${project}`, name, unlessThere ? 'unless-there' : 'always']
+  const args = [`${folder}/${project}`, name, when]
   const result = await inProxy(docker, 'keep', KEEP, args, { input: text, changes: true })
   if (result.code !== 0) throw childError('write a file of the proxy', result)
 }

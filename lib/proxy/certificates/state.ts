@@ -137,9 +137,9 @@ function isoOf(seconds: number): string {
   return new Date(seconds * 1000).toISOString()
 }
 
-/** What the CA says, or else what Caddy says without the name at the beginning and the CA at the end. */
+/** What the CA says, or else what Caddy says without the name at the beginning, and the order and the CA at the end. */
 function withoutNoise(error: string): string {
   const [, kind, said] = /urn:ietf:params:acme:error:(\w+) - (.+?)(?:, problem "|, url: | \(|$)/.exec(error) ?? []
   if (kind !== undefined) return `${kind}: ${said}`
-  return error.replace(/^\[[^\]]*\] /, '').replace(/ \(ca=\S+\)$/, '')
+  return error.replace(/^\[[^\]]*\] /, '').replace(/( \((order|ca)=\S+\))+$/, '')
 }

@@ -10,7 +10,7 @@ export const PROXY_FOLDER = '/config/stagecraft'
  */
 
 const NEWEST = `newest() { ls -d config/[0-9]*/routes.json 2>/dev/null | tr -dc '0-9\\n' | sort -n | tail -n 1; }`
-const RELOAD = 'reload() { caddy reload --config "config/$1/caddy.json" --address 127.0.0.1:2019; }'
+const RELOAD = 'reload() { caddy reload --config "config/$1/caddy.json" --address 127.0.0.1:2019 $2; }'
 /** Not what somebody else has just taken back. */
 const LOADED =
   'loaded() { touch "config/$1/loaded" 2>/dev/null && { sync "config/$1/loaded" "config/$1" 2>/dev/null || sync; }; }'
@@ -135,14 +135,19 @@ for old in ".$p".*; do [ "$old" = "$set" ] || rm -rf "$old"; done
 
 /**
  * Writes stdin to a file of the project that only root can read, unless that is in it.
- * @param $1 `keys` or `pages`, a slash, and the project @param $2 the file's name @param $3 `always`, or `unless-there`
+ * @param $1 `keys` or `pages`, a slash, and the project @param $2 the file's name @param $3 `always`, `unless-there`, or
+ * `reload`: Caddy, which has read the one that was there, and reads it again only if forced, does so
  */
 export const KEEP = `set -e; umask 077
+${NEWEST}
+${RELOAD}
 mkdir -p "${PROXY_FOLDER}/$1"; cd "${PROXY_FOLDER}/$1"
-[ "$3" = always ] || [ ! -e "$2" ] || exit 0
+[ "$3" != unless-there ] || [ ! -e "$2" ] || exit 0
+[ "$3" = reload ] && [ -e "$2" ] && was=there || was=
 cat >".$2.$$"
 ! cmp -s ".$2.$$" "$2" || { rm ".$2.$$"; exit 0; }
 sync ".$2.$$" 2>/dev/null || sync; mv ".$2.$$" "$2"
+[ -z "$was" ] || { cd ${PROXY_FOLDER}; reload "$(newest)" --force 2>/dev/null; }
 `
 
 /** Makes no slot of the project live, and forgets its keys, error pages, access log and assets. @param $1 the project */
