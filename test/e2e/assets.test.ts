@@ -39,8 +39,12 @@ async function during(paths: readonly string[], work: () => Promise<unknown>): P
   return [...seen].toSorted()
 }
 
-const inside = async (text: string) => (await h1.docker(['exec', 'stagecraft-proxy', 'sh', '-c', text])).stdout.trim()
-const kept = () => inside(`ls -d /config/stagecraft/assets/*/${shop.name} 2>/dev/null | wc -l`)
+/** How much of the project is in the proxy's volume, which outlives the proxy. */
+async function kept(): Promise<string> {
+  const count = `ls -d /config/stagecraft/assets/*/${shop.name} 2>/dev/null | wc -l`
+  const volume = 'stagecraft-proxy-config:/config:ro'
+  return (await h1.docker(['run', '--rm', '-v', volume, 'busybox:1', 'sh', '-c', count])).stdout.trim()
+}
 
 const TRAPS = ['ln -s /config/stagecraft/config routes', 'ln -s /etc/passwd users', 'mkfifo pipe', 'echo x >.env']
 
