@@ -57,6 +57,13 @@ function needsOf(service: Service): Need[] {
 /** Keys that can put a service into a namespace of another one. */
 export const NAMESPACES = ['network_mode', 'ipc', 'pid'] as const
 
+const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address']
+
+/** @returns the key of a service's settings on a network that gives it a fixed address there */
+export function fixedAddress(settings: unknown): string | undefined {
+  return ADDRESSES.find((key) => typeof settings === 'object' && settings !== null && key in settings)
+}
+
 /** @returns the service that `service:<name>` names. */
 export function namespaceOwner(mode: string | undefined): string | undefined {
   return /^service:(.+)$/.exec(mode ?? '')?.[1]

@@ -148,3 +148,16 @@ function subcommand(argv: readonly string[]): string {
   const verb = argv[1] === 'compose' ? argv[at] : undefined
   return [argv[1], verb].filter(Boolean).join(' ')
 }
+
+/** @returns for each volume, or config, with a label its name, then the values of `labels`. @throws failed (5), unreachable (8) */
+export async function listLabels(
+  docker: Docker,
+  kind: 'volume' | 'config',
+  label: string,
+  labels: readonly string[],
+): Promise<string[][]> {
+  const format = ['{{.Name}}', ...labels.map((each) => `{{.Label "${each}"}}`)].join('\t')
+  const args = [kind, 'ls', '--filter', `label=${label}`, '--format', format]
+  const { stdout } = await docker.run(`list ${kind}s`, args, { readOnly: true })
+  return stdout.split('\n').map((line) => line.split('\t'))
+}

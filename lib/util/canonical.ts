@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import { compare } from './format.ts'
+
 /** @returns the value with its keys sorted, and without members that mean nothing: null and empty objects. */
 export function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical)
@@ -12,6 +14,13 @@ export function canonical(value: unknown): unknown {
 /** @returns whether two values are equal, apart from the order of their keys and members that mean nothing. */
 export function sameContent(a: unknown, b: unknown): boolean {
   return JSON.stringify(canonical(a ?? {})) === JSON.stringify(canonical(b ?? {}))
+}
+
+/** @returns a SHA-256 in hex that is equal for values with the same content */
+export function contentDigest(value: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(canonical(value)))
+    .digest('hex')
 }
 
 /** An empty list means something: `entrypoint: []` clears the image's own. */

@@ -1,17 +1,8 @@
 import { expect, test } from 'bun:test'
 import { parseConfig } from '../../lib/config/parse.ts'
-import { StagecraftError } from '../../lib/util/errors.ts'
+import { problemsIn } from '../support/failure.ts'
 
 const file = (dns: string, services = '') => `environments: {prod: {proxy: {acme: {dns: ${dns}}}${services}}}`
-
-function problems(text: string): string | undefined {
-  try {
-    parseConfig(text)
-    return 'none'
-  } catch (error) {
-    return error instanceof StagecraftError ? error.detail?.replaceAll('stagecraft.yml:', '') : String(error)
-  }
-}
 
 test('the DNS challenge has a provider, its settings, variables with its secrets, and two settings of the proof', () => {
   const text =
@@ -37,10 +28,10 @@ test.each([
   ['{provider: a, resolvers: b}', '`resolvers`, and nothing else, is a list of name servers'],
   ['{provider: a, propagation_timeout: soon}', '`propagation_timeout` must be a duration such as 5m, or off'],
 ])('%s is refused', (dns, message) => {
-  expect(problems(file(dns))).toContain(message)
+  expect(problemsIn(file(dns))).toContain(message)
 })
 
 test('with it a host may be a wildcard', () => {
   const services = ', services: {w: {expose: {host: "*.a.test", port: 80}}}'
-  expect(problems(file('{provider: cloudflare, api_token_env: X}', services))).toBe('none')
+  expect(problemsIn(file('{provider: cloudflare, api_token_env: X}', services))).toBe('none')
 })

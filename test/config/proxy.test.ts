@@ -1,17 +1,10 @@
 import { expect, test } from 'bun:test'
 import { parseConfig } from '../../lib/config/parse.ts'
-import { StagecraftError } from '../../lib/util/errors.ts'
+import { problemsIn } from '../support/failure.ts'
 
 const file = (proxy: string) => `environments: {prod: {proxy: ${proxy}}}`
 
-function problems(proxy: string): string | undefined {
-  try {
-    parseConfig(file(proxy))
-    return 'none'
-  } catch (error) {
-    return error instanceof StagecraftError ? error.detail?.replaceAll('stagecraft.yml:', '') : String(error)
-  }
-}
+const problems = (proxy: string) => problemsIn(file(proxy))
 
 test('`acme` of the proxy is read as written', () => {
   const acme =

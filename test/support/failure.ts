@@ -1,3 +1,4 @@
+import { parseConfig } from '../../lib/config/parse.ts'
 import { errorReport } from '../../lib/output/error-report.ts'
 import { errorLines } from '../../lib/output/lines.ts'
 import { createMask } from '../../lib/secrets/mask.ts'
@@ -27,4 +28,14 @@ export function errorOf(act: () => unknown): StagecraftError {
 /** @returns the lines that are printed for anything that was thrown, without colours; no secrets are known */
 export function formatError(error: unknown): string[] {
   return errorLines(errorReport(error, { verbose: false }), { mask: createMask([]) })
+}
+
+/** @returns what is wrong with a stagecraft.yml, without the file's name; `none` if nothing is */
+export function problemsIn(text: string): string | undefined {
+  try {
+    parseConfig(text)
+    return 'none'
+  } catch (error) {
+    return error instanceof StagecraftError ? error.detail?.replaceAll('stagecraft.yml:', '') : String(error)
+  }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { canonical } from '../../util/canonical.ts'
+import { contentDigest } from '../../util/canonical.ts'
 import type { ComposeModel, FileMount, FileResource, Mount, Port, Resource, Service } from '../model.ts'
 import { deployOf, type Rollout } from './deploy.ts'
 import { TAKEN } from './keys.ts'
@@ -58,19 +58,15 @@ function convert(service: Service, rollout: Rollout): Readonly<Record<string, un
   }
   const deploy = deployOf(service, rollout)
   const { replicas: _, update_config: _u, rollback_config: _r, ...defining } = deploy
-  const labels = { ...labelsOf(service['labels']), [DEFINITION]: hashOf({ ...converted, deploy: defining }) }
+  const labels = {
+    ...labelsOf(service['labels']),
+    [DEFINITION]: contentDigest({ ...converted, deploy: defining }).slice(0, 12),
+  }
   return { ...converted, labels, deploy }
 }
 
 /** A label of each task: what it was made from. Tasks of an older definition are those that Swarm still has to replace. */
 export const DEFINITION = 'stagecraft.definition'
-
-function hashOf(value: unknown): string {
-  return createHash('sha256')
-    .update(JSON.stringify(canonical(value)))
-    .digest('hex')
-    .slice(0, 12)
-}
 
 function labelsOf(labels: unknown): Readonly<Record<string, unknown>> {
   return typeof labels === 'object' && labels !== null && !Array.isArray(labels) ? { ...labels } : {}

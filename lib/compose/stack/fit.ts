@@ -1,6 +1,7 @@
 import { StagecraftError } from '../../util/errors.ts'
 import type { Problems } from '../../util/problems.ts'
 import type { ComposeModel, Mount, Port, Service } from '../model.ts'
+import { fixedAddress } from '../topology.ts'
 import { IDLE, NEEDED, TAKEN, TURNED } from './keys.ts'
 
 /**
@@ -38,15 +39,13 @@ function* serviceFaults(name: string, service: Service): Generator<StagecraftErr
   for (const port of service.ports ?? []) yield* portFaults(name, port)
   for (const mount of service.volumes ?? []) yield* mountFaults(name, mount)
   for (const settings of Object.values(service.networks ?? {})) {
-    const fixed = ADDRESSES.find((key) => typeof settings === 'object' && settings !== null && key in settings)
+    const fixed = fixedAddress(settings)
     if (fixed !== undefined)
       yield refusal(`give ${name} a fixed address on a Swarm (${fixed})`, {
         hint: 'Leave it out: other services find it by its name.',
       })
   }
 }
-
-const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address']
 
 function* portFaults(name: string, { target, published, host_ip }: Port): Generator<StagecraftError> {
   if (host_ip !== undefined && host_ip !== '0.0.0.0' && host_ip !== '::')

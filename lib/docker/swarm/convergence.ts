@@ -1,5 +1,5 @@
 import type { SwarmService } from './services.ts'
-import { exitCodeOf, type Task } from './tasks.ts'
+import { exitCodeOf, hasFailed, isLive, newestFirst, type Task } from './tasks.ts'
 
 /** How long one waits for a service. Durations are milliseconds. */
 export interface Patience {
@@ -45,13 +45,13 @@ export function judgeService(
   { seen, before, now, patience }: Observation,
 ): Verdict {
   note(seen, tasks, now)
-  const failures = tasks.filter((task) => FAILED.includes(task.state) && !before.has(task.id))
+  const failures = tasks.filter((task) => hasFailed(task) && !before.has(task.id))
   if (failures.length > 0) seen.firstFailure ??= now
-  const last = newest(failures)
+  const [last] = newestFirst(failures)
   if (service.mode === 'job') return judgeJob(service, tasks, { seen, now, patience, last })
   const stopped = stoppedUpdate(service, { seen, now, patience, last })
   if (stopped) return stopped
-  const live = tasks.filter(({ desired }) => LIVE.includes(desired))
+  const live = tasks.filter(isLive)
   const current = live.filter(({ template }) => template === service.template)
   const ready = current.filter((task) => isReady(task, service, { seen, now, patience }))
   if (ready.length > seen.ready) seen.progress = now
@@ -73,9 +73,6 @@ export interface Observation {
 }
 
 type Look = Pick<Observation, 'seen' | 'now' | 'patience'>
-
-const FAILED: readonly string[] = ['failed', 'rejected']
-const LIVE: readonly string[] = ['running', 'ready']
 
 function note(seen: Seen, tasks: readonly Task[], now: number): void {
   for (const { id, state } of tasks) {
@@ -154,8 +151,4 @@ function reasonOf(task: Task): string {
   if (code !== undefined) return `it ended with exit code ${code}`
   if (/unhealthy/.test(task.error)) return 'it is unhealthy'
   return task.error === '' ? `it ${task.state === 'rejected' ? 'was rejected' : 'failed'}` : task.error
-}
-
-function newest(tasks: readonly Task[]): Task | undefined {
-  return tasks.toSorted((a, b) => (a.at < b.at ? 1 : -1))[0]
 }

@@ -1,4 +1,4 @@
-import { type Command, type Docker, type Operand, verb } from '../client.ts'
+import { type Command, type Docker, listLabels, type Operand, verb } from '../client.ts'
 import { ofStack } from './stack.ts'
 
 // Configs and secrets of a Swarm: every manager has them.
@@ -13,11 +13,8 @@ export async function createConfig(docker: Docker, [name = '']: readonly Operand
 }
 
 /** @returns for each config with a label its name, then the values of `labels` (as listVolumes does). @throws failed (5), unreachable (8) */
-export async function listConfigs(docker: Docker, label: string, labels: readonly string[]): Promise<string[][]> {
-  const format = ['{{.Name}}', ...labels.map((each) => `{{.Label "${each}"}}`)].join('\t')
-  const args = ['config', 'ls', '--filter', `label=${label}`, '--format', format]
-  const { stdout } = await docker.run('list configs', args, { readOnly: true })
-  return stdout.split('\n').map((line) => line.split('\t'))
+export function listConfigs(docker: Docker, label: string, labels: readonly string[]): Promise<string[][]> {
+  return listLabels(docker, 'config', label, labels)
 }
 
 const KINDS = { configs: { word: 'config', remove: removeConfigs }, secrets: { word: 'secret', remove: removeSecrets } }

@@ -1,7 +1,7 @@
 import type { Docker } from '../client.ts'
 import type { Container } from '../inspect.ts'
 import { listServices, type SwarmService } from './services.ts'
-import { exitCodeOf, openTasks, type Task } from './tasks.ts'
+import { exitCodeOf, hasFailed, isLive, newestFirst, openTasks, type Task } from './tasks.ts'
 
 /**
  * What runs of a stack, as containers of a Compose project: the plan and the status judge both alike. There is one for each replica
@@ -23,9 +23,9 @@ export async function listReplicas(
 
 /** @returns the task of each replica: the live one, else the newest; undefined: Swarm has planned none */
 function replicasOf({ mode, wanted, iteration }: SwarmService, tasks: readonly Task[]): (Task | undefined)[] {
-  const newestFirst = tasks.toSorted((a, b) => (a.at < b.at ? 1 : -1))
-  if (mode === 'job') return newestFirst.filter((task) => task.iteration === iteration).slice(0, wanted)
-  const live = newestFirst.filter(({ desired }) => desired === 'running' || desired === 'ready')
+  const sorted = newestFirst(tasks)
+  if (mode === 'job') return sorted.filter((task) => task.iteration === iteration).slice(0, wanted)
+  const live = sorted.filter(isLive)
   if (wanted === undefined) return live
   const slots = Map.groupBy(live, ({ slot }) => slot)
   const found = [...slots.entries()].toSorted(([a], [b]) => a - b).map(([, own]) => own[0])
@@ -41,7 +41,7 @@ function asContainer(
   const { id = '', slot = 0, node = '', state = 'pending', error = '', at = '' } = task ?? {}
   const isRunning = state === 'running'
   const same = tasks.filter((one) => one.slot === slot && one.template === template)
-  const failed = same.filter((one) => ['failed', 'rejected'].includes(one.state))
+  const failed = same.filter(hasFailed)
   return {
     id,
     name: [`${service}.${slot || '*'}`, node].filter(Boolean).join('@'),

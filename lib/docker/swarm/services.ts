@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import { DEFINITION } from '../../compose/stack/convert.ts'
-import { canonical } from '../../util/canonical.ts'
+import { contentDigest } from '../../util/canonical.ts'
 import { childError, type Docker, verb } from '../client.ts'
 import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
 import { ofStack } from './stack.ts'
@@ -84,8 +83,5 @@ function hashOf(spec: Json): string {
 }
 
 function digest(value: unknown): string {
-  return createHash('sha256')
-    .update(JSON.stringify(canonical(value)))
-    .digest('hex')
-    .slice(0, 32)
+  return contentDigest(value).slice(0, 32)
 }

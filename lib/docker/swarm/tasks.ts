@@ -1,3 +1,4 @@
+import { compare } from '../../util/format.ts'
 import { type Docker, verb } from '../client.ts'
 import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
 import { templateOf } from './services.ts'
@@ -89,6 +90,19 @@ function parseFixed(json: Json): Fixed & { readonly at: string } {
     iteration: json.at('JobIteration', 'Index').number(),
     at: json.at('CreatedAt').string(),
   }
+}
+
+/** @returns whether Swarm wants a task to run, or to be ready to: of a service, not of a job */
+export function isLive({ desired }: Pick<Task, 'desired'>): boolean {
+  return desired === 'running' || desired === 'ready'
+}
+
+export function hasFailed({ state }: Pick<Task, 'state'>): boolean {
+  return state === 'failed' || state === 'rejected'
+}
+
+export function newestFirst(tasks: readonly Task[]): Task[] {
+  return tasks.toSorted((a, b) => compare(b.at, a.at))
 }
 
 /** @returns the exit code in what Swarm says about a task that has ended: `task: non-zero exit (3)` */

@@ -1,4 +1,4 @@
-import { type Docker, verb } from '../client.ts'
+import { type Docker, listLabels, verb } from '../client.ts'
 
 /**
  * @param label that the volumes have
@@ -6,11 +6,8 @@ import { type Docker, verb } from '../client.ts'
  * @returns for each volume its name, then those values
  * @throws failed (5), unreachable (8)
  */
-export async function listVolumes(docker: Docker, label: string, labels: readonly string[]): Promise<string[][]> {
-  const format = ['{{.Name}}', ...labels.map((each) => `{{.Label "${each}"}}`)].join('\t')
-  const args = ['volume', 'ls', '--filter', `label=${label}`, '--format', format]
-  const { stdout } = await docker.run('list volumes', args, { readOnly: true })
-  return stdout.split('\n').map((line) => line.split('\t'))
+export function listVolumes(docker: Docker, label: string, labels: readonly string[]): Promise<string[][]> {
+  return listLabels(docker, 'volume', label, labels)
 }
 
 /** @returns whether the engine has a volume. @throws failed (5), unreachable (8) */

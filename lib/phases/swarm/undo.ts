@@ -3,10 +3,9 @@ import { deployStack, removeServices, removeStack } from '../../docker/swarm/sta
 import type { Emit } from '../../output/events.ts'
 import { listRunning } from '../../project/engine/running.ts'
 import type { Journal } from '../../record/journal.ts'
-import { errorText, StagecraftError } from '../../util/errors.ts'
-import { table } from '../../util/format.ts'
+import { StagecraftError } from '../../util/errors.ts'
 import { wantedAsBefore } from '../rollout/steps.ts'
-import type { Undone } from '../rollout/undo/request.ts'
+import { cannotRestore, type Undone } from '../rollout/undo/request.ts'
 import { patienceFor, type StackRelease, stageStack } from './stage.ts'
 import { openWatch, type Watching } from './watch.ts'
 
@@ -78,15 +77,5 @@ async function notRestored(
     (tasks) => tasks.map(({ name, state, health, image }) => [name, state, health, image]),
     () => [['the Swarm does not answer']],
   )
-  const running = table([['task', 'state', 'health', 'image'], ...rows]).map((line) => `  ${line}`)
-  const detail = [errorText(cause), '', errorText(error), '', 'Running now:', ...running]
-  return new StagecraftError(
-    'not-restored',
-    'Cannot restore the previous release: the rollout failed, and undoing it failed too',
-    {
-      cause: error,
-      detail: detail.join('\n'),
-      hint: 'Fix what the second error names, then deploy again.',
-    },
-  )
+  return cannotRestore(cause, error, { running: [['task', 'state', 'health', 'image'], ...rows] })
 }

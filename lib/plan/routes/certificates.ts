@@ -14,6 +14,14 @@ export function askedHosts(route: Pick<Route, 'hosts' | 'redirect' | 'ask'>): st
   return route.ask === undefined ? [] : namesOf(route).filter(isWildcard)
 }
 
+/** @returns for each host whose names get a certificate when asked for the route whose service allows it: that with the shortest path */
+export function askedRoutes<T extends { readonly route: Route }>(all: readonly T[]): Map<string, T> {
+  const asked = new Map<string, T>()
+  for (const one of all.toSorted((a, b) => a.route.path.length - b.route.path.length))
+    for (const host of askedHosts(one.route)) if (!asked.has(host)) asked.set(host, one)
+  return asked
+}
+
 /** A host name has one certificate, whichever routes it has. @throws config (3) if two routes want different ones */
 export function refuseOtherCertificates(project: string, routes: readonly Route[], all: ProjectRoutes): void {
   const others = Object.entries({ ...all, [project]: routes }).flatMap(([name, theirs]) =>

@@ -1,6 +1,6 @@
 import type { Service } from '../../compose/model.ts'
 import { hooksOf } from '../../compose/released/hooks.ts'
-import { NAMESPACES, namespaceOwner } from '../../compose/topology.ts'
+import { fixedAddress, NAMESPACES, namespaceOwner } from '../../compose/topology.ts'
 import type { ReleasedImage } from '../../docker/images.ts'
 import type { Gap, PlanInput, ServicePlan } from '../input.ts'
 import { networksOf } from '../networks.ts'
@@ -147,10 +147,7 @@ function* technicalObstacles(
 }
 
 function hasFixedAddress(target: Service): boolean {
-  const fixed = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address']
-  const isFixed = (settings: unknown) =>
-    typeof settings === 'object' && settings !== null && fixed.some((key) => key in settings)
-  return 'mac_address' in target || Object.values(target.networks ?? {}).some(isFixed)
+  return 'mac_address' in target || Object.values(target.networks ?? {}).some(fixedAddress)
 }
 
 function* sharing(service: string, target: Service, { target: { model } }: Doubled): Generator<Obstacle> {

@@ -82,7 +82,8 @@ function withoutTls({ h2c }: Route): Pick<Server, 'protocols'> {
 
 /** The ports are the host's: whoever one project trusts to say where a connection comes from is trusted for all. */
 function proxyProtocol(all: readonly Owned[]): { listener_wrappers?: Json[] } {
-  const allow = [...new Set(all.flatMap(({ route }) => route.proxy_protocol ?? []))].toSorted().map(asRange) // that module takes no address by itself
+  // That module takes no address by itself.
+  const allow = [...new Set(all.flatMap(({ route }) => route.proxy_protocol ?? []))].toSorted().map(asRange)
   if (allow.length === 0) return {}
   return { listener_wrappers: [{ wrapper: 'proxy_protocol', timeout: '5s', allow }, { wrapper: 'tls' }] }
 }

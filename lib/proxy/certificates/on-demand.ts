@@ -1,5 +1,5 @@
 import { ANY, isWildcard } from '../../config/edge/expose.ts'
-import { askedHosts } from '../../plan/routes/certificates.ts'
+import { askedRoutes } from '../../plan/routes/certificates.ts'
 import type { ProjectRoutes } from '../../plan/routes/table.ts'
 import { compare } from '../../util/format.ts'
 import type { Attempt, CertificateState } from './certificate.ts'
@@ -14,9 +14,8 @@ interface AskedHost {
 export function askedIn(projects: ProjectRoutes): AskedHost[] {
   const all = Object.values(projects)
     .flat()
-    .toSorted((a, b) => a.path.length - b.path.length)
-    .flatMap((route) => askedHosts(route).map((host) => ({ host, service: route.service, ask: route.ask ?? '' })))
-  return all.filter(({ host }, at) => all.findIndex((one) => one.host === host) === at)
+    .map((route) => ({ route }))
+  return [...askedRoutes(all)].map(([host, { route }]) => ({ host, service: route.service, ask: route.ask ?? '' }))
 }
 
 /** @returns a name of nobody, which shows whether the service answers */

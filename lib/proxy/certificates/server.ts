@@ -1,5 +1,5 @@
 import { ANY, wholeName } from '../../config/edge/expose.ts'
-import { askedHosts } from '../../plan/routes/certificates.ts'
+import { askedRoutes } from '../../plan/routes/certificates.ts'
 import { type Owned, slotRoutes } from '../caddy/slots.ts'
 import { PROXY_FOLDER } from '../inside/scripts.ts'
 
@@ -28,12 +28,9 @@ export function certificateServer(all: readonly Owned[]): Readonly<Record<string
   return { certificates: { listen: [ADDRESS], automatic_https: { disable: true }, routes } }
 }
 
-/** For each host with a `*`, the longest first. Of its services, the one with the shortest path is asked. */
+/** For each host with a `*`, the longest first. */
 function askRoutes(all: readonly Owned[]): Json[] {
-  const asked = new Map<string, Owned>()
-  for (const owned of all.toSorted((a, b) => a.route.path.length - b.route.path.length))
-    for (const host of askedHosts(owned.route)) if (!asked.has(host)) asked.set(host, owned)
-  return [...asked]
+  return [...askedRoutes(all)]
     .toSorted(([a], [b]) => b.length - a.length)
     .map(([host, owned]) => {
       const own = host === ANY ? {} : { expression: `${DOMAIN}.endsWith("${host.slice(1)}")` }

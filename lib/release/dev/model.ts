@@ -79,13 +79,11 @@ export function devRoutes(services: Readonly<Record<string, ServiceConfig>>): Ro
       ? []
       : [
           {
-            ...{
-              service,
-              hosts: host.map(nameOf),
-              path: cleanPath(path),
-              tls: 'internal',
-              ports: { a: port, b: port },
-            },
+            service,
+            hosts: host.map(nameOf),
+            path: cleanPath(path),
+            tls: 'internal',
+            ports: { a: port, b: port },
             ...(protocol === 'h2c' ? { h2c: ['a', 'b'] } : {}),
           },
         ],

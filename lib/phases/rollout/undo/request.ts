@@ -41,21 +41,24 @@ export async function notRestored(
       containers.map(({ service, name, state, health, image }) => [service, name, state, health, image.slice(7, 19)]),
     () => [['the engine does not answer']],
   )
-  const detail = [
-    errorText(cause),
-    '',
-    errorText(error),
-    '',
-    'Running now:',
-    ...table([['service', 'container', 'state', 'health', 'image'], ...rows]).map((line) => `  ${line}`),
-  ]
+  const running = [['service', 'container', 'state', 'health', 'image'], ...rows]
+  return cannotRestore(cause, error, { running, hint: ', or start what is missing by hand' })
+}
+
+/** @param running a table of what is running @param hint what else can be done than to deploy again */
+export function cannotRestore(
+  cause: unknown,
+  error: unknown,
+  { running, hint = '' }: { readonly running: readonly (readonly string[])[]; readonly hint?: string },
+): StagecraftError {
+  const rows = table(running).map((line) => `  ${line}`)
   return new StagecraftError(
     'not-restored',
     'Cannot restore the previous release: the rollout failed, and undoing it failed too',
     {
       cause: error,
-      detail: detail.join('\n'),
-      hint: 'Fix what the second error names, then deploy again, or start what is missing by hand.',
+      detail: [errorText(cause), '', errorText(error), '', 'Running now:', ...rows].join('\n'),
+      hint: `Fix what the second error names, then deploy again${hint}.`,
     },
   )
 }
