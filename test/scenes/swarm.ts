@@ -26,6 +26,8 @@ export const said = (word: string, more: ServiceSource = {}): ServiceSource => (
 export class SwarmApp {
   readonly folder: Folder
   readonly stack: string
+  /** the Swarm was there before, and stays */
+  #isFound = false
 
   constructor(title: string) {
     this.folder = laptop('h1').folder(title)
@@ -34,6 +36,8 @@ export class SwarmApp {
 
   async begin(): Promise<void> {
     const { docker } = host(FIRST)
+    this.#isFound = (await docker(['info', '--format', '{{.Swarm.LocalNodeState}}'])).stdout.trim() === 'active'
+    if (this.#isFound) return
     expectCode(await docker(['swarm', 'init', '--advertise-addr', addressOf(FIRST)]), 0)
     const { stdout: token } = await docker(['swarm', 'join-token', '--quiet', 'manager'])
     for (const name of MANAGERS.slice(1))
@@ -50,6 +54,10 @@ export class SwarmApp {
   }
 
   async end(): Promise<void> {
+    if (this.#isFound) {
+      await host(FIRST).docker(['stack', 'rm', this.stack])
+      return this.folder.cleanUp()
+    }
     await Promise.all(MANAGERS.map((name) => host(name).docker(['swarm', 'leave', '--force'])))
     // What was a task ends with the Swarm.
     for (const name of MANAGERS)
