@@ -9,7 +9,6 @@ export type EngineName = v.InferOutput<typeof engine>
 /** Settings that mean nothing on a Swarm, or that are not built for it: each would be silently without effect. */
 const OF_ENVIRONMENT = {
   proxy: 'the proxy runs on hosts alone: publish ports in the Compose file',
-  databases: 'migrations do not run on a Swarm yet: run them by hand, or as a job that others wait for',
   data: 'a node has no folder of the project: use volumes',
 } as const
 
@@ -17,6 +16,10 @@ const OF_SERVICE = {
   expose: OF_ENVIRONMENT.proxy,
   hosts: 'Swarm places it: use `deploy.placement` in the Compose file',
   moved_from: 'Swarm places it: use `deploy.placement` in the Compose file',
+} as const
+
+const OF_DATABASE = {
+  via: 'no connection goes through a task there yet: publish the port of the database, or use the engine command',
 } as const
 
 const OF_ROLLOUT = {
@@ -34,6 +37,7 @@ export interface EngineFault {
 interface Settings {
   readonly engine?: EngineName
   readonly services?: Readonly<Record<string, ServiceSettings | null>> | null
+  readonly databases?: Readonly<Record<string, object>> | null
 }
 
 interface ServiceSettings {
@@ -45,6 +49,8 @@ interface ServiceSettings {
 export function engineFaults(environment: Settings): EngineFault[] {
   if (environment.engine !== 'swarm') return []
   const faults = unfit(environment, OF_ENVIRONMENT, [])
+  for (const [name, database] of Object.entries(environment.databases ?? {}))
+    faults.push(...unfit(database, OF_DATABASE, ['databases', name]))
   for (const [name, service] of Object.entries(environment.services ?? {})) {
     const at = ['services', name]
     const { job, rollout } = service ?? {}

@@ -51,7 +51,7 @@ export function nameOf({ service, command }: Pick<OneOffMigration, 'service' | '
 }
 
 /** @returns how the names of a release's containers end */
-function endOf(release: string): string {
+export function endOf(release: string): string {
   return `-${release.replace(/^rel-/, '')}`
 }
 
@@ -107,7 +107,7 @@ export function mayBeAtWork(error: unknown): boolean {
   return error instanceof Object && AT_WORK.has(error)
 }
 
-function notEnded(error: unknown, name: string): unknown {
+export function notEnded(error: unknown, name: string): unknown {
   if (!(error instanceof StagecraftError)) return error
   const hint = `${name} may still be at work: the next run waits until it has ended.`
   const told = error.with({ hint: [error.hint, hint].filter(Boolean).join('\n') })
@@ -195,7 +195,7 @@ async function end(docker: Docker, id: string): Promise<void> {
   await stop(docker, [id], { flags: { time: String(GRACE / 1000) } }).catch(() => undefined)
 }
 
-function failure(
+export function failure(
   { database }: Pick<OneOffMigration, 'database'>,
   why: string,
   more: { readonly detail?: string; readonly hint?: string } = {},

@@ -1,6 +1,7 @@
 import { replicasOf } from '../compose/topology.ts'
 import type { Container } from '../docker/inspect.ts'
 import { lastWords } from '../docker/readiness/last-words.ts'
+import { removeEndedJobs } from '../docker/swarm/one-off.ts'
 import type { Host } from '../hosts/host.ts'
 import { removeEnded } from '../migrations/one-off.ts'
 import { madeIn, releaseId } from '../plan/release-id.ts'
@@ -89,9 +90,11 @@ async function tidy({ state, project, bundle, hostRuns, builder, targets, tools 
       const versionOf = ({ configFiles }: Container) => state.getRelease(madeIn(configFiles))?.version ?? ''
       const keepLog = logKeeper(project.stateFile, releaseId(own.now.id), tools.clock)
       await removeSpent(tools.undoDocker, own, { versionOf, keepLog })
-      if (project.environment.databases) await removeEnded(tools.undoDocker, bundle.now)
+      const isSwarm = project.environment.engine === 'swarm'
+      if (isSwarm) await removeEndedJobs(tools.undoDocker, bundle.now.project, tools.clock.now())
+      else if (project.environment.databases) await removeEnded(tools.undoDocker, bundle.now)
       bundles.push(...(await prune(tools.undoDocker, state, plan, request.project.host)).bundles)
-      if (project.environment.engine === 'swarm') await pruneObjects(tools.undoDocker, state, own.now)
+      if (isSwarm) await pruneObjects(tools.undoDocker, state, own.now)
       const releases = { now: own.now, before: request.serving?.bundle }
       await pruneAssets(tools.undoDocker, project.stateFile, placeOn(request.project.host), releases)
       if (!project.host.isLocal && targets.length > 0) await pruneBuilt(builder, plan, buildMark(project))

@@ -17,7 +17,7 @@ test('what a Swarm does not have is refused, where it is written', () => {
     'environments:',
     '  prod:',
     '    engine: swarm',
-    '    databases: {main: {migrations: {engine: job, service: seed}}}',
+    '    databases: {main: {connection_env: URL, via: db, migrations: {engine: raw, path: sql}}}',
     '    services:',
     '      web: {expose: {host: shop.example.com, port: 3000}}',
     '      db: {rollout: {strategy: hold}}',

@@ -30,7 +30,11 @@ interface FakeService {
 type Definition = Readonly<Record<string, unknown>> & {
   readonly image: string
   readonly labels: Readonly<Record<string, string>>
-  readonly deploy: { readonly mode: string; readonly replicas: number }
+  readonly deploy: {
+    readonly mode: string
+    readonly replicas: number
+    readonly labels?: Readonly<Record<string, string>>
+  }
   readonly environment?: Readonly<Record<string, string>>
 }
 
@@ -57,10 +61,11 @@ export class FakeSwarm {
     if (noun === 'stack' && verb === 'rm') return this.#remove(name)
     if (noun === 'stack' && verb === 'ps') return this.#ps(name)
     if (noun === 'inspect' && verb === '--type') return this.#inspectTasks(rest.slice(1))
-    if (noun === 'service' && verb === 'ls') return lines(this.#of(filter.split('=').at(-1)).map(({ id }) => id))
+    if (noun === 'service' && verb === 'ls') return this.#list(rest)
+    if (noun === 'service' && verb === 'ps') return this.#psOf(name)
     if (noun === 'service' && verb === 'inspect') return this.#inspect(rest)
     if (noun === 'service' && verb === 'rm') return this.#removeService(name)
-    if (noun === 'service' && verb === 'logs') return { stdout: 'listening\n' }
+    if (noun === 'service' && verb === 'logs') return { stdout: 'listening\n', lines: ['listening'] }
     if (noun === 'node' && verb === 'ls') return lines(this.nodes.map((node) => `${node}\tReady`))
     if (noun === 'network' && filter.startsWith('label=com.docker.stack')) return lines([...this.networks])
     if (noun === 'network' && verb === 'rm' && this.networks.delete(name)) return OK
@@ -94,6 +99,25 @@ export class FakeSwarm {
 
   #of(stack: string | undefined): FakeService[] {
     return this.services.filter((service) => service.stack === stack)
+  }
+
+  #list(rest: readonly string[]): Answer {
+    const labels = rest.flatMap((word, at) => (rest[at - 1] === '--filter' ? [word.replace(/^label=/, '')] : []))
+    const own = this.services.filter(({ stack, spec }) => {
+      const has = [
+        `com.docker.stack.namespace=${stack}`,
+        ...labelsOf(spec).flatMap(([key, value]) => [key, `${key}=${value}`]),
+      ]
+      return labels.every((label) => has.includes(label))
+    })
+    return lines(own.map(({ id, name }) => (rest.at(-1) === '{{.Name}}' ? name : id)))
+  }
+
+  #psOf(name: string): Answer {
+    const service = this.services.find((one) => one.name === name)
+    if (service === undefined) return refuse(`no such service: ${name}`)
+    const own = this.tasks.filter((task) => task.service === service.id)
+    return lines(own.map(({ id, node }) => `${id}\t${node}`))
   }
 
   #deploy(stack: string, input: string): Answer {
@@ -171,6 +195,12 @@ export class FakeSwarm {
         Spec: task.spec,
         JobIteration: { Index: task.iteration },
         CreatedAt: task.at,
+        Status: {
+          State: task.state,
+          Err: task.error.replaceAll('"', ''),
+          Timestamp: task.at,
+          ContainerStatus: { ExitCode: Number(/\((\d+)\)/.exec(task.error)?.[1] ?? 0) },
+        },
       }))
     return { stdout: JSON.stringify(found) }
   }
@@ -182,7 +212,10 @@ export class FakeSwarm {
         ID: id,
         Spec: {
           Name: name,
-          Labels: { file: JSON.stringify({ ...spec, deploy: { ...spec.deploy, replicas: 0 } }) },
+          Labels: {
+            file: JSON.stringify({ ...spec, deploy: { ...spec.deploy, replicas: 0 } }),
+            ...Object.fromEntries(labelsOf(spec)),
+          },
           TaskTemplate: taskSpec(spec),
           Mode: spec.deploy.mode.endsWith('job')
             ? { ReplicatedJob: { TotalCompletions: spec.deploy.replicas } }
@@ -221,6 +254,11 @@ export class FakeSwarm {
     const values = (owner: string) => owner.split('\t').map((each) => each.slice(each.indexOf('=') + 1))
     return lines(own.map(([name, owner]) => (isStack ? name : [name, ...values(owner)].join('\t'))))
   }
+}
+
+/** Those of the service, not of its tasks. */
+function labelsOf({ deploy }: Definition): [string, string][] {
+  return Object.entries(deploy.labels ?? {})
 }
 
 function taskSpec({ deploy: _, ...spec }: Definition): object {

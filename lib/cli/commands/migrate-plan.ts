@@ -20,7 +20,7 @@ export default command({
     [9, 'the state cannot be read'],
   ],
   async run(args, context) {
-    const project = await openProjectOf(args, context)
+    const project = await openProjectOf(args, context, [], { onSwarm: true })
     const migrations = await planMigrate(project, args, openSession(context, project))
     context.report.result('migrate-plan', { environment: project.environment.name, migrations }, () =>
       migrationLines(migrations),

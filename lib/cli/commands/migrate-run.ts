@@ -24,12 +24,12 @@ export default command({
   ],
   async run(args, context) {
     const wait = parseWait(args.wait)
-    const opened = await openProjectOf(args, context)
+    const opened = await openProjectOf(args, context, [], { onSwarm: true })
     const session = openSession(context, opened)
     const turn = { command: 'migrate run', wait }
     const migrations = await withEnvironmentLocked(opened, turn, session, async (locked) => {
       // After a wait the files are read again: they may have changed.
-      const project = locked.held.waited ? await openProjectOf(args, context, opened.hosts) : opened
+      const project = locked.held.waited ? await openProjectOf(args, context, opened.hosts, { onSwarm: true }) : opened
       return migrateNow(project, args, locked)
     })
     const { name: environment } = opened.environment

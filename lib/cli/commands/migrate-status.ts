@@ -23,7 +23,7 @@ export default command({
     [9, 'the state cannot be read'],
   ],
   async run(args, context) {
-    const project = await withConnections(await openProjectOf(args, context), context.report)
+    const project = await withConnections(await openProjectOf(args, context, [], { onSwarm: true }), context.report)
     const { name: environment, databases = {} } = project.environment
     if (Object.keys(databases).length === 0)
       throw new StagecraftError('not-found', `Cannot show the databases of ${environment}: none are configured`, {

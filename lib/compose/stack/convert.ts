@@ -169,9 +169,14 @@ const LONGEST = 64
 
 /** The name has the hash of the content at its end: a longer one is cut in front of that, and gets one of its own. */
 export function objectName(name: string): string {
-  if (name.length <= LONGEST) return name
+  return shortName(name, LONGEST)
+}
+
+/** @param most characters @returns the name; a longer one is cut, and ends with a hash of all of it */
+export function shortName(name: string, most: number): string {
+  if (name.length <= most) return name
   const hash = createHash('sha256').update(name).digest('hex').slice(0, 12)
-  return `${name.slice(0, LONGEST - 1 - hash.length)}-${hash}`
+  return `${name.slice(0, most - 1 - hash.length)}-${hash}`
 }
 
 /** @returns the names of the configs, or secrets, of a release that are its own */

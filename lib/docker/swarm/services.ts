@@ -2,7 +2,7 @@ import { DEFINITION } from '../../compose/stack/convert.ts'
 import { contentDigest } from '../../util/canonical.ts'
 import { childError, type Docker, verb } from '../client.ts'
 import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
-import { ofStack } from './stack.ts'
+import { ONE_OFF, ofStack } from './stack.ts'
 
 /** A service of a stack, from `docker service inspect`. */
 export interface SwarmService {
@@ -25,7 +25,7 @@ export interface SwarmService {
   readonly iteration: number
 }
 
-/** @returns the services of a stack, in the order of their names. @throws failed (5), unreachable (8) */
+/** @returns the services of a stack, in the order of their names, without one-off jobs. @throws failed (5), unreachable (8) */
 export async function listServices(docker: Docker, stack: string): Promise<SwarmService[]> {
   const args = ['service', 'ls', '--filter', `label=${ofStack(stack)}`, '--format', '{{.ID}}']
   const { stdout } = await docker.run('list services', args, { readOnly: true })
@@ -34,7 +34,8 @@ export async function listServices(docker: Docker, stack: string): Promise<Swarm
   const found = result.code === 0 ? parseArray(result.stdout) : parseWhatThereIs(result.stdout)
   // One that was removed meanwhile is left out.
   if (result.code !== 0 && found.length === 0 && ids.length > 1) throw childError('inspect services', result)
-  return found.map((json) => parseService(json, stack)).toSorted((a, b) => (a.service < b.service ? -1 : 1))
+  const own = found.filter((json) => !json.at('Spec', 'Labels', ONE_OFF).is())
+  return own.map((json) => parseService(json, stack)).toSorted((a, b) => (a.service < b.service ? -1 : 1))
 }
 
 const inspect = verb(['service', 'inspect'], { readOnly: true })

@@ -7,6 +7,9 @@ export function ofStack(stack: string): string {
   return `com.docker.stack.namespace=${stack}`
 }
 
+/** A label of a service of a stack that does one thing and ends: it is none of the release's. */
+export const ONE_OFF = 'stagecraft.one-off'
+
 /**
  * Creates or updates the services in a file, and what they use. Swarm begins to replace their tasks: `convergence.ts` says when that
  * has ended, and how. Services of the stack that are not in the file stay as they are.

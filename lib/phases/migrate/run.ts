@@ -2,6 +2,7 @@ import type { DatabaseConfig } from '../../config/databases.ts'
 import type { ModelFile } from '../../docker/compose/up.ts'
 import { containerOf, mayBeAtWork, nameOf, runOneOff } from '../../migrations/one-off.ts'
 import { applyRaw, rawOf } from '../../migrations/raw.ts'
+import { jobOf, runSwarmJob } from '../../migrations/swarm/job.ts'
 import { outputTo } from '../../output/events.ts'
 import type { PhaseName } from '../../plan/six-phases.ts'
 import type { Project } from '../../project/settings.ts'
@@ -122,10 +123,14 @@ async function runContainer({ project, bundle, tools, phase, ...migrating }: Mig
   const { stateFile } = project
   const release = bundle?.now.id ?? NO_RELEASE
   const oneOff = { ...oneOffOf(work), release }
+  const { model } = work.stage
+  const isSwarm = project.environment.engine === 'swarm'
+  const name = (isSwarm ? jobOf : containerOf)(model.name, oneOff)
   const onEnd = (output: string) => {
-    if (output !== '' && bundle)
-      logKeeper(stateFile, release, clock)(containerOf(work.stage.model.name, oneOff), output)
+    if (output !== '' && bundle) logKeeper(stateFile, release, clock)(name, output)
   }
   const onLine = (line: string) => outputTo(emit)(phase, line)
-  await runOneOff(oneOff, work.stage, { docker, engines, undoDocker, clock, emit, onLine, onEnd })
+  const oneOffTools = { docker, undoDocker, clock, emit, onLine, onEnd }
+  if (isSwarm) await runSwarmJob(oneOff, model, oneOffTools)
+  else await runOneOff(oneOff, work.stage, { ...oneOffTools, engines })
 }

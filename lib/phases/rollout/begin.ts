@@ -101,7 +101,7 @@ function beginJournal(now: number, { plan, input, containers }: Planning, served
 }
 
 /** A command of a migration may hold a secret. */
-function maskWork(plan: Plan, mask: Docker['mask']): Plan {
+export function maskWork(plan: Plan, mask: Docker['mask']): Plan {
   const { migrations } = plan
   return migrations ? { ...plan, migrations: migrations.map((each) => ({ ...each, work: mask(each.work) })) } : plan
 }

@@ -10,6 +10,7 @@ import { listRunning } from '../../project/engine/running.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { planHooks } from '../hooks.ts'
 import type { HostRequest, HostTools } from '../host-run.ts'
+import { planMigrations } from '../migrate/describe.ts'
 import { describePhases } from '../rollout/describe.ts'
 import type { Planning, PlanningFacts } from '../rollout/planning.ts'
 
@@ -44,6 +45,8 @@ export async function planStack(
     proxy: undefined,
     rollback: target !== undefined,
     phases: describePhases(request),
+    migrations: target ? [] : planMigrations(request),
+    needed: request.needed,
     hooks: planHooks(project, docker.mask),
   }
   const plan = makePlan(input)

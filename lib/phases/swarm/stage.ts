@@ -5,6 +5,7 @@ import type { Environment, ServiceConfig } from '../../config/parse.ts'
 import type { Patience } from '../../docker/swarm/convergence.ts'
 import type { PlanInput } from '../../plan/input.ts'
 import { mayRoll } from '../../plan/services/rolling.ts'
+import type { Bundle } from '../../record/bundle.ts'
 
 /** A release as Swarm is to run it: all of it comes from its bundle. */
 export interface StackRelease {
@@ -58,4 +59,13 @@ export function patienceFor({ model, jobs, services }: StackRelease, service: st
   const own = check && !check.disable ? (goDuration(start_period) ?? 0) + retries * each + 5_000 : 0
   const usual = jobs.includes(service) ? JOB : Math.max(HEALTH, own)
   return { health: health_timeout ?? usual, minReady: min_ready, restarts: health_timeout ?? RESTARTS }
+}
+
+/** @returns a release of the record as Swarm is to run it */
+export function releaseOf(
+  { model, bundle }: { readonly model: StackRelease['model']; readonly bundle: Bundle },
+  environment: StackRelease['environment'],
+): StackRelease {
+  const { images, topology, services = {} } = bundle
+  return { model, images, jobs: topology.jobs, services, environment }
 }
