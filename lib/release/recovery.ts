@@ -124,13 +124,12 @@ interface Remains {
 
 /** Undoes or finishes a release on one host, as its journal says. @returns what was done, in a sentence */
 async function settle(unsettled: Unsettled, remains: Remains, scene: Scene): Promise<Settled> {
-  const { switched } = unsettled
   const { bundle, host } = remains
   const { emit, clock } = scene.session
   const docker = bundle?.journal && (await openMasked(bundle, remains, scene))
   const { stateFile, environment } = scene.settings
   const isSwarm = environment.engine === 'swarm'
-  if (docker && bundle?.journal && switched) {
+  if (docker && bundle?.journal && unsettled.switched) {
     const { project: name, services = {}, id } = bundle
     if (host !== scene.settings.host && !(await hasSwitched(docker, bundle.journal, name)))
       return { ...WENT_BACK, routed: bundle.journal.routing }
@@ -139,7 +138,7 @@ async function settle(unsettled: Unsettled, remains: Remains, scene: Scene): Pro
     await retire({ docker, emit, clock, name, services, keepLog }, bundle)
     return { ...FINISHED, routed: await reschedule({ host, docker, emit }, bundle) }
   }
-  if (switched) return FINISHED
+  if (unsettled.switched) return FINISHED
   if (bundle?.journal === undefined || docker === undefined || unsettled.overtaken)
     return { outcome: 'nothing', did: 'It had changed nothing that runs.' }
   try {

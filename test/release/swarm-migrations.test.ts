@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Service } from '../../lib/compose/model.ts'
+import { openDocker } from '../../lib/docker/client.ts'
+import { listServices } from '../../lib/docker/swarm/services.ts'
 import { composeModel } from '../fakes/compose-model.ts'
 import { FakeProject, story } from '../fakes/project.ts'
 import type { TaskBehaviour } from '../fakes/swarm.ts'
@@ -106,8 +108,11 @@ describe('a migration on a Swarm', () => {
     expect((await project.deploy()).error?.message).toBeUndefined()
   })
 
-  test('that fails on a first deploy leaves nothing', async () => {
-    const project = shop({ main: { migrations: COMMAND } })
+  test.each([
+    ['with what it needs', COMMAND],
+    ['that needs nothing', { ...COMMAND, service: 'db' }],
+  ])('that fails on a first deploy leaves nothing, %s', async (_, migrations) => {
+    const project = shop({ main: { migrations } })
     migrates(project, { exit: 1 })
     const { error } = await project.deploy()
     expect([error?.kind, error?.message]).toEqual(['failed', 'Cannot migrate main: migrate up exited with 1'])
@@ -154,6 +159,8 @@ describe('a migration on a Swarm', () => {
     const isLook = (argv: readonly string[]) => argv.join(' ').startsWith('docker service ps')
     expect(await project.dieAt(isLook, 'all', () => project.deploy())).toBe(true)
     expect(oneOffs(project).length).toBe(1)
+    const docker = openDocker(project.engine.exec, (text) => text)
+    expect((await listServices(docker, 'shop')).map(({ service }) => service)).toEqual(['db', 'web'])
     migrates(project, 'completes')
     const { error, events } = await project.deploy()
     expect(error?.message).toBeUndefined()
