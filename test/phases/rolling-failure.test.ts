@@ -1,24 +1,10 @@
 import { describe, expect, test } from 'bun:test'
 import { exitCodeOf } from '../../lib/util/errors.ts'
 import { story } from '../fakes/project.ts'
-import { type Campaign, type Fault, tryFaults } from '../scenes/rolling-campaign.ts'
-import { HOST, SCENARIOS, servicesOf, watched, write } from '../scenes/routed.ts'
+import { HOST, servicesOf, watched, write } from '../scenes/routed.ts'
 import { answer, callApi, ids, loads, routedProjects, slots } from '../scenes/routed-projects.ts'
-import { dice } from '../support/dice.ts'
 
 const { serving } = routedProjects()
-
-test('a run that dies, or fails, at some commands of a rollout', async () => {
-  const roll = dice(3)
-  for (const name of ['a new version of two services', 'a new version that fails']) {
-    const scenario = SCENARIOS[name]
-    if (scenario === undefined) throw new Error(name)
-    const attempt = (campaign: Campaign, fault: Fault) => (roll(2) === 0 ? campaign.die(fault) : campaign.fail(fault))
-    const { wrong, tried } = await tryFaults(scenario, attempt, () => roll(7) === 0)
-    expect([...wrong]).toEqual([])
-    expect(tried).toBeGreaterThan(3)
-  }
-})
 
 describe('a rolling deploy that fails', () => {
   test.each([

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PHASES } from '../../lib/plan/six-phases.ts'
 import { openState } from '../../lib/record/releases.ts'
-import { type Damage, isQuestion } from '../fakes/engine.ts'
+import type { Damage } from '../fakes/engine.ts'
 import type { Outcome } from '../fakes/project.ts'
 import { passing, prepared, recoveries, removeProjects, unfinished } from '../scenes/dead-run.ts'
 import { edit } from '../scenes/rollbacks.ts'
@@ -91,34 +91,6 @@ test('a migration of the live release whose run died is named until another one 
   const warnings = events.flatMap((event) => (event.type === 'warning' ? [event] : []))
   const text = warnings.map(({ message, hint }) => `warning: ${message}\n  hint: ${hint}`).join('\n')
   expectGolden(SPEC, 'migrate-run', text.replace(release?.id ?? '', '<id>'))
-})
-
-test('a run that lost its lock changes nothing more, and the next one undoes what it had begun', async () => {
-  const { start, calls } = await prepared()
-  for (const at of calls.keys()) {
-    const project = start()
-    const asked: (readonly string[])[] = []
-    let lost = false
-    project.engine.intercept = (argv, count) => {
-      if (lost) asked.push(argv)
-      if (count === at + 1) rmSync(join(project.folder, '.stagecraft/locks/local.lock'))
-      lost ||= count === at + 1
-      return undefined
-    }
-    const { error, bundle } = await project.deploy()
-    project.engine.intercept = () => undefined
-    const switched = bundle?.version !== 'v1' && bundle?.switched_at !== undefined
-    if (!switched) {
-      expect([at, error?.kind, error?.message]).toEqual([
-        at,
-        'state',
-        expect.stringContaining('was removed or replaced'),
-      ])
-      expect(asked.filter((argv) => !isQuestion(argv) && argv[1] !== 'tag').map((argv) => argv.join(' '))).toEqual([])
-    }
-    const next = await project.deploy()
-    expect([at, told(next), serving(project)]).toEqual([at, 'no error', NEW])
-  }
 })
 
 describe('never more than is known', () => {
