@@ -136,7 +136,8 @@ function note(result: Result): void {
   results.push(result)
   leftOut.push(...result.skipped)
   const failed = result.failed > 0
-  print(`${failed ? 'FAILED' : 'ok    '} ${result.name.padEnd(8)} ${result.seconds.toFixed(1).padStart(6)} s`)
+  const slowest = result.slowest?.length ? `  slowest: ${result.slowest.join(', ')}` : ''
+  print(`${failed ? 'FAILED' : 'ok    '} ${result.name.padEnd(8)} ${result.seconds.toFixed(1).padStart(6)} s${slowest}`)
   if (result.output.trim() !== '' && (failed || result.name === 'coverage')) print(result.output.trimEnd())
 }
 

@@ -82,6 +82,21 @@ describe('putting back', () => {
     expect(project.view()).toEqual(['db of db running on shop_default', 'web of one running on shop_default'])
   })
 
+  test('gives what is restored the time that its own release gave it', async () => {
+    const project = await running({})
+    const rollout = (seconds: number) =>
+      project.write('stagecraft.yml', `environments: {local: {services: {web: {rollout: {min_ready: ${seconds}s}}}}}`)
+    rollout(2)
+    now(project, { web: { image: 'web:one' } })
+    await project.deploy()
+    rollout(3600)
+    now(project, { web: { image: 'web:bad' } })
+    const began = project.engine.clock.now()
+    expect((await project.deploy()).error?.kind).toBe('failed')
+    const took = project.engine.clock.now() - began
+    expect([took >= 2_000, took < 60_000]).toEqual([true, true])
+  })
+
   test('is exit 6 when what was well does not get well again', async () => {
     const project = await running({})
     now(project, { web: { image: 'web:one' } })

@@ -11,6 +11,8 @@ export type Result = {
   output: string
   /** what was printed of each test that failed, also where it was shown: for the end of a long output */
   failures?: string[]
+  /** the test files that took longest, and for how many seconds each */
+  slowest?: string[]
 }
 
 /** `limit` is in seconds. `live` shows the output while it comes. */
@@ -114,7 +116,15 @@ export async function testStep(
     env: { NO_COLOR: '1', ...options.env },
   })
   const shown = options.live ? '' : output
-  return { name, ...countOf(report, code), seconds: secondsSince(began), output: shown, failures: failuresIn(output) }
+  const told = { output: shown, failures: failuresIn(output), slowest: slowestIn(readReport(report)) }
+  return { name, ...countOf(report, code), seconds: secondsSince(began), ...told }
+}
+
+function slowestIn(xml: string): string[] {
+  const suites = [...xml.matchAll(/<testsuite name="([^"]+)\.test\.ts" [^>]*\btime="([\d.]+)"/g)]
+  const files = suites.map(([, name, time]) => [(name ?? '').replace(/^test\//, ''), Number(time)] as const)
+  const longest = files.toSorted(([, one], [, other]) => other - one).slice(0, 5)
+  return longest.map(([name, seconds]) => `${name} ${seconds.toFixed(0)} s`)
 }
 
 /** A file that cannot even be loaded, or a run that was killed, has no failed test of its own: it counts as one. */

@@ -209,8 +209,9 @@ export function gateTarget(
   service: string,
   containers: readonly Container[],
   old: ReadonlySet<string>,
+  settings = project.environment.services,
 ): GateTarget {
-  const { rollout } = project.environment.services[service] ?? { rollout: {} }
+  const { rollout } = settings[service] ?? { rollout: {} }
   return {
     service,
     ids: containers.filter((container) => container.service === service && !old.has(container.id)).map(({ id }) => id),

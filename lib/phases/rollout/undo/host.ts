@@ -200,12 +200,17 @@ async function bringBack(
   await tidy(emit)
 }
 
-/** Restored services that were well before must pass the same gate as new ones. */
+/**
+ * Restored services that were well before must pass the same gate as new ones, with as long as the previous release gave them: the
+ * new one may be quicker.
+ */
 async function proveWell(undo: UndoRequest, services: readonly string[]): Promise<void> {
   if (services.length === 0) return
   const now = await listContainers(undo.docker, undo.name)
   const wereWell = services.filter((service) => hadBefore(undo, service).every(isWell))
-  const targets = wereWell.map((service) => gateTarget(undo, service, now, new Set()))
+  // Nothing is known of what ran before the first release.
+  const settings = { ...undo.project.environment.services, ...undo.settings }
+  const targets = wereWell.map((service) => gateTarget(undo, service, now, new Set(), settings))
   const emit = emitSteps(undo.emit)
   await gate(
     undo.docker,
