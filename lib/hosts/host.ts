@@ -8,6 +8,7 @@ import type { LockRequest, LockState } from '../lock/holder.ts'
 import { contentFolder } from '../record/bundle.ts'
 import { attach } from '../system/attach.ts'
 import type { Exec, Result } from '../system/exec.ts'
+import type { StagecraftError } from '../util/errors.ts'
 import type { HistoryOwner } from './owners.ts'
 
 /** Where an environment runs: on this machine's engine, or on a host over SSH (spec/core/hosts.md). */
@@ -31,6 +32,8 @@ export interface Host {
    * read them each time. @throws unreachable (8)
    */
   owners?(): Promise<ReadonlyMap<string, HistoryOwner>>
+  /** the hosts of a Swarm, to which images are brought; absent: it is no Swarm, or has no hosts. The first call connects to them */
+  nodes?(): Promise<NodeHosts>
   /** where the owner of a project is recorded; default: in volumes. A Swarm's managers have only configs in common */
   readonly marks?: 'configs'
   /** the environment's releases: its own file, or the command's copy of the host's file */
@@ -58,6 +61,28 @@ export interface Host {
   /** reads state and lock from the host again if somebody has changed them; absent: they are on this machine */
   refreshIfChanged?(): Promise<void>
   close(): Promise<void>
+}
+
+/** The hosts of a Swarm, managers or not. */
+export interface NodeHosts {
+  readonly reached: readonly NodeHost[]
+  /** why others cannot be used */
+  readonly failed: readonly StagecraftError[]
+}
+
+/** A host whose engine is a node of a Swarm. */
+export interface NodeHost {
+  /** as it is written in stagecraft.yml */
+  readonly name: string
+  /** Swarm's id of the node; empty: it is in none */
+  readonly node: string
+  /** runs a program of this machine; docker uses the host's engine */
+  readonly exec: Exec
+}
+
+/** @returns whether images are built by this machine's engine, and brought to where they run */
+export function buildsElsewhere({ isLocal, nodes }: Pick<Host, 'isLocal' | 'nodes'>): boolean {
+  return !isLocal || nodes !== undefined
 }
 
 /** @returns this machine, with its own engine */

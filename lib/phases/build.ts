@@ -3,6 +3,7 @@ import { buildImages } from '../docker/build.ts'
 import type { Docker, Image } from '../docker/client.ts'
 import { inspectImages } from '../docker/image-store.ts'
 import type { BuildTarget, ModelImages } from '../docker/images.ts'
+import { buildsElsewhere } from '../hosts/host.ts'
 import { withContentLock } from '../lock/files.ts'
 import { outputTo } from '../output/events.ts'
 import { buildMark, markBuilt } from '../project/built-here.ts'
@@ -42,7 +43,7 @@ async function build(run: ReleaseRun): Promise<string> {
   await onEachHost(run, async (hostRun) => {
     hostRun.found.images = await findImages(hostRun, builder)
   })
-  if (targets.length > 0 && !project.host.isLocal) {
+  if (targets.length > 0 && buildsElsewhere(project.host)) {
     const images = hostRuns.map(({ found }) => found.images)
     await markBuilt(builder, buildMark(project), targets, images)
   }
@@ -62,7 +63,7 @@ function whatWasBuilt(targets: readonly BuildTarget[], existing: string | undefi
 async function findImages({ request, tools, found }: HostRun, builder: Docker): Promise<ReadonlyMap<string, Image>> {
   const { built } = request.images
   const names = [...new Set(request.images.names.values())]
-  if (request.project.host.isLocal) return inspectImages(tools.docker, names)
+  if (!buildsElsewhere(request.project.host)) return inspectImages(tools.docker, names)
   const [here, there] = await Promise.all([inspectImages(builder, [...built]), inspectImages(tools.docker, names)])
   found.present = new Map([...there].filter(([name]) => built.has(name)))
   return new Map([...there, ...here])

@@ -2,12 +2,13 @@ import { replicasOf } from '../compose/topology.ts'
 import type { Container } from '../docker/inspect.ts'
 import { lastWords } from '../docker/readiness/last-words.ts'
 import { removeEndedJobs } from '../docker/swarm/one-off.ts'
-import type { Host } from '../hosts/host.ts'
+import { buildsElsewhere, type Host } from '../hosts/host.ts'
 import { removeEnded } from '../migrations/one-off.ts'
 import { madeIn, releaseId } from '../plan/release-id.ts'
 import type { Route } from '../plan/routes/table.ts'
 import { jobLine, settleJobs } from '../plan/services/ending.ts'
 import { buildMark, pruneBuilt } from '../project/built-here.ts'
+import { pruneNodes } from '../project/engine/nodes.ts'
 import { listRunning } from '../project/engine/running.ts'
 import { planPrune, prune } from '../project/prune.ts'
 import { confirmAnswers, silentLines } from '../proxy/ask.ts'
@@ -97,7 +98,10 @@ async function tidy({ state, project, bundle, hostRuns, builder, targets, tools 
       if (isSwarm) await pruneObjects(tools.undoDocker, state, own.now)
       const releases = { now: own.now, before: request.serving?.bundle }
       await pruneAssets(tools.undoDocker, project.stateFile, placeOn(request.project.host), releases)
-      if (!project.host.isLocal && targets.length > 0) await pruneBuilt(builder, plan, buildMark(project))
+      if (targets.length === 0 || !buildsElsewhere(project.host)) continue
+      const mark = buildMark(project)
+      if (project.config.project.registry === undefined) await pruneNodes(project.host, plan, mark, tools.undoDocker)
+      await pruneBuilt(builder, plan, mark)
     }
     return bundles.length === 0
       ? []

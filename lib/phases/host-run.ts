@@ -77,6 +77,8 @@ export interface Found {
   present: ReadonlyMap<string, Image>
   /** digests of built images in the registry, by service */
   digests: Readonly<Record<string, string>>
+  /** what built images are called on all nodes of a Swarm, by service: an id, or a tag */
+  onNodes?: Readonly<Record<string, string>>
   /** its containers, set if the rollout had nothing to do and has just listed them */
   containers?: readonly Container[]
 }

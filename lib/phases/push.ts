@@ -2,7 +2,7 @@ import { pullImages, pushImages, registryTag } from '../docker/build.ts'
 import type { Image } from '../docker/client.ts'
 import { inspectImages, tagImage } from '../docker/image-store.ts'
 import { giveToOwners } from '../docker/owned-files.ts'
-import { contentStore } from '../hosts/host.ts'
+import { buildsElsewhere, contentStore } from '../hosts/host.ts'
 import { openTransfer, type Transfer } from '../hosts/transfer.ts'
 import { outputTo } from '../output/events.ts'
 import { StagecraftError } from '../util/errors.ts'
@@ -12,6 +12,7 @@ import { onEachHost } from './each-host.ts'
 import { fetchImages, type Here } from './fetch.ts'
 import type { HostRequest, HostRun, ReleaseRun } from './host-run.ts'
 import type { Phase } from './loop.ts'
+import { sendToNodes } from './swarm/images.ts'
 
 export const PUSH: Phase = {
   name: 'push',
@@ -22,17 +23,19 @@ export const PUSH: Phase = {
 function willPush({ project: { config, host }, images: { targets } }: HostRequest): string {
   const { registry } = config.project
   if (targets.length > 0 && registry !== undefined) return `push ${namesOf(targets)} to ${registry}`
-  if (host.isLocal) return 'nothing: the engine that builds the images runs them'
-  return targets.length === 0 ? `nothing: ${NOTHING_BUILT}` : `send ${namesOf(targets)} to ${host.name}`
+  if (!buildsElsewhere(host)) return 'nothing: the engine that builds the images runs them'
+  return targets.length === 0
+    ? `nothing: ${NOTHING_BUILT}`
+    : `send ${namesOf(targets)} to ${host.name || 'the nodes that may run them'}`
 }
 
 /** Brings the images to their engines: pushes built ones to the registry, pulls or sends what an engine lacks. */
 async function push(run: ReleaseRun): Promise<string> {
-  const { project, targets, hostRuns, builder } = run
+  const { project, targets, hostRuns, builder, tools } = run
   const notes: string[] = []
   const registry = project.config.project.registry
   if (registry !== undefined && targets.length > 0) {
-    const input = { project, targets, docker: builder, onOutput: outputTo(run.tools.emit) }
+    const input = { project, targets, docker: builder, onOutput: outputTo(tools.emit) }
     const digests = await pushImages(input, registry)
     for (const { bundle, found } of hostRuns) {
       const { tags = [] } = bundle.now
@@ -41,10 +44,12 @@ async function push(run: ReleaseRun): Promise<string> {
       bundle.save({ tags: [...tags, ...pushed] })
     }
     notes.push(`pushed ${targets.length} to ${registry}`)
-  } else if (project.host.isLocal) notes.push('nothing to push: this engine built the images')
+  } else if (!buildsElsewhere(project.host)) notes.push('nothing to push: this engine built the images')
   const transfer = openTransfer({ exec: project.host.local, from: builder })
   try {
-    const brought = await onEachHost(run, (hostRun) => provide(hostRun, { transfer, builder }, registry))
+    const brought = await onEachHost(run, (hostRun) =>
+      provide(hostRun, { transfer, builder, signal: tools.signal }, registry),
+    )
     notes.push(...brought.flat())
   } finally {
     transfer.close()
@@ -53,12 +58,18 @@ async function push(run: ReleaseRun): Promise<string> {
 }
 
 /** @returns notes on what was brought to one host. @throws failed (5) for an image that is nowhere to be had */
-async function provide(hostRun: HostRun, here: Here, registry: string | undefined): Promise<string[]> {
+async function provide(
+  hostRun: HostRun,
+  here: Here & { readonly signal: AbortSignal },
+  registry: string | undefined,
+): Promise<string[]> {
   const { request, tools, found } = hostRun
   const { project } = request
   const { names, built } = request.images
   const { docker } = tools
-  const notes = project.host.isLocal ? [] : await bring(hostRun, here.transfer, registry)
+  const notes = project.host.isLocal
+    ? await sendToNodes(hostRun, here.transfer, here.signal)
+    : await bring(hostRun, here.transfer, registry)
   const { pulled, sent } = await fetchImages(hostRun, here)
   if (pulled.length > 0) notes.push(`pulled ${pulled.join(', ')}`)
   if (sent.length > 0) notes.push(`sent ${sent.join(', ')} from this machine to ${project.host.name}`)

@@ -3,7 +3,7 @@ import { type Docker, type Image, openDocker } from '../docker/client.ts'
 import { enginePlatform } from '../docker/engine/facts.ts'
 import { addTag, listTags, removeTag } from '../docker/image-store.ts'
 import type { BuildTarget } from '../docker/images.ts'
-import { type Host, platformOf } from '../hosts/host.ts'
+import { buildsElsewhere, type Host, platformOf } from '../hosts/host.ts'
 import type { Exec } from '../system/exec.ts'
 import { StagecraftError } from '../util/errors.ts'
 import { nonEmpty } from '../util/map-concurrently.ts'
@@ -35,7 +35,7 @@ export async function openBuilder(
   const [{ docker }] = engines
   const { host } = project
   const { signal } = session
-  if (host.isLocal) return docker
+  if (!buildsElsewhere(host)) return docker
   const builder = openDocker(host.local, docker.mask, { signal })
   if (targets.length === 0) return builder
   const [here, ...platforms] = await Promise.all([
@@ -92,7 +92,8 @@ export async function markBuilt(
   }
 }
 
-function markTag(tag: string, id: string, mark: string): string {
+/** @returns the mark of an environment on an image of a repository */
+export function markTag(tag: string, id: string, mark: string): string {
   return `${tag.replace(/:[^:/]*$/, '')}:sc-${shortId(id)}-${mark}`
 }
 

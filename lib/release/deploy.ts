@@ -5,7 +5,6 @@ import { inspectImages } from '../docker/image-store.ts'
 import { modelImages } from '../docker/images.ts'
 import { forPlatforms } from '../docker/platforms.ts'
 import { platformOf } from '../hosts/host.ts'
-import { listListeners } from '../hosts/listeners.ts'
 import { withConnections } from '../migrations/connection.ts'
 import { checkFiles } from '../migrations/raw.ts'
 import { outputTo } from '../output/events.ts'
@@ -13,7 +12,6 @@ import { namingHost } from '../phases/each-host.ts'
 import type { HostRequest } from '../phases/host-run.ts'
 import { readPending } from '../phases/migrate/pending.ts'
 import { planRelease } from '../phases/plan-release.ts'
-import { refuseEarly } from '../phases/rollout/early.ts'
 import type { Planning } from '../phases/rollout/planning.ts'
 import type { PlanInput } from '../plan/input.ts'
 import { planNetworks, refuseChangedVolumes } from '../plan/networks.ts'
@@ -32,7 +30,6 @@ import type { Project } from '../project/settings.ts'
 import type { SourceVersion } from '../project/version.ts'
 import { requireModule } from '../proxy/certificates/modules.ts'
 import { findProxy } from '../proxy/container.ts'
-import { wantedPorts } from '../proxy/ports.ts'
 import { findLive, lastLive } from '../record/bundle.ts'
 import { partOn, placeOf } from '../record/bundle-parts.ts'
 import { openState } from '../record/releases.ts'
@@ -40,11 +37,13 @@ import type { Release } from '../record/releases-file/format.ts'
 import { StagecraftError } from '../util/errors.ts'
 import { mapConcurrently, nonEmpty } from '../util/map-concurrently.ts'
 import { Problems } from '../util/problems.ts'
-import { absentImages } from './absent-images.ts'
 import { adopt, planAdoption } from './adoption/adopt.ts'
 import { beforeRelease, carryOut, lookAtEngine } from './carry-out.ts'
 import { refuseLostData, sayWhatBeginsEmpty } from './data-guard.ts'
+import { refuseBeforeBuild } from './engine/before-build.ts'
+import { refuseNodesWithoutImages } from './engine/node-images.ts'
 import { refuseOwnStack } from './engine/swarm.ts'
+import { absentImages } from './images/absent.ts'
 import type { Existing } from './promotion/existing.ts'
 import { obtainImages } from './promotion/obtain.ts'
 import type { ReleaseRequest } from './request.ts'
@@ -65,6 +64,7 @@ export async function planDeploy(
   await lookAtEngine(request, session)
   await refuseAnother(request, session)
   await refuseMissingOnHosts(parts)
+  await refuseNodesWithoutImages(request, session)
   await refuseLostData(request, session)
   const engines = parts.map((part) => openReleaseDocker(part.project, session))
   const pending = await readPending(project, engines, Object.entries(project.environment.databases ?? {}), {
@@ -152,22 +152,6 @@ async function refuseMissingModule(
   await requireModule(docker, { config, proxy: await findProxy(docker) }, how).catch(
     namingHost(project.host, project.hosts),
   )
-}
-
-/** A build takes its time: what would stop the rollout after it is looked for before it, too. @throws failed (5) */
-async function refuseBeforeBuild({ project, parts, targets }: ReleaseRequest, session: LockedSession): Promise<void> {
-  if (targets.length === 0 || project.environment.engine === 'swarm') return
-  await mapConcurrently(parts, async ({ project: { host, environment, ...placed }, rendering }) => {
-    const docker = openReleaseDocker({ ...placed, host }, session)
-    const listen = () => listListeners(host, execOn(host, session))
-    const { services } = environment
-    const held = Object.keys(services).filter((service) => services[service]?.rollout.strategy === 'hold')
-    const isRouted = exposedServices(services).length > 0
-    await refuseEarly(
-      { model: rendering.model, held, isRouted, ports: wantedPorts(environment.proxy) },
-      { docker, clock: session.clock, listen },
-    ).catch(namingHost(host, project.hosts))
-  })
 }
 
 /** Before the first release of an environment: the application may run under another name already. @throws config (3) */

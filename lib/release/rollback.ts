@@ -2,9 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Environment, ServiceConfig } from '../config/parse.ts'
 import { scheduleOf } from '../config/services/jobs.ts'
-import type { Docker, Image } from '../docker/client.ts'
-import { inspectImages, pull } from '../docker/image-store.ts'
-import { byPresentNames, NO_IMAGES, type ReleasedImage, remoteName } from '../docker/images.ts'
+import { NO_IMAGES, remoteName } from '../docker/images.ts'
 import type { Host } from '../hosts/host.ts'
 import { namingHost } from '../phases/each-host.ts'
 import type { HostRequest } from '../phases/host-run.ts'
@@ -24,6 +22,8 @@ import { StagecraftError } from '../util/errors.ts'
 import { mapConcurrently, nonEmpty } from '../util/map-concurrently.ts'
 import { beforeRelease, carryOut, lookAtEngine } from './carry-out.ts'
 import { refuseLostData } from './data-guard.ts'
+import { lacksOfTarget } from './engine/node-images.ts'
+import { fetchImage, imageGone, missingImages, presentImages, withPresentNames } from './images/target.ts'
 import type { ReleaseRequest } from './request.ts'
 
 /** A rollback that is ready to be carried out. */
@@ -118,6 +118,7 @@ export async function planRollback({ request }: Rollback, session: Session): Pro
     const docker = openReleaseDocker(part.project, session)
     const target = targetOf(part)
     const there = isOnSwarm(request) ? undefined : await presentImages(docker, target)
+    if (isOnSwarm(request)) await lacksOfTarget(request, target, session)
     for (const [service, image] of there ? missingImages(there, target) : [])
       if (remoteName(image) === undefined) throw imageGone(target, service, image)
     const { name: version } = request.version
@@ -137,9 +138,13 @@ export async function planRollback({ request }: Rollback, session: Session): Pro
 export async function rollback({ request }: Rollback, session: LockedSession): Promise<Release> {
   const engine = await beforeRelease(lookAtEngine(request, session), session)
   const parts = await mapConcurrently(request.parts, async (part) => {
-    if (isOnSwarm(request)) return part // each node has its images, or pulls them
-    const docker = openReleaseDocker(part.project, session)
     const target = targetOf(part)
+    if (isOnSwarm(request)) {
+      const { supply } = await beforeRelease(lacksOfTarget(request, target, session), session)
+      await beforeRelease(supply(), session)
+      return part // what has a digest is pulled by the nodes
+    }
+    const docker = openReleaseDocker(part.project, session)
     let present = await beforeRelease(presentImages(docker, target), session)
     const missing = missingImages(present, target)
     for (const [service, image] of missing) await fetchImage(docker, target, service, image)
@@ -208,43 +213,4 @@ function migrationsSince(stateFile: string, releases: readonly Release[], id: st
     // One that had begun when its run died may have been done.
     return [...migrations, ...(migrating ? [migrating] : [])].map(({ database, name }) => ({ release, database, name }))
   })
-}
-
-/** @returns the images of a release that the engine has, by id and by the name that its model uses. */
-function presentImages(docker: Docker, { bundle }: LiveRelease): Promise<Map<string, Image>> {
-  const images = Object.values(bundle.images)
-  return inspectImages(docker, [...new Set(images.flatMap(({ id, reference }) => [id, reference]))])
-}
-
-function missingImages(present: ReadonlyMap<string, Image>, { bundle }: LiveRelease): [string, ReleasedImage][] {
-  return Object.entries(bundle.images).filter(([, { id }]) => !present.has(id))
-}
-
-function withPresentNames(present: ReadonlyMap<string, Image>, target: LiveRelease): LiveRelease {
-  const { bundle } = target
-  return { ...target, bundle: { ...bundle, images: byPresentNames(bundle.project, bundle.images, present) } }
-}
-
-async function fetchImage(docker: Docker, target: LiveRelease, service: string, image: ReleasedImage): Promise<void> {
-  const remote = remoteName(image)
-  const { platform } = target.model.services[service] ?? {}
-  const pulled = remote === undefined ? undefined : await pull(docker, [remote], { flags: { platform } })
-  const found = pulled?.code === 0 ? await inspectImages(docker, [image.id]) : undefined
-  if (!found?.has(image.id)) throw imageGone(target, service, image, pulled?.stderr.trim())
-}
-
-function imageGone(
-  { bundle }: LiveRelease,
-  service: string,
-  image: ReleasedImage,
-  detail?: string | undefined,
-): StagecraftError {
-  const where = remoteName(image)
-  const looked =
-    where === undefined ? 'and no registry had it when it was released' : `and in the registry, as ${where}`
-  return new StagecraftError(
-    'not-found',
-    `Cannot roll back to ${bundle.id} (${bundle.version}): the image of ${service} is gone (${image.name})`,
-    { detail, hint: `Looked on the engine, as ${image.id.slice(0, 19)}, ${looked}. Nothing has been changed.` },
-  )
 }

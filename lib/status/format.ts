@@ -152,9 +152,9 @@ export function healthOf({ state, health, exit_code }: ContainerStatus): string 
   return state === 'running' && health !== 'none' ? health : state
 }
 
-/** @returns a built image without project and service, which the row has: a line of a terminal holds 80 columns */
+/** @returns a built image without project and service, which the row has, or by the start of its id: a line of a terminal holds 80 columns */
 function shortImage(name: string): string {
-  return name.replace(/^.*:(sc-[0-9a-f]{12})$/, '$1')
+  return name.replace(/^.*:(sc-[0-9a-f]{12})$/, '$1').replace(/^sha256:([0-9a-f]{12})[0-9a-f]+$/, 'sc-$1')
 }
 
 /** @returns the time since the latest start of these containers; `-` if none has started. */

@@ -51,6 +51,7 @@ export class FakeProject {
   readonly folder: string
   /** connects to the hosts of an environment that has some */
   openHost: NonNullable<ProjectOptions['openHost']> | undefined
+  openManager: ProjectOptions['openManager']
   #versions = 0
   #life = 0
 
@@ -76,9 +77,9 @@ export class FakeProject {
   }
 
   #place(environment: string | undefined) {
-    const { openHost } = this
+    const { openHost, openManager } = this
     const place = { directory: this.folder, environment, stateOverride: undefined, onSwarm: true }
-    return { ...place, ...(openHost ? { openHost } : {}) }
+    return { ...place, ...(openHost ? { openHost } : {}), ...(openManager ? { openManager } : {}) }
   }
 
   world(emit: (event: Event) => void = () => {}, signal = new AbortController().signal): Session {

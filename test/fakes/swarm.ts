@@ -42,6 +42,9 @@ type Definition = Readonly<Record<string, unknown>> & {
 export class FakeSwarm {
   isManager = true
   nodes = ['n1', 'n2', 'n3']
+  /** those that Swarm does not hear from */
+  down = new Set<string>()
+  labels: Readonly<Record<string, Readonly<Record<string, string>>>> = {}
   services: FakeService[] = []
   tasks: FakeTask[] = []
   networks = new Set<string>()
@@ -66,6 +69,8 @@ export class FakeSwarm {
     if (noun === 'service' && verb === 'inspect') return this.#inspect(rest)
     if (noun === 'service' && verb === 'rm') return this.#removeService(name)
     if (noun === 'service' && verb === 'logs') return { stdout: 'listening\n', lines: ['listening'] }
+    if (noun === 'node' && verb === 'inspect') return { stdout: JSON.stringify(rest.map((node) => this.#node(node))) }
+    if (noun === 'node' && rest.includes('{{.ID}}')) return lines(this.nodes)
     if (noun === 'node' && verb === 'ls') return lines(this.nodes.map((node) => `${node}\tReady`))
     if (noun === 'network' && filter.startsWith('label=com.docker.stack')) return lines([...this.networks])
     if (noun === 'network' && verb === 'rm' && this.networks.delete(name)) return OK
@@ -95,6 +100,15 @@ export class FakeSwarm {
 
   #info(): string {
     return [this.isManager, 'n1', this.nodes.length, '', this.isManager ? 'cluster-of-three' : ''].join('\t')
+  }
+
+  #node(name: string): object {
+    return {
+      ID: name,
+      Spec: { Role: name === 'n1' ? 'manager' : 'worker', Availability: 'active', Labels: this.labels[name] ?? {} },
+      Description: { Hostname: name, Platform: { OS: 'linux', Architecture: 'x86_64' } },
+      Status: { State: this.down.has(name) ? 'down' : 'ready' },
+    }
   }
 
   #of(stack: string | undefined): FakeService[] {

@@ -68,13 +68,19 @@ export class SwarmApp {
     await this.folder.cleanUp()
   }
 
-  /** @param more settings of the environment */
-  write(services: Readonly<Record<string, ServiceSource>>, compose: object = {}, more: object = {}): void {
+  /** @param more settings of the environment @param project those of the project */
+  write(
+    services: Readonly<Record<string, ServiceSource>>,
+    compose: object = {},
+    more: object = {},
+    project: object = {},
+  ): void {
     this.folder.write('compose.yaml', JSON.stringify({ services, ...compose }))
     const ready = Object.keys(services).map((name) => [name, { rollout: { strategy: 'rolling', min_ready: '300ms' } }])
     const hosts = MANAGERS.map((name) => `root@${name}`)
     const prod = { engine: 'swarm', hosts, services: Object.fromEntries(ready), ...more }
-    this.folder.write('stagecraft.yml', JSON.stringify({ project: { name: this.folder.name }, environments: { prod } }))
+    const config = { project: { name: this.folder.name, ...project }, environments: { prod } }
+    this.folder.write('stagecraft.yml', JSON.stringify(config))
   }
 
   deploy(version: string, more: readonly string[] = []): Promise<Ran> {

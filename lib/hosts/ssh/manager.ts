@@ -1,18 +1,15 @@
 import type { HostAddress } from '../../config/host-address.ts'
-import { openDocker } from '../../docker/client.ts'
 import { engineIsGone } from '../../docker/engine/answers.ts'
-import { askSwarm, type SwarmPlace } from '../../docker/swarm/stack.ts'
+import type { SwarmPlace } from '../../docker/swarm/stack.ts'
 import { attach } from '../../system/attach.ts'
-import type { Exec } from '../../system/exec.ts'
 import { errorText, StagecraftError } from '../../util/errors.ts'
 import type { Host } from '../host.ts'
-import { LOOK } from '../scripts/state.ts'
-import { askState } from '../state/exchange.ts'
-import { type Connection, type ConnectOptions, connect } from './connection.ts'
-import { askEngine, endpoint, readLook } from './host.ts'
+import type { ConnectOptions } from './connection.ts'
+import { openNodes } from './nodes.ts'
+import { type Reached, reach } from './reach.ts'
 
 /** A manager of a Swarm: all commands go there, and nothing is kept there. */
-export type Manager = Pick<Host, 'exec' | 'attach' | 'close'>
+export type Manager = Pick<Host, 'exec' | 'local' | 'attach' | 'close'> & Required<Pick<Host, 'nodes'>>
 
 /**
  * Connects to the first of the hosts that answers and manages its Swarm. If it is lost, or its engine, the next command goes to
@@ -22,6 +19,7 @@ export type Manager = Pick<Host, 'exec' | 'attach' | 'close'>
 export async function openManager(hosts: readonly HostAddress[], options: ConnectOptions): Promise<Manager> {
   const { exec } = options
   let now = openFirst(hosts, options)
+  let nodes: ReturnType<typeof openNodes> | undefined
   let silent: Reached | undefined // its engine does not answer, though the connection is there
   await now
   /** Commands that begin at the same time wait for the same connection. */
@@ -37,6 +35,7 @@ export async function openManager(hosts: readonly HostAddress[], options: Connec
     return next
   }
   return {
+    local: exec,
     async exec(argv, how = {}) {
       if (argv[0] !== 'docker') return exec(argv, how)
       const reached = await current()
@@ -45,16 +44,15 @@ export async function openManager(hosts: readonly HostAddress[], options: Connec
       return result
     },
     attach: async ({ argv, env: own }) => attach(argv, { ...own, ...(await current()).env }),
-    close: async () => (await now).connection.close(),
+    nodes() {
+      nodes ??= openNodes(hosts, options)
+      return nodes
+    },
+    close: async () => {
+      await (await nodes)?.close()
+      await (await now).connection.close()
+    },
   }
-}
-
-/** A manager that has answered. */
-interface Reached {
-  readonly address: HostAddress
-  readonly connection: Connection
-  /** has docker use its engine */
-  readonly env: Readonly<Record<string, string>>
 }
 
 async function openFirst(hosts: readonly HostAddress[], options: ConnectOptions): Promise<Reached> {
@@ -73,20 +71,10 @@ async function openFirst(hosts: readonly HostAddress[], options: ConnectOptions)
 }
 
 async function openOne(address: HostAddress, options: ConnectOptions): Promise<Reached> {
-  const connection = await connect(address, options)
-  const { exec } = options
-  try {
-    const looked = readLook(address, await askState(connection, LOOK, ['', 'swarm', 'swarm']))
-    const { socket, version } = await askEngine(exec, connection, looked)
-    const env = { ...endpoint(socket), DOCKER_API_VERSION: version }
-    const there: Exec = (argv, how = {}) => exec(argv, { ...how, env: { ...how.env, ...env } })
-    const swarm = await askSwarm(openDocker(there, (text) => text))
-    if (!swarm.isManager || !swarm.hasLeader) throw noManager(address, swarm)
-    return { address, connection, env }
-  } catch (error) {
-    await connection.close()
-    throw error
-  }
+  const reached = await reach(address, options)
+  if (reached.swarm.isManager && reached.swarm.hasLeader) return reached
+  await reached.connection.close()
+  throw noManager(address, reached.swarm)
 }
 
 function noManager({ written }: HostAddress, { isManager, error }: SwarmPlace): StagecraftError {

@@ -1,5 +1,6 @@
-import { contentTag, keepImages } from '../../docker/images.ts'
+import { keepImages, remoteName } from '../../docker/images.ts'
 import { plannedImages, plannedModel } from '../../plan/model.ts'
+import { buildMark } from '../../project/built-here.ts'
 import { writeModel } from '../../record/bundle.ts'
 import { asBefore, type Before, openRecorder, type Recorder } from '../../record/journal.ts'
 import { secretPlaces } from '../../secrets/places.ts'
@@ -7,6 +8,7 @@ import { StagecraftError } from '../../util/errors.ts'
 import type { HostRun, ReleaseRun } from '../host-run.ts'
 import { maskWork } from '../rollout/begin.ts'
 import type { Planning } from '../rollout/planning.ts'
+import { findLacks, supply } from './kept-images.ts'
 import { planStack } from './planning.ts'
 import type { StackRelease } from './stage.ts'
 
@@ -25,7 +27,7 @@ const BEGUN = new WeakMap<ReleaseRun, Promise<StackRollout>>()
  * Changes nothing that runs. @throws config (3), failed (5), unreachable (8)
  */
 export function openStackRollout(run: ReleaseRun): Promise<StackRollout> {
-  const begun = BEGUN.get(run) ?? begin(run.hostRuns[0])
+  const begun = BEGUN.get(run) ?? begin(run)
   BEGUN.set(run, begun)
   return begun
 }
@@ -35,12 +37,27 @@ export function begunStackRollout(run: ReleaseRun): Promise<StackRollout> | unde
   return BEGUN.get(run)
 }
 
-async function begin(hostRun: HostRun): Promise<StackRollout> {
+async function begin(run: ReleaseRun): Promise<StackRollout> {
+  const [hostRun] = run.hostRuns
   const { request, tools, bundle, found } = hostRun
-  const { rendering, images, digests } = found
-  const planning = await planStack(request, tools, { version: bundle.now.version, rendering, images, digests })
+  const { rendering, images, digests, onNodes = digests } = found
+  const planning = await planStack(request, tools, { version: bundle.now.version, rendering, images, onNodes })
+  if (run.kind === 'deploy') await supplyKept(run, planning)
   const release = await record(hostRun, planning)
   return { hostRun, planning, release, recorder: openJournal(hostRun, planning) }
+}
+
+/** A service that is left as it is keeps its image, which a node that is new may lack. */
+async function supplyKept({ project, builder, hostRuns: [hostRun], tools }: ReleaseRun, planning: Planning) {
+  const { found } = hostRun
+  const { host, model } = project
+  const kept = Object.entries(plannedImages(planning.input, planning.plan)).filter(
+    ([service, { reference }]) => found.onNodes?.[service] !== undefined && found.onNodes[service] !== reference,
+  )
+  if (host.nodes === undefined || kept.length === 0) return
+  const keeping = { host, model, images: Object.fromEntries(kept), docker: hostRun.tools.docker, builder, ...tools }
+  const all = { ...keeping, mark: buildMark(project), exec: host.local }
+  await supply(await findLacks(all), all)
 }
 
 /** Records everything that a later rollback to this release needs, before anything is changed. */
@@ -51,12 +68,11 @@ async function record({ request, tools, bundle, found }: HostRun, { plan, input 
   for (const service of Object.keys(model.services))
     if (images[service] === undefined)
       throw new StagecraftError('failed', `Cannot start ${service}: the engine does not have its image`)
-  // Of a Swarm with one node: what is built and not pushed is named by its content.
-  const own = Object.entries(images).filter(
-    ([name, { reference, id }]) => reference === contentTag(model.name, name, id),
-  )
-  await keepImages(tools.docker, model.name, Object.fromEntries(own), found.images.values())
-  const { stateFile, environment } = request.project
+  const { stateFile, environment, host } = request.project
+  // Without hosts this engine alone has what it has built. Elsewhere it is tagged where it was sent.
+  const own = Object.entries(images).filter(([, image]) => image.built && remoteName(image) === undefined)
+  if (host.nodes === undefined)
+    await keepImages(tools.docker, model.name, Object.fromEntries(own), found.images.values())
   const { topology } = input
   writeModel(stateFile, bundle.now.id, model)
   bundle.save({

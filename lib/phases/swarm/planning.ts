@@ -15,15 +15,15 @@ import { describePhases } from '../rollout/describe.ts'
 import type { Planning, PlanningFacts } from '../rollout/planning.ts'
 
 interface StackFacts extends PlanningFacts {
-  /** of built images in the registry, by service */
-  readonly digests?: Readonly<Record<string, string>>
+  /** what built images are called on all nodes, by service */
+  readonly onNodes?: Readonly<Record<string, string>>
 }
 
 /** Plans a rollout on a Swarm, as planRollout does on a host. @throws config (3), failed (5), unreachable (8) */
 export async function planStack(
   request: HostRequest,
   { docker }: Pick<HostTools, 'docker'>,
-  { version, rendering, images, digests = {} }: StackFacts,
+  { version, rendering, images, onNodes = {} }: StackFacts,
 ): Promise<Planning> {
   const { project, serving, target, awaits } = request
   const { name } = rendering.model
@@ -31,14 +31,13 @@ export async function planStack(
     listRunning(project.environment, docker, name, serving?.bundle.images),
     askSwarm(docker),
   ])
-  refuseUnreachableImages(request, nodes)
   const input: PlanInput = {
     environment: project.environment,
     version,
     target: rendering,
     awaits,
     topology: target ? project.topology : withEndedJobs(project.topology, rendering.model, { serving, containers }),
-    images: target?.bundle.images ?? imagesOf(request, images, digests),
+    images: target?.bundle.images ?? imagesOf(request, images, onNodes),
     serving,
     containers,
     adoptable: {},
@@ -55,22 +54,14 @@ export async function planStack(
   return { plan: { ...plan, notes: [...plan.notes, ...notes] }, isLoose: false, input, containers }
 }
 
-/** Other nodes cannot have what only this engine has built. @throws config (3) */
-function refuseUnreachableImages({ project, images: { targets } }: HostRequest, nodes: number): void {
-  const [first] = targets
-  if (first === undefined || nodes <= 1 || project.config.project.registry !== undefined) return
-  throw new StagecraftError(
-    'config',
-    `Cannot run ${first.service} on the ${nodes} nodes of the Swarm: its image is built, and only one of them would have it`,
-    { hint: 'Name a registry that all nodes reach: project.registry in stagecraft.yml. Nothing has been changed.' },
-  )
-}
-
-/** Nodes pull what has a digest by that, and find what has none by the name in the Compose file. */
+/**
+ * Nodes pull what has a digest by that, and find what has none by the name in the Compose file. What is built is named by its id:
+ * a node that has it does not try to pull it.
+ */
 function imagesOf(
   { project, images }: HostRequest,
   present: ReadonlyMap<string, Image>,
-  digests: Readonly<Record<string, string>>,
+  onNodes: Readonly<Record<string, string>>,
 ): Record<string, ReleasedImage> {
   const found: Record<string, ReleasedImage> = {}
   for (const [service, name] of images.names) {
@@ -78,16 +69,16 @@ function imagesOf(
     if (image === undefined) continue
     const built = images.built.has(name)
     const released = releasedImage(image, { name, project: project.model.name, service, built })
-    const own = built || released.reference.includes('@') ? released.reference : name
+    const own = built ? image.id : released.reference.includes('@') ? released.reference : name
     // The managers of a Swarm may have engines of different versions.
-    found[service] = { ...released, fingerprint: portable(image), reference: digests[service] ?? own }
+    found[service] = { ...released, fingerprint: portable(image), reference: onNodes[service] ?? own }
   }
   return found
 }
 
 function looseNames(images: Readonly<Record<string, ReleasedImage>>, { services }: ComposeModel): string[] {
-  const names = Object.entries(images).flatMap(([service, { reference }]) =>
-    services[service] && !reference.includes('@') ? [reference] : [],
+  const names = Object.entries(images).flatMap(([service, { reference, built }]) =>
+    services[service] && !built && !reference.includes('@') ? [reference] : [],
   )
   return [...new Set(names)].map(
     (name) => `${name} has no digest: each node runs what it has, or pulls, by that name, also after a rollback`,

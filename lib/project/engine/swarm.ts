@@ -21,7 +21,7 @@ export interface SwarmAccess {
   readonly firstOnly?: boolean | undefined
 }
 
-type Manager = Pick<Host, 'exec' | 'attach'>
+type Manager = Pick<Host, 'exec' | 'local' | 'attach'> & Required<Pick<Host, 'nodes'>>
 
 /**
  * Any manager of a Swarm will do, so the releases are kept on this machine (spec/core/swarm.md).
@@ -45,8 +45,8 @@ export async function openSwarm(
   const here: Host = { ...localHost(execHere, file), marks: 'configs' }
   if (hosts.length === 0 || firstOnly) return here
   if (openManager === undefined) throw new StagecraftError('bug', 'Cannot connect to a Swarm from here')
-  const { exec, attach } = await openManager(hosts, timeout)
-  return { ...here, exec, attach }
+  const { exec, local, attach, nodes } = await openManager(hosts, timeout)
+  return { ...here, exec, local, attach, nodes }
 }
 
 function notOnSwarm(environment: string): StagecraftError {

@@ -1,8 +1,9 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Docker, openDocker } from '../../docker/client.ts'
-import type { Host } from '../../hosts/host.ts'
+import { buildsElsewhere, type Host } from '../../hosts/host.ts'
 import { buildMark, pruneBuilt } from '../../project/built-here.ts'
+import { pruneNodes } from '../../project/engine/nodes.ts'
 import { refuseForeign } from '../../project/ownership.ts'
 import { type PrunePlan, planRemoval, pruneContent, pruneTags } from '../../project/prune.ts'
 import { type LockedSession, openUndoDocker } from '../../project/session.ts'
@@ -62,7 +63,8 @@ async function goOn(marked: Bundle, settings: Settings, session: LockedSession):
   const { mask } = session.secrets ?? createSecrets()
   for (const [host, plan] of plans) {
     await pruneTags(openUndoDocker(host, mask, session), plan, host)
-    if (!host.isLocal) await pruneHere(openDocker(host.local, mask), plan, settings, session)
+    await pruneNodes(host, plan, buildMark(settings), openUndoDocker(host, mask, session))
+    if (buildsElsewhere(host)) await pruneHere(openDocker(host.local, mask), plan, settings, session)
   }
   const ids = [...state.listReleases({ environment: environment.name }), ...ownBundles(stateFile, environment.name)]
   for (const id of new Set(ids.map((one) => one.id).toSorted()))

@@ -1,8 +1,8 @@
-import { listPaths } from '../compose/copied-paths.ts'
-import { type Docker, openDocker } from '../docker/client.ts'
-import { inspectImages } from '../docker/image-store.ts'
-import type { Obstacle } from '../phases/rollout/obstacles.ts'
-import type { Project } from '../project/settings.ts'
+import { listPaths } from '../../compose/copied-paths.ts'
+import { type Docker, openDocker } from '../../docker/client.ts'
+import { inspectImages } from '../../docker/image-store.ts'
+import type { Obstacle } from '../../phases/rollout/obstacles.ts'
+import type { Project } from '../../project/settings.ts'
 
 /**
  * Images with `pull_policy: never` must be on the engine, or on this machine, from which they are sent.

@@ -1,0 +1,79 @@
+import { childError, type Docker, verb } from '../client.ts'
+import { type Json, parseArray } from '../inspect.ts'
+import { platformName } from '../platforms.ts'
+
+/** A node of a Swarm, from `docker node inspect`. */
+export interface SwarmNode {
+  readonly id: string
+  /** its hostname */
+  readonly name: string
+  readonly role: string
+  /** Swarm hears from it */
+  readonly isReady: boolean
+  /** it gets new tasks: it is neither drained nor paused */
+  readonly isActive: boolean
+  readonly os: string
+  readonly arch: string
+  readonly labels: Readonly<Record<string, unknown>>
+  readonly engineLabels: Readonly<Record<string, unknown>>
+}
+
+const inspect = verb(['node', 'inspect'], { readOnly: true })
+
+/** @returns the nodes of a Swarm, in the order of their names. @throws failed (5), unreachable (8) */
+export async function listNodes(docker: Docker): Promise<SwarmNode[]> {
+  const args = ['node', 'ls', '--format', '{{.ID}}']
+  const { stdout } = await docker.run('list nodes', args, { readOnly: true })
+  const result = await inspect(docker, stdout.split('\n').filter(Boolean))
+  if (result.code !== 0) throw childError('inspect nodes', result)
+  return parseArray(result.stdout)
+    .map(parseNode)
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+function parseNode(json: Json): SwarmNode {
+  const about = json.at('Description')
+  return {
+    id: json.at('ID').string(),
+    name: about.at('Hostname').string(),
+    role: json.at('Spec', 'Role').string(),
+    isReady: json.at('Status', 'State').string() === 'ready',
+    isActive: json.at('Spec', 'Availability').string() === 'active',
+    os: about.at('Platform', 'OS').string(),
+    arch: about.at('Platform', 'Architecture').string(),
+    labels: json.at('Spec', 'Labels').record(),
+    engineLabels: about.at('Engine', 'Labels').record(),
+  }
+}
+
+/** @returns `os/arch` of a node, as engines say it */
+export function platformOfNode({ os, arch }: SwarmNode): string {
+  return platformName(`${os}/${arch}`)
+}
+
+/** After swarmkit, manager/constraint: `node.labels.disk == ssd`. */
+const CONSTRAINT = /^\s*([a-z0-9._-]+)\s*(==|!=)\s*(.*?)\s*$/i
+
+/** @returns whether a placement constraint keeps tasks from a node. One that is not understood keeps none */
+export function isExcluded(node: SwarmNode, constraint: string): boolean {
+  const [, key = '', operator, wanted = ''] = CONSTRAINT.exec(constraint) ?? []
+  const value = factOf(node, key)
+  if (value === undefined || operator === undefined) return false
+  return (value.toLowerCase() === wanted.toLowerCase()) !== (operator === '==')
+}
+
+function factOf(node: SwarmNode, key: string): string | undefined {
+  const [, kind, label = ''] = /^(node|engine)\.labels\.(.+)$/i.exec(key) ?? []
+  if (kind !== undefined) {
+    const labels = kind.toLowerCase() === 'node' ? node.labels : node.engineLabels
+    return String(labels[label] ?? '')
+  }
+  const values: Readonly<Record<string, string>> = {
+    'node.id': node.id,
+    'node.hostname': node.name,
+    'node.role': node.role,
+    'node.platform.os': node.os,
+    'node.platform.arch': node.arch,
+  }
+  return values[key.toLowerCase()]
+}
