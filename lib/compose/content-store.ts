@@ -90,7 +90,7 @@ export function storeText(
   const hash = digest(`file\0${mode.toString(8)}\0${whose}`, Buffer.from(text))
   const path = join(store.at ?? store.folder, hash)
   if (!store.write) return { hash, path }
-  if (owner && fs.existsSync(join(store.folder, hash))) return { hash, path } // it has its owner already
+  if (owner && isStored(join(store.folder, hash))) return { hash, path } // it has its owner already
   const copy = temporaryPath(store)
   try {
     writeSynced(copy, text)
@@ -117,12 +117,23 @@ function keep(store: ContentStore, hash: string, copy: string | undefined): void
   const mode = fs.statSync(copy).mode & 0o7777
   try {
     fs.chmodSync(copy, mode | 0o700) // a folder without w cannot be renamed by its owner
-    if (!fs.existsSync(path)) fs.renameSync(copy, path)
+    if (!isStored(path)) fs.renameSync(copy, path)
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error
   }
   if ((fs.statSync(path).mode & 0o7777) !== mode) fs.chmodSync(path, mode) // also if an earlier run died before this line
   syncFolder(store.folder)
+}
+
+/** Stands for content that only a Swarm has: an empty file without any permission, which nothing that is stored has. */
+export function placeholder(folder: string, hash: string): void {
+  fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+  fs.writeFileSync(join(folder, hash), '', { mode: 0o000, flag: 'wx' })
+}
+
+function isStored(path: string): boolean {
+  const stat = fs.lstatSync(path, { throwIfNoEntry: false })
+  return stat !== undefined && !(stat.isFile() && stat.size === 0 && (stat.mode & 0o777) === 0)
 }
 
 /** An entry must have its hash's content even after a power cut: it is never checked again. */

@@ -10,6 +10,7 @@ export type EngineName = v.InferOutput<typeof engine>
 const OF_ENVIRONMENT = {
   proxy: 'the proxy runs on hosts alone: publish ports in the Compose file',
   data: 'a node has no folder of the project: use volumes',
+  root: 'the Swarm itself keeps the releases',
 } as const
 
 const OF_SERVICE = {

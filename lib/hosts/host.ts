@@ -36,6 +36,8 @@ export interface Host {
   nodes?(): Promise<NodeHosts>
   /** where the owner of a project is recorded; default: in volumes. A Swarm's managers have only configs in common */
   readonly marks?: 'configs'
+  /** the Swarm keeps the releases under this name, and the contents of configs and secrets too */
+  readonly kept?: string
   /** the environment's releases: its own file, or the command's copy of the host's file */
   readonly stateFile: string
   /** the environment's folder on the host, with content and the data of relative paths; undefined: next to the state file */
@@ -112,6 +114,13 @@ export function platformOf({ platform }: Pick<Host, 'platform'>, docker: Docker)
 }
 
 /** @returns the folder of content here, and its path for the host's engine. @param write false: files are only hashed */
-export function contentStore({ folder, stateFile }: Pick<Host, 'folder' | 'stateFile'>, write: boolean): ContentStore {
-  return { folder: contentFolder(stateFile), write, ...(folder === undefined ? {} : { at: join(folder, 'content') }) }
+export function contentStore(
+  { folder, stateFile, kept }: Pick<Host, 'folder' | 'stateFile' | 'kept'>,
+  write: boolean,
+): ContentStore {
+  const at = kept === undefined ? folder && join(folder, 'content') : CONTENT_IN_SWARM
+  return { folder: contentFolder(stateFile), write, ...(at === undefined ? {} : { at }) }
 }
+
+/** Where a model on a Swarm names its content: the same for all machines. Nothing is there. */
+export const CONTENT_IN_SWARM = '/stagecraft/content'

@@ -22,6 +22,8 @@ export interface EnvironmentLock {
   nameRelease(release: { id: string; version: string }): void
   /** @throws state (9) if the lock was lost: then nothing more may be changed */
   check(): void
+  /** Waits until it is certain that the lock is not lost; absent: `check` says it. @throws state (9) */
+  sure?(): Promise<void>
   /**
    * Saves on the host what was written to the state and next to it, for the next run. Absent on this machine, where every write is
    * final.

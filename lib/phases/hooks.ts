@@ -144,7 +144,8 @@ function failureOf({ code, timedOut }: Result, { timeout }: HookConfig): string 
 function environmentOf(name: HookName, { phase, status }: Moment, { run, release }: Scene): Record<string, string> {
   const { project, serving, hostRuns, kind } = run
   const { directory, host } = project
-  const isElsewhere = host.isLocal && project.environment.root === undefined && host.stateFile !== stateFile(directory)
+  const isHere = host.isLocal && host.kept === undefined
+  const isElsewhere = isHere && project.environment.root === undefined && host.stateFile !== stateFile(directory)
   return {
     STAGECRAFT_HOOK: name,
     STAGECRAFT_COMMAND: kind,

@@ -40,7 +40,7 @@ export interface ProjectOptions {
   readonly secrets?: SecretSet | undefined
   /** connects to a host */
   readonly openHost?: (place: RemotePlace, timeout: number) => Promise<Host>
-  readonly openManager?: SwarmAccess['openManager']
+  readonly openSwarm?: SwarmAccess['openSwarm']
   /** the command can act on a Swarm; default: it is refused there */
   readonly onSwarm?: boolean
   /** only the state is needed: connect only to the first host */
@@ -114,7 +114,7 @@ export async function openSettings(options: Omit<ProjectOptions, 'warn'>): Promi
   refuseSharedName(config, environment)
   const [host, ...others] =
     environment.engine === 'swarm'
-      ? [await openSwarm(directory, config, environment, options, environment.connect_timeout ?? CONNECT_TIMEOUT)]
+      ? [await openSwarm(config, environment, options, environment.connect_timeout ?? CONNECT_TIMEOUT)]
       : await openHosts(directory, config, environment, options)
   return { directory, config, environment, host, hosts: [host, ...others], stateFile: host.stateFile }
 }

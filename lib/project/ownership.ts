@@ -14,8 +14,12 @@ import type { Settings } from './settings.ts'
 
 type Own = Pick<Settings, 'host' | 'stateFile' | 'environment'>
 
+/** The host of an owner whose releases the Swarm itself keeps. */
+const IN_SWARM = 'swarm'
+
 /** @returns the owner to record for an environment that is deployed from here */
 export function ownerHere({ host, stateFile, environment: { name: environment } }: Own): HistoryOwner {
+  if (host.kept !== undefined) return { host: IN_SWARM, root: host.kept, environment }
   return host.isLocal
     ? { host: hostname(), root: dirname(stateFile), environment }
     : { host: host.key, root: host.folder ?? '', environment }
@@ -181,7 +185,7 @@ function existsHere(file: string): boolean | undefined {
 }
 
 function place({ host, root }: HistoryOwner): string {
-  return `${root} on ${host}`
+  return host === IN_SWARM ? `the Swarm as ${root}` : `${root} on ${host}`
 }
 
 const CHECKOUTS =
@@ -200,9 +204,19 @@ export function notOurs(settings: Settings, project: string, owner: HistoryOwner
     })
   return new StagecraftError('state', `Cannot go on with ${project}: its releases are kept in ${place(owner)}`, {
     hint:
-      `Deploy from there. Or bring them here: stagecraft state move --env ${environment.name}` +
-      (host.isLocal ? `\n${CHECKOUTS}` : ''),
+      host.kept !== undefined
+        ? anotherOnSwarm(project)
+        : `Deploy from there. Or bring them here: stagecraft state move --env ${environment.name}` +
+          (host.isLocal ? `\n${CHECKOUTS}` : ''),
   })
+}
+
+/** An earlier version kept them on a machine. */
+function anotherOnSwarm(project: string): string {
+  return (
+    'Deploy from there, with the version that made them. To begin again, without them and with downtime: ' +
+    `docker stack rm ${project}, and docker config rm stagecraft-${project}`
+  )
 }
 
 /** @returns the error for a Compose project of two environments, which would take each other's containers for their own */

@@ -71,6 +71,6 @@ export function lockOn(host: Host, session: LockedSession): DockerLock {
 
 /** @returns the docker client for undoing and finishing: no signal ends it, and it does not need the first host's lock */
 export function openUndoDocker(host: Host, mask: Docker['mask'], session: LockedSession): Docker {
-  const { fd, check } = ownLockOn(host, session)
-  return openDocker(execOn(host, session), mask, { lock: { fd, check } })
+  const { fd, check, sure } = ownLockOn(host, session)
+  return openDocker(execOn(host, session), mask, { lock: { fd, check, ...(sure ? { persist: sure } : {}) } })
 }

@@ -30,6 +30,7 @@ test('what a Swarm does not have is refused, where it is written', () => {
 test.each([
   ['proxy: {http: 8080}', 'proxy'],
   ['data: [./uploads]', 'data'],
+  ['root: /srv', 'root'],
   ['services: {web: {hosts: root@a}}', 'hosts'],
   ['services: {web: {moved_from: root@a}}', 'moved_from'],
   ['services: {web: {job: {schedule: "@daily"}}}', 'job'],

@@ -13,13 +13,14 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { unescapeDollars } from '../../lib/compose/load.ts'
 import type { ComposeModel } from '../../lib/compose/model.ts'
+import { type Host, localHost } from '../../lib/hosts/host.ts'
 import type { Event } from '../../lib/output/events.ts'
 import type { Plan } from '../../lib/plan/input.ts'
 import { openProject, openSettings, type ProjectOptions } from '../../lib/project/open.ts'
 import type { LockedSession, Session } from '../../lib/project/session.ts'
 import type { Project, Settings } from '../../lib/project/settings.ts'
 import { type Bundle, readBundle } from '../../lib/record/bundle.ts'
-import { openState } from '../../lib/record/releases.ts'
+import { openState, stateFile } from '../../lib/record/releases.ts'
 import type { Release } from '../../lib/record/releases-file/format.ts'
 import type { RollbackRequest } from '../../lib/record/rollback-target.ts'
 import { planDown, takeDown } from '../../lib/release/by-hand/down.ts'
@@ -51,7 +52,14 @@ export class FakeProject {
   readonly folder: string
   /** connects to the hosts of an environment that has some */
   openHost: NonNullable<ProjectOptions['openHost']> | undefined
-  openManager: ProjectOptions['openManager']
+  /** a manager of a Swarm, for an environment that has `hosts` */
+  openManager: (() => Promise<Partial<Host>>) | undefined
+  /** How a Swarm itself keeps the releases: test/hosts/swarm-store.test.ts. */
+  readonly openSwarm = async (): Promise<Host> => ({
+    ...localHost(this.engine.exec, stateFile(this.folder)),
+    marks: 'configs',
+    ...(await this.openManager?.()),
+  })
   #versions = 0
   #life = 0
 
@@ -77,9 +85,15 @@ export class FakeProject {
   }
 
   #place(environment: string | undefined) {
-    const { openHost, openManager } = this
-    const place = { directory: this.folder, environment, stateOverride: undefined, onSwarm: true }
-    return { ...place, ...(openHost ? { openHost } : {}), ...(openManager ? { openManager } : {}) }
+    const { openHost } = this
+    const place = {
+      directory: this.folder,
+      environment,
+      stateOverride: undefined,
+      onSwarm: true,
+      openSwarm: this.openSwarm,
+    }
+    return { ...place, ...(openHost ? { openHost } : {}) }
   }
 
   world(emit: (event: Event) => void = () => {}, signal = new AbortController().signal): Session {

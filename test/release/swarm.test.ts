@@ -153,8 +153,12 @@ describe('a release on a Swarm', () => {
     expect((await project.down({ volumes: true })).error?.message).toBe(
       'Cannot remove the volumes of a Swarm: each node has its own',
     )
+    swarm.objects.config.set('shop_motd-0123456789ab', 'shop')
     expect((await project.down()).error?.message).toBeUndefined()
-    expect([swarm.view(), [...swarm.objects.config.keys()]]).toEqual([[], []])
+    const configs = () => [...swarm.objects.config.keys()].filter((name) => name.startsWith('shop_'))
+    expect([swarm.view(), configs().length]).toEqual([[], 1]) // a release may be restored
+    expect((await project.down({ history: true })).error?.message).toBeUndefined()
+    expect(configs()).toEqual([])
   })
 
   test('keeps a number of replicas that was set by hand, and repairs what else was changed', async () => {

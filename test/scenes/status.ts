@@ -51,6 +51,7 @@ export async function deployed(project: FakeProject): Promise<FakeProject> {
 /** What `status` sees. */
 export async function look(project: FakeProject, lock: LockState = { locked: false }): Promise<EnvironmentStatus> {
   const settings = await openSettings({
+    openSwarm: project.openSwarm,
     ...{ directory: project.folder, environment: undefined, stateOverride: undefined, onSwarm: true },
   })
   const { exec, clock } = project.engine

@@ -53,17 +53,21 @@ export function openSettingsOf(
   how: Pick<ProjectOptions, 'firstOnly' | 'onUnusable' | 'onSwarm'> = {},
 ): Promise<Settings> {
   const { directory, stateOverride } = context
-  const open = { openHost: hostOpener(context), openManager: managerOpener(context) }
+  const open = { openHost: hostOpener(context), openSwarm: swarmOpener(context) }
   return openSettings({ directory, stateOverride, environment: args.env, ...open, ...how })
 }
 
-/** @returns a function that connects to a manager of a Swarm. The connection is closed when the command ends. */
-function managerOpener(context: Context): NonNullable<ProjectOptions['openManager']> {
-  return async (hosts, timeout) => {
-    const { openManager } = await import('../../hosts/ssh/manager.ts')
-    const manager = await openManager(hosts, { exec, timeout, signal: new AbortController().signal })
-    context.onEnd(() => manager.close())
-    return manager
+/** @returns a function that reads the releases in a Swarm. The connection to a manager is closed when the command ends. */
+function swarmOpener(context: Context): NonNullable<ProjectOptions['openSwarm']> {
+  return async (place, hosts, timeout) => {
+    const signal = new AbortController().signal
+    const { openManager, thisEngine } = await import('../../hosts/ssh/manager.ts')
+    const manager = hosts.length === 0 ? thisEngine(exec) : await openManager(hosts, { exec, timeout, signal })
+    const { openSwarmHost } = await import('../../hosts/swarm/host.ts')
+    const host = await openSwarmHost(place, manager)
+    context.onEnd(() => host.close())
+    context.report.callPath(dirname(host.stateFile), `the Swarm, ${host.kept}`)
+    return host
   }
 }
 
@@ -111,7 +115,8 @@ export function openProjectOf(
     stateOverride: context.stateOverride,
     openHost: async (place, timeout) =>
       hosts.find(({ key }) => key === hostKey(place.host)) ?? hostOpener(context)(place, timeout),
-    openManager: managerOpener(context),
+    openSwarm: async (place, among, timeout) =>
+      hosts.find(({ kept }) => kept !== undefined) ?? swarmOpener(context)(place, among, timeout),
     secrets: context.report.secrets,
     warn: warnOnce(context),
     ...how,

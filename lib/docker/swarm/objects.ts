@@ -1,5 +1,5 @@
 import { type Command, type Docker, listLabels, type Operand, verb } from '../client.ts'
-import { ofStack } from './stack.ts'
+import { ofStack } from './labels.ts'
 
 // Configs and secrets of a Swarm: every manager has them.
 

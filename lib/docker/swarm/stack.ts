@@ -1,24 +1,38 @@
 import { modelText } from '../../compose/load.ts'
 import type { Stack } from '../../compose/stack/convert.ts'
 import { type Docker, verb } from '../client.ts'
+import { listObjects } from './objects.ts'
 
-/** @returns the label of all that `docker stack deploy` makes for a stack */
-export function ofStack(stack: string): string {
-  return `com.docker.stack.namespace=${stack}`
-}
+export { ofStack } from './labels.ts'
 
 /** A label of a service of a stack that does one thing and ends: it is none of the release's. */
 export const ONE_OFF = 'stagecraft.one-off'
 
 /**
- * Creates or updates the services in a file, and what they use. Swarm begins to replace their tasks: `convergence.ts` says when that
- * has ended, and how. Services of the stack that are not in the file stay as they are.
+ * Creates or updates the services in a file, and what they use. Configs and secrets that Swarm has are used as they are: their names
+ * have the hash of their content, which this machine may not have. Swarm begins to replace tasks: `convergence.ts` says when that has
+ * ended, and how. Services of the stack that are not in the file stay as they are.
  * @throws failed (5), unreachable (8)
  */
 export async function deployStack(docker: Docker, stack: string, file: Stack, what: string): Promise<void> {
   // Images are named by what never moves: nothing is to be resolved.
   const flags = ['--resolve-image', 'never', '--with-registry-auth']
-  await docker.run(what, ['stack', 'deploy', '--compose-file', '-', ...flags, stack], { input: modelText(file) })
+  const known = await Promise.all(
+    (['configs', 'secrets'] as const).map((kind) => useExisting(docker, stack, file, kind)),
+  )
+  const input = modelText(Object.assign({ ...file }, ...known))
+  await docker.run(what, ['stack', 'deploy', '--compose-file', '-', ...flags, stack], { input })
+}
+
+async function useExisting(docker: Docker, stack: string, file: Stack, kind: 'configs' | 'secrets'): Promise<Stack> {
+  const all: Readonly<Record<string, { readonly name?: string }>> = Object(file[kind])
+  if (Object.keys(all).length === 0) return {}
+  const there = new Set(await listObjects(docker, stack, kind))
+  const used = Object.entries(all).map(([key, one]) => {
+    const { name = '' } = one
+    return [key, there.has(name) ? { external: true, name } : one] as const
+  })
+  return { [kind]: Object.fromEntries(used) }
 }
 
 const GONE = /not found|no such/i

@@ -2,6 +2,7 @@ import type { HostAddress } from '../../config/host-address.ts'
 import { engineIsGone } from '../../docker/engine/answers.ts'
 import type { SwarmPlace } from '../../docker/swarm/stack.ts'
 import { attach } from '../../system/attach.ts'
+import type { Exec } from '../../system/exec.ts'
 import { errorText, StagecraftError } from '../../util/errors.ts'
 import type { Host } from '../host.ts'
 import type { ConnectOptions } from './connection.ts'
@@ -53,6 +54,11 @@ export async function openManager(hosts: readonly HostAddress[], options: Connec
       await (await now).connection.close()
     },
   }
+}
+
+/** @returns the engine that docker uses, as a manager */
+export function thisEngine(exec: Exec): Pick<Manager, 'exec' | 'local' | 'attach' | 'close'> {
+  return { exec, local: exec, attach: ({ argv, env }) => attach(argv, env), close: async () => {} }
 }
 
 async function openFirst(hosts: readonly HostAddress[], options: ConnectOptions): Promise<Reached> {

@@ -80,7 +80,10 @@ function sameNames(before: ReadonlySet<string>, now: ReadonlySet<string>): boole
 }
 
 /** Names that begin with a dot are half written, or local only. @param known files that need not be read again */
-function look(folder: string, known: Known['files']): Pick<Known, 'files' | 'content' | 'locks'> & { head: string } {
+export function look(
+  folder: string,
+  known: Known['files'],
+): Pick<Known, 'files' | 'content' | 'locks'> & { head: string } {
   const files = new Map<string, Entry & { sign: string }>()
   const walk = (path: string) => {
     for (const entry of entriesOf(join(folder, path))) {

@@ -1,52 +1,50 @@
-import { join } from 'node:path'
 import type { ComposeModel } from '../../compose/model.ts'
 import { bindsAsConfigs } from '../../compose/stack/files.ts'
 import { judgeForSwarm } from '../../compose/stack/fit.ts'
 import type { HostAddress } from '../../config/host-address.ts'
 import type { Config, Environment } from '../../config/parse.ts'
-import { type Host, localHost } from '../../hosts/host.ts'
-import { stateFile, stateFileIn } from '../../record/releases.ts'
-import { exec as execHere } from '../../system/exec.ts'
+import type { Host } from '../../hosts/host.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import type { Problems } from '../../util/problems.ts'
 
-/** How the hosts of a Swarm are opened. */
+/** How an environment on a Swarm is opened. */
 export interface SwarmAccess {
   readonly stateOverride: string | undefined
-  /** connects to the first of the hosts that is a manager */
-  readonly openManager?: ((hosts: readonly HostAddress[], timeout: number) => Promise<Manager>) | undefined
+  /** reads its releases from the first of the hosts that is a manager; without hosts, from the engine that docker uses */
+  readonly openSwarm?:
+    | ((place: SwarmPlace, hosts: readonly HostAddress[], timeout: number) => Promise<Host>)
+    | undefined
   /** the command can act on a Swarm */
   readonly onSwarm?: boolean | undefined
   /** only the state is needed */
   readonly firstOnly?: boolean | undefined
 }
 
-type Manager = Pick<Host, 'exec' | 'local' | 'attach'> & Required<Pick<Host, 'nodes'>>
+/** What the releases of an environment are kept under. */
+interface SwarmPlace {
+  /** `project.name` */
+  readonly project: string | undefined
+  readonly environment: string
+}
 
 /**
- * Any manager of a Swarm will do, so the releases are kept on this machine (spec/core/swarm.md).
+ * The Swarm itself keeps the releases: any manager will do (spec/core/swarm.md).
  * @param timeout milliseconds for each connection
- * @throws usage (2) for a command that a Swarm does not have, unreachable (8)
+ * @throws usage (2) for a command that a Swarm does not have, config (3) for a project without a name, unreachable (8), state (9)
  */
 export async function openSwarm(
-  directory: string,
   { project }: Config,
-  { name, hosts = [], root }: Environment,
-  { stateOverride, openManager, onSwarm, firstOnly }: SwarmAccess,
+  { name, hosts = [] }: Environment,
+  { stateOverride, openSwarm: open, onSwarm, firstOnly }: SwarmAccess,
   timeout: number,
 ): Promise<Host> {
   if (!onSwarm && !firstOnly) throw notOnSwarm(name)
-  if (root !== undefined && project.name === undefined)
-    throw new StagecraftError('config', `Cannot use the root of ${name}: the project has no name`, {
-      hint: 'Add `project: {name: …}` to stagecraft.yml: its releases are kept under that name.',
+  if (stateOverride !== undefined)
+    throw new StagecraftError('usage', `Cannot use another state file for ${name}: its state is in the Swarm`, {
+      hint: 'Leave --state (STAGECRAFT_STATE_FILE) out.',
     })
-  const isInRoot = root !== undefined && stateOverride === undefined
-  const file = isInRoot ? stateFileIn(join(root, project.name ?? '', name)) : stateFile(directory, stateOverride)
-  const here: Host = { ...localHost(execHere, file), marks: 'configs' }
-  if (hosts.length === 0 || firstOnly) return here
-  if (openManager === undefined) throw new StagecraftError('bug', 'Cannot connect to a Swarm from here')
-  const { exec, local, attach, nodes } = await openManager(hosts, timeout)
-  return { ...here, exec, local, attach, nodes }
+  if (open === undefined) throw new StagecraftError('bug', 'Cannot connect to a Swarm from here')
+  return open({ project: project.name, environment: name }, hosts, timeout)
 }
 
 function notOnSwarm(environment: string): StagecraftError {

@@ -74,7 +74,7 @@ export async function takeDown(
   const [first] = plans
   if (first) await refuseForeign(settings, first.project, session)
   const live = liveBundle(stateFile, releasesOf(stateFile, environment.name))
-  await mapConcurrently(plans, (plan) => remove(plan, live, settings, session))
+  await mapConcurrently(plans, (plan) => remove(plan, { live, history }, settings, session))
   if (live) writeBundle(stateFile, { ...live, removed_at: new Date(session.clock.now()).toISOString() })
   await session.held.persist?.()
   if (history) await removeHistory(settings, session)
@@ -82,7 +82,7 @@ export async function takeDown(
 
 async function remove(
   plan: DownPlan,
-  live: Bundle | undefined,
+  { live, history }: Pick<DownWish, 'history'> & { readonly live: Bundle | undefined },
   settings: Settings,
   session: LockedSession,
 ): Promise<void> {
@@ -90,7 +90,7 @@ async function remove(
   const { host, project, containers, networks, volumes } = plan
   const { clock, emit } = session
   const docker = openUndoDocker(host, (session.secrets ?? createSecrets()).mask, session)
-  if (environment.engine === 'swarm') return removeWholeStack(docker, plan, session.clock)
+  if (environment.engine === 'swarm') return removeWholeStack(docker, plan, session.clock, { history })
   const none = { routes: [], slots: {} }
   const where = { docker, clock, emit, name: project, proxy: environment.proxy }
   const own = live && bundleOn(stateFile, live, placeOf(host, hosts))

@@ -1,8 +1,8 @@
 import type { Docker } from '../../docker/client.ts'
-import { listNetworks } from '../../docker/networks.ts'
+import { listNetworks, removeNetwork } from '../../docker/networks.ts'
 import { listReplicas } from '../../docker/swarm/replicas.ts'
 import { listServices } from '../../docker/swarm/services.ts'
-import { ofStack, removeStack } from '../../docker/swarm/stack.ts'
+import { ofStack, removeServices, removeStack } from '../../docker/swarm/stack.ts'
 import { openTasks } from '../../docker/swarm/tasks.ts'
 import { forget } from '../../hosts/owners.ts'
 import type { Clock } from '../../system/clock.ts'
@@ -30,11 +30,19 @@ export async function planStackDown(
 /** Milliseconds for tasks to end, and between two looks. */
 const [ENDING, PAUSE] = [60_000, 500]
 
-/** Removes a stack, and waits until its tasks have ended and its networks are gone. May be repeated. @throws failed (5), unreachable (8) */
-export async function removeWholeStack(docker: Docker, { project, host }: DownPlan, clock: Clock): Promise<void> {
+/**
+ * Removes a stack, and waits until its tasks have ended and its networks are gone. Its configs and secrets stay for releases that may
+ * be restored, unless `history`. May be repeated. @throws failed (5), unreachable (8)
+ */
+export async function removeWholeStack(
+  docker: Docker,
+  { project, host }: DownPlan,
+  clock: Clock,
+  { history }: Pick<DownWish, 'history'>,
+): Promise<void> {
   const end = clock.now() + ENDING
   const tasks = openTasks(docker, project)
-  const remove = () => removeStack(docker, [project])
+  const remove = () => (history ? removeStack(docker, [project]) : removeRunning(docker, project))
   for (;;) {
     const { code, stderr } = await remove() // a network is in use until the last task has ended
     const isGone = (await listServices(docker, project)).length === 0 && (await tasks.look()).length === 0
@@ -43,6 +51,12 @@ export async function removeWholeStack(docker: Docker, { project, host }: DownPl
     await clock.sleep(PAUSE)
   }
   await forget(docker, project, host.marks)
+}
+
+async function removeRunning(docker: Docker, project: string) {
+  const services = (await listServices(docker, project)).map(({ service }) => `${project}_${service}`)
+  await removeServices(docker, services, { what: `remove the services of ${project}` })
+  return removeNetwork(docker, await listNetworks(docker, ofStack(project)))
 }
 
 function notGone(stack: string, said: string): StagecraftError {

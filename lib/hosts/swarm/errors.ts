@@ -1,0 +1,41 @@
+import { StagecraftError } from '../../util/errors.ts'
+import type { SwarmPlace } from './place.ts'
+
+/** @returns the error (9) for a lock that another run has taken */
+export function leaseTaken({ environment }: SwarmPlace): StagecraftError {
+  return new StagecraftError(
+    'state',
+    `Cannot go on with ${environment}: its lock in the Swarm was lost, and another run may have it`,
+    { hint: 'Nothing more was changed. Look with "stagecraft status".' },
+  )
+}
+
+/** @returns the error (9) for a lock that could not be renewed. @param patience milliseconds */
+export function leaseInDoubt({ environment }: SwarmPlace, patience: number, detail: string): StagecraftError {
+  const message = `Cannot go on with ${environment}: its lock in the Swarm could not be renewed for ${Math.round(patience / 1000)} s`
+  return new StagecraftError('state', message, {
+    detail: detail === '' ? undefined : detail,
+    hint: 'Another run may have it now, so nothing more was changed. Once a manager answers: stagecraft status.',
+  })
+}
+
+/** @returns the error (9) for a state that somebody else has written since it was read */
+export function changedMeanwhile({ environment }: SwarmPlace): StagecraftError {
+  return new StagecraftError(
+    'state',
+    `Cannot write the releases of ${environment} in the Swarm: somebody else has written them meanwhile`,
+    { hint: 'Run the command again.' },
+  )
+}
+
+/** @param config that is not what was written, or is gone @param file in it; absent: the config itself */
+export function unusableConfig(place: SwarmPlace, config: string, why: string, file?: string): StagecraftError {
+  const of = file === undefined ? '' : ` (${file})`
+  return new StagecraftError(
+    'state',
+    `Cannot read the releases of ${place.environment} in the Swarm: config ${config}${of} ${why}`,
+    {
+      hint: `Something other than Stagecraft has changed it. Look at all of them: docker config ls --filter label=stagecraft.store=${place.store}`,
+    },
+  )
+}
