@@ -118,7 +118,7 @@ type Part = 'quick' | 'slow' | 'e2e' | 'servers' | 'campaign' | 'proxy' | 'load'
 
 /** Which part a test file belongs to: the quick ones need neither an engine nor the binary. */
 function partOf(file: string): Part {
-  if (/^test\/e2e\/(fresh-server|moves|swarm(-changes|-images)?)\./.test(file)) return 'servers'
+  if (/^test\/e2e\/(fresh-server|moves|swarm(-changes|-images|-state)?)\./.test(file)) return 'servers'
   if (/^test\/e2e\/hosts-campaign\./.test(file)) return 'campaign'
   if (/^test\/e2e\/(proxy|proxy-protocol|own-certificate|acme|assets)\./.test(file)) return 'proxy'
   if (

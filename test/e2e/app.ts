@@ -155,7 +155,7 @@ export async function until(
   }
 }
 
-type ReleaseRecord = {
+export type ReleaseRecord = {
   id: string
   environment: string
   version: string
@@ -172,10 +172,15 @@ const PHASES = ['build', 'push', 'migrate_pre', 'rollout', 'migrate_post', 'fina
 
 /** Holds the newest release's phases against what they should be: all completed, or one that failed. */
 export function expectPhases(folder: Folder, version: string, failed?: string): void {
+  expectPhasesOf(releases(folder).at(-1), version, failed)
+}
+
+/** Like expectPhases, for one release. */
+export function expectPhasesOf(release: ReleaseRecord | undefined, version: string, failed?: string): void {
   const at = failed === undefined ? PHASES.length : PHASES.indexOf(failed)
   const status = (index: number) => (index < at ? 'completed' : index === at ? 'failed' : 'skipped')
   const phases = Object.fromEntries(PHASES.map((phase, index) => [phase, status(index)]))
-  expect(releases(folder).at(-1)).toMatchObject({ version, phases })
+  expect(release).toMatchObject({ version, phases })
 }
 
 /** What the release keeps about itself. */

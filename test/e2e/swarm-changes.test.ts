@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { canSwarm, MANAGERS, SwarmApp, said } from '../scenes/swarm.ts'
 import type { Running } from '../support/engine.ts'
 import { host, labHostCommand } from '../support/lab.ts'
-import { expectCode, releases, until } from './app.ts'
+import { expectCode, until } from './app.ts'
 
 // What changes on a Swarm, and what dies there. The first manager is the one that commands go to.
 describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
@@ -57,7 +57,7 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     const { web, worker } = await app.tasks()
     expect([worker, web?.some((id) => before['web']?.includes(id))]).toEqual([before['worker'], false])
     expectCode(await folder.stagecraft(['rollback']), 0)
-    expect(releases(folder).at(-1)).toMatchObject({ version: 'secret', phases: { finalize: 'completed' } })
+    expect((await app.releases()).at(-1)).toMatchObject({ version: 'secret', phases: { finalize: 'completed' } })
     await app.isWell()
   })
 
@@ -82,7 +82,7 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     await labHostCommand('cut', first)
     expectCode(await running.done, 0)
     expect((await app.tasks(second))['web']?.length).toBe(2)
-    expect(releases(folder).at(-1)?.phases['finalize']).toBe('completed')
+    expect((await app.releases()).at(-1)?.phases['finalize']).toBe('completed')
     await app.isWell()
   })
 
@@ -103,13 +103,13 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     await app.isWell()
   })
 
-  test('no config or secret is left that no kept release needs, and none after `down`', async () => {
+  test('no config or secret is left that no kept release needs, and none after `down --history`', async () => {
     const list = async (kind: string) => {
       const filter = ['--filter', `label=com.docker.stack.namespace=${app.stack}`]
       return (await host(first).docker([kind, 'ls', ...filter, '--format', '{{.Name}}'])).stdout.trim()
     }
     expect((await list('config')).split('\n').length).toBeLessThanOrEqual(2)
-    expectCode(await folder.stagecraft(['down', '--yes']), 0)
+    expectCode(await folder.stagecraft(['down', '--yes', '--history']), 0)
     expect([await list('config'), await list('secret')]).toEqual(['', ''])
   })
 })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { canSwarm, MANAGERS, SwarmApp, said } from '../scenes/swarm.ts'
 import { host } from '../support/lab.ts'
-import { expectCode, expectPhases } from './app.ts'
+import { expectCode, expectPhasesOf } from './app.ts'
 
 // Migrations on a Swarm of three managers: what they run with, when, and what is left of them.
 describe.skipIf(!canSwarm)('migrations on a Swarm', () => {
@@ -56,7 +56,7 @@ describe.skipIf(!canSwarm)('migrations on a Swarm', () => {
     expect(ran.stderr).toContain('Cannot migrate one: sh -c ')
     expect(ran.stderr).toMatch(/ exited with 3\ntask of \S+_migrate-one-\S+ on h\d: failed\n/)
     expect(ran.stderr).toMatch(/last log lines:\n {2}v2 •••\n {2}1\n {2}no such table\n/)
-    expectPhases(folder, 'v2', 'migrate_pre')
+    expectPhasesOf((await app.releases()).at(-1), 'v2', 'migrate_pre')
     expect([await app.tasks(), await services()]).toEqual([before, [`${app.stack}_db`, `${app.stack}_web`]])
   })
 

@@ -1,5 +1,5 @@
 import { expect } from 'bun:test'
-import { expectCode, type ServiceSource, until } from '../e2e/app.ts'
+import { expectCode, type ReleaseRecord, type ServiceSource, until } from '../e2e/app.ts'
 import type { Ran } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
 import { type HostName, host, isUp, LAB_NET } from '../support/lab.ts'
@@ -34,6 +34,11 @@ export class SwarmApp {
     this.stack = `${this.folder.name}-prod`
   }
 
+  /** of the configs with the state */
+  get #label(): string {
+    return `stagecraft.store=${this.folder.name}/prod`
+  }
+
   async begin(): Promise<void> {
     const { docker } = host(FIRST)
     this.#isFound = (await docker(['info', '--format', '{{.Swarm.LocalNodeState}}'])).stdout.trim() === 'active'
@@ -55,7 +60,10 @@ export class SwarmApp {
 
   async end(): Promise<void> {
     if (this.#isFound) {
-      await host(FIRST).docker(['stack', 'rm', this.stack])
+      const { docker } = host(FIRST)
+      await docker(['stack', 'rm', this.stack])
+      const { stdout } = await docker(['config', 'ls', '--filter', `label=${this.#label}`, '--format', '{{.Name}}'])
+      await docker(['config', 'rm', `stagecraft-${this.stack}`, ...stdout.split('\n').filter(Boolean)])
       return this.folder.cleanUp()
     }
     await Promise.all(MANAGERS.map((name) => host(name).docker(['swarm', 'leave', '--force'])))
@@ -85,6 +93,13 @@ export class SwarmApp {
 
   deploy(version: string, more: readonly string[] = []): Promise<Ran> {
     return this.folder.stagecraft(['deploy', '--version', version, ...more])
+  }
+
+  /** What the Swarm keeps, oldest first. */
+  async releases(folder = this.folder): Promise<ReleaseRecord[]> {
+    const ran = await folder.stagecraft(['releases', 'list', '--json'])
+    expectCode(ran, 0)
+    return JSON.parse(ran.stdout.split('\n')[0] ?? '').releases.toReversed()
   }
 
   /** The ids of the tasks that are to run, by service: the same ones run where nothing was replaced. */
