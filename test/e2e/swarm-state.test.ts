@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { canSwarm, MANAGERS, SwarmApp, said } from '../scenes/swarm.ts'
 import type { Running } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
-import { host, labHostCommand } from '../support/lab.ts'
+import { host, LAB_DIR, labHostCommand } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
 import { expectCode, until } from './app.ts'
 
@@ -48,6 +49,14 @@ describe.skipIf(!canSwarm)('state and lock of an environment on a Swarm', () => 
     expectCode(await ana.stagecraft(['rollback']), 0)
     expect(await versions(bob)).toEqual(['v1', 'v2', 'v1'])
     await app.isWell()
+    // Without `hosts`: the engine that docker uses.
+    const { project, environments } = JSON.parse(ana.read('stagecraft.yml'))
+    const { hosts: _, ...prod } = environments.prod
+    bob.write('stagecraft.yml', JSON.stringify({ project, environments: { prod } }))
+    const listed = await bob.stagecraft(['releases', 'list'], {
+      env: { DOCKER_HOST: `unix://${join(LAB_DIR, 'hosts', second, 'run/docker.sock')}` },
+    })
+    expect(listed.stdout.match(/ (v1|v2) /g)).toEqual([' v1 ', ' v2 ', ' v1 '])
     const all = await inConfigs()
     expect([all.includes('it says'), all.includes('the token of')]).toEqual([true, false])
   })

@@ -37,16 +37,17 @@ export async function openHistory(context: Context, environment: string | undefi
   return { state, releases, currents: currentIds(releases), host }
 }
 
-/** stagecraft.yml is parsed only if it contains `hosts` or `root`: most calls start faster without. */
+/** stagecraft.yml is parsed only if it contains one of these words: most calls start faster without. */
 async function hostOf(context: Context, environment: string | undefined): Promise<Host | undefined> {
   const file = join(context.directory, 'stagecraft.yml')
   if (context.stateOverride !== undefined || !existsSync(file)) return undefined
-  if (!/hosts|root/.test(readFileSync(file, 'utf8'))) return undefined
+  if (!/hosts|root|swarm/.test(readFileSync(file, 'utf8'))) return undefined
   const { loadConfig } = await import('../../config/parse.ts')
   const { environments } = await loadConfig(context.directory)
   const [only, ...others] = Object.keys(environments)
   const name = environment ?? (others.length === 0 ? only : undefined)
-  if (name === undefined || (environments[name]?.hosts ?? environments[name]?.root) === undefined) return undefined
+  const chosen = name === undefined ? undefined : environments[name]
+  if (chosen?.engine !== 'swarm' && (chosen?.hosts ?? chosen?.root) === undefined) return undefined
   const { openSettingsOf } = await import('./release-arguments.ts')
   return (await openSettingsOf({ env: name }, context, { firstOnly: true })).host
 }

@@ -1,5 +1,19 @@
+import type { SwarmPlace as SwarmState } from '../../docker/swarm/stack.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import type { SwarmPlace } from './place.ts'
+
+/** @returns the error (8) for an engine that cannot be asked about a Swarm; undefined: it can */
+export function notAManager(
+  environment: string,
+  { isManager, hasLeader, error }: SwarmState,
+): StagecraftError | undefined {
+  if (isManager && hasLeader) return undefined
+  const why = isManager ? 'it has no leader' : 'the engine is not a manager of one'
+  return new StagecraftError('unreachable', `Cannot use the Swarm of ${environment}: ${why}`, {
+    detail: error === '' ? undefined : error,
+    hint: 'On a manager: docker node ls. To make a Swarm: docker swarm init. Or name managers in `hosts:`.',
+  })
+}
 
 /** @returns the error (9) for a lock that another run has taken */
 export function leaseTaken({ environment }: SwarmPlace): StagecraftError {

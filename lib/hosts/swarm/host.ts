@@ -1,12 +1,14 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDocker } from '../../docker/client.ts'
+import { askSwarm } from '../../docker/swarm/stack.ts'
 import { contentFolder } from '../../record/bundle.ts'
 import { stateFileIn } from '../../record/releases.ts'
 import type { Exec } from '../../system/exec.ts'
 import { makeTempFolder } from '../../system/temp-folder.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { CONTENT_IN_SWARM, type Host, localHost } from '../host.ts'
+import { notAManager } from './errors.ts'
 import { PACE, type Pace } from './lease.ts'
 import { lockIn, withSwarmLock } from './lock.ts'
 import { swarmPlace } from './place.ts'
@@ -55,8 +57,9 @@ export async function openSwarmHost(
   try {
     await refresh(store)
   } catch (error) {
+    const swarm = await askSwarm(docker).catch(() => undefined)
     await end()
-    throw error
+    throw (swarm && notAManager(environment, swarm)) ?? error
   }
   return {
     ...localHost(execThere, stateFile),

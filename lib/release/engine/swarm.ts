@@ -2,6 +2,7 @@ import type { EnginePlace } from '../../docker/engine/facts.ts'
 import { listServices } from '../../docker/swarm/services.ts'
 import { askSwarm } from '../../docker/swarm/stack.ts'
 import { sayEngine } from '../../hosts/engine-place.ts'
+import { notAManager } from '../../hosts/swarm/errors.ts'
 import { openReleaseDocker, type Session } from '../../project/session.ts'
 import type { Settings } from '../../project/settings.ts'
 import { type Bundle, lastLive, liveBundle, readBundle } from '../../record/bundle.ts'
@@ -14,16 +15,10 @@ import type { ReleaseRequest } from '../request.ts'
  * @returns the Swarm @throws unreachable (8) for an engine that manages none
  */
 export async function lookAtSwarm({ project, serving }: ReleaseRequest, session: Session): Promise<EnginePlace> {
-  const { isManager, hasLeader, cluster, error } = await askSwarm(openReleaseDocker(project, session))
-  if (!isManager || !hasLeader)
-    throw new StagecraftError(
-      'unreachable',
-      `Cannot use the Swarm of ${project.environment.name}: ${isManager ? 'it has no leader' : 'the engine is not a manager of one'}`,
-      {
-        detail: error === '' ? undefined : error,
-        hint: 'On a manager: docker node ls. To make a Swarm: docker swarm init. Or name managers in `hosts:`.',
-      },
-    )
+  const swarm = await askSwarm(openReleaseDocker(project, session))
+  const refused = notAManager(project.environment.name, swarm)
+  if (refused) throw refused
+  const { cluster } = swarm
   const now = { id: cluster, name: `Swarm ${cluster.slice(0, 12)}`, endpoint: '' }
   const { name: environment } = project.environment
   sayEngine({ environment, now, before: serving?.bundle.engine, hasFiles: false }, session.emit)
