@@ -16,8 +16,8 @@ export class FakeConfigs {
   /** the most bytes of a config */
   largest = 0
 
-  /** @param fate of a machine's command, by its number from 1 */
-  machine(fate: (at: number, verb: string) => Fate | undefined = () => undefined): Exec {
+  /** @param fate of a machine's command, by its number from 1 @param onDeath called when the machine has died */
+  machine(fate: (at: number, verb: string) => Fate | undefined = () => undefined, onDeath = () => {}): Exec {
     let [at, isDead] = [0, false]
     return async (argv, { input = '' } = {}) => {
       await Bun.sleep(0)
@@ -27,7 +27,10 @@ export class FakeConfigs {
       const own = fate(++at, verb)
       if (own?.startsWith('dies')) isDead = true
       const answer = own === 'lost' || own === 'dies before' ? LOST : this.#do(verb, rest, input)
-      if (isDead) return new Promise<Result>(() => {})
+      if (isDead) {
+        onDeath()
+        return new Promise<Result>(() => {})
+      }
       return { argv, ...OK, ...(own === 'unanswered' ? LOST : answer) }
     }
   }

@@ -11,7 +11,7 @@ import { expectGolden } from '../support/golden.ts'
 const scene = laptops()
 
 /** Hundredths of what a real run has. */
-const PACE: Pace = { renew: 50, steal: 300, look: 10, doubt: 150, patience: 600 }
+const PACE: Pace = { renew: 50, steal: 300, look: 10, doubt: 150, patience: 60_000 }
 
 function lock<T>(
   { store }: Laptop,
@@ -40,11 +40,15 @@ describe('the lock of an environment in a Swarm', () => {
     const configs = new FakeConfigs()
     const both = [await scene.open(configs.machine()), await scene.open(configs.machine())]
     let inside = 0
+    const over = Promise.withResolvers<void>()
     const ended = await Promise.allSettled(
       both.map((one) =>
         lock(one, async () => {
           inside++
-          await Bun.sleep(400)
+          await over.promise
+        }).catch((error: unknown) => {
+          over.resolve()
+          throw error
         }),
       ),
     )
@@ -58,9 +62,9 @@ describe('the lock of an environment in a Swarm', () => {
     const [one, other] = [await scene.open(configs.machine()), await scene.open(configs.machine())]
     await lock(one, async () => one.write('releases.json', 'of one'))
     expect(lockIn(await look(other.store))).toEqual({ locked: false })
-    const begun = performance.now()
-    const seen = await lock(other, async (held) => [other.files()['releases.json'], held.waited])
-    expect([seen, performance.now() - begun < PACE.steal]).toEqual([['of one', false], true])
+    const printed: string[] = []
+    expect(await lock(other, async () => other.files()['releases.json'], { printed })).toBe('of one')
+    expect(printed).toEqual([])
     expect(configs.names().filter((name) => name.startsWith('lock'))).toEqual([expect.stringMatching(/^lock\.\d+$/)])
   })
 
@@ -75,7 +79,7 @@ describe('the lock of an environment in a Swarm', () => {
     const begun = performance.now()
     const waited = await lock(other, async (held) => held.waited, { printed })
     const took = performance.now() - begun
-    expect([waited, took >= PACE.steal, took < 4 * PACE.steal]).toEqual([true, true, true])
+    expect([waited, took >= PACE.steal]).toEqual([true, true])
     expect(printed).toEqual([expect.stringMatching(/^for ana on .*: it does not renew its lock$/)])
   })
 

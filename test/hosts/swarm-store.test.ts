@@ -148,14 +148,16 @@ describe('a write that does not come to its end', () => {
     for (const fate of FATES)
       for (let place = 1; place < 12; place++) {
         const { configs } = await begun()
-        // 3 commands have read it.
-        const writer = await scene.open(configs.machine((at) => (at === place + 2 ? fate : undefined)))
+        // The first two have read it.
+        const death = Promise.withResolvers<string>()
+        const own = configs.machine(
+          (at) => (at === place + 2 ? fate : undefined),
+          () => death.resolve('dead'),
+        )
+        const writer = await scene.open(own)
         writer.write(inRelease(2), 'model two')
         writer.write('releases.json', 'second')
-        const ended = await Promise.race([
-          persist(writer.store).then(() => 'written'),
-          Bun.sleep(40).then(() => 'dead'),
-        ])
+        const ended = await Promise.race([persist(writer.store).then(() => 'written'), death.promise])
         const reader = await scene.open(configs.machine())
         const found = reader.files()['releases.json'] === 'second' ? 'second' : 'first'
         expect(reader.files()).toEqual(
