@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import { existsSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { placeholder, storeText } from '../../lib/compose/content-store.ts'
 import { contentStore } from '../../lib/hosts/host.ts'
 import { openSwarmHost } from '../../lib/hosts/swarm/host.ts'
 import type { Exec } from '../../lib/system/exec.ts'
@@ -47,6 +48,16 @@ describe('an environment on a Swarm', () => {
       input: JSON.stringify({ file: `${at}/${hash}`, other: `${at}/x` }),
     })
     expect(inputs).toEqual([JSON.stringify({ file: `${folder}/${hash}`, other: `${at}/x` })])
+    await host.close()
+  })
+
+  test('has content that stands for what the Swarm has; what this machine has itself takes its place', async () => {
+    const host = await openSwarmHost(PLACE, manager().through)
+    const store = contentStore(host, true)
+    const { hash } = storeText({ ...store, write: false }, 'hello', 0o444)
+    placeholder(store.folder, hash)
+    storeText(store, 'hello', 0o444)
+    expect(readFileSync(join(store.folder, hash), 'utf8')).toBe('hello')
     await host.close()
   })
 

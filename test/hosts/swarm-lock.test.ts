@@ -102,6 +102,7 @@ describe('the lock of an environment in a Swarm', () => {
     isCut = true
     const other = await scene.open(configs.machine())
     const second = await holding(other)
+    await Bun.sleep(4 * PACE.renew) // the number that the first one would make is free again
     isCut = false
     one.write('releases.json', 'of one')
     const lost = await failureOf(first.held.persist?.() ?? Promise.resolve())
