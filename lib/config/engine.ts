@@ -19,10 +19,6 @@ const OF_SERVICE = {
   moved_from: 'Swarm places it: use `deploy.placement` in the Compose file',
 } as const
 
-const OF_DATABASE = {
-  via: 'no connection goes through a task there yet: publish the port of the database, or use the engine command',
-} as const
-
 const OF_ROLLOUT = {
   drain: 'Swarm stops the old containers',
   drain_timeout: 'Swarm stops the old containers',
@@ -38,7 +34,6 @@ export interface EngineFault {
 interface Settings {
   readonly engine?: EngineName
   readonly services?: Readonly<Record<string, ServiceSettings | null>> | null
-  readonly databases?: Readonly<Record<string, object>> | null
 }
 
 interface ServiceSettings {
@@ -50,8 +45,6 @@ interface ServiceSettings {
 export function engineFaults(environment: Settings): EngineFault[] {
   if (environment.engine !== 'swarm') return []
   const faults = unfit(environment, OF_ENVIRONMENT, [])
-  for (const [name, database] of Object.entries(environment.databases ?? {}))
-    faults.push(...unfit(database, OF_DATABASE, ['databases', name]))
   for (const [name, service] of Object.entries(environment.services ?? {})) {
     const at = ['services', name]
     const { job, rollout } = service ?? {}

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { type Mask, maskOf } from '../secrets/mask.ts'
-import type { Exec, ExecOptions, Result } from '../system/exec.ts'
+import type { Exec, ExecOptions, Result, Stream } from '../system/exec.ts'
 import { StagecraftError } from '../util/errors.ts'
 import { engineIsGone, engineTimeout, hungEngine, noEngine, portHint, whileEngineAnswers } from './engine/answers.ts'
 import { type Guard, whileLocked } from './guard.ts'
@@ -16,6 +16,17 @@ export interface Docker {
   run(what: string, args: readonly string[], options?: DockerCommand): Promise<Result>
   /** hides secrets in what containers print */
   readonly mask: Mask
+  /**
+   * on a Swarm: docker for the engine of a node, which alone reaches the containers there
+   * @param what is asked of it, for the error @throws unreachable (8) if it cannot be reached from here
+   */
+  onNode?(node: SwarmNode, what: string): Promise<Docker>
+}
+
+export interface SwarmNode {
+  readonly id: string
+  /** the name of its host */
+  readonly name: string
 }
 
 /** Set for every docker command: builds without attestations are reproducible, and there are no prompts and hints. */
@@ -74,6 +85,8 @@ export interface DockerOptions {
   readonly signal?: AbortSignal | undefined
   /** the environment's: held until a command that changes something has ended; if it is lost, such commands are ended */
   readonly lock?: Guard | undefined
+  /** on a Swarm: finds the engine of a node. @throws unreachable (8) */
+  readonly execOnNode?: ((node: SwarmNode, what: string) => Promise<Exec>) | undefined
   /** milliseconds that the engine may take to answer; default: STAGECRAFT_ENGINE_TIMEOUT */
   readonly timeout?: number
 }
@@ -88,7 +101,7 @@ export function openDocker(exec: Exec, hide: Mask | ((text: string) => string), 
   const start = async (args: readonly string[], { readOnly, onLine, until, ...options }: DockerCommand) => {
     const all = {
       ...options,
-      ...(onLine ? { onLine: (line: string) => onLine(mask(line)) } : {}),
+      ...(onLine ? { onLine: (line: string, stream: Stream) => onLine(mask(line), stream) } : {}),
       env: { ...ENVIRONMENT, ...options.env },
     }
     const limit = options.timeout ?? (readOnly ? timeout : undefined)
@@ -109,8 +122,12 @@ export function openDocker(exec: Exec, hide: Mask | ((text: string) => string), 
     const result = await start(args, options)
     return result.code === 0 ? result : { ...result, stdout: mask(result.stdout), stderr: mask(result.stderr) }
   }
+  const { execOnNode } = settings
   return {
     mask,
+    ...(execOnNode
+      ? { onNode: async (node, what) => openDocker(await execOnNode(node, what), hide, { signal, timeout }) }
+      : {}),
     try: attempt,
     async run(what, args, options) {
       const result = await attempt(args, options)

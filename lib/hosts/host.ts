@@ -32,7 +32,7 @@ export interface Host {
    * read them each time. @throws unreachable (8)
    */
   owners?(): Promise<ReadonlyMap<string, HistoryOwner>>
-  /** the hosts of a Swarm, to which images are brought; absent: it is no Swarm, or has no hosts. The first call connects to them */
+  /** the hosts of a Swarm, managers or not; absent: it is no Swarm, or has no hosts. The first call connects to them */
   nodes?(): Promise<NodeHosts>
   /** where the owner of a project is recorded; default: in volumes. A Swarm's managers have only configs in common */
   readonly marks?: 'configs'
@@ -80,6 +80,8 @@ export interface NodeHost {
   readonly node: string
   /** runs a program of this machine; docker uses the host's engine */
   readonly exec: Exec
+  /** as that of a host */
+  readonly attach: Host['attach']
 }
 
 /** @returns whether images are built by this machine's engine, and brought to where they run */

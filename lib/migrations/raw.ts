@@ -3,6 +3,7 @@ import type { DatabaseConfig } from '../config/databases.ts'
 import type { Docker } from '../docker/client.ts'
 import { listContainers } from '../docker/containers.ts'
 import { relay } from '../docker/streams/relay.ts'
+import { listRunningTasks } from '../docker/swarm/running.ts'
 import type { Settings } from '../project/settings.ts'
 import { openBridge } from '../system/bridge.ts'
 import type { Clock } from '../system/clock.ts'
@@ -150,10 +151,10 @@ async function throughContainer<T>(
         hint: 'Leave out `via`, or run its migrations in the container that has the file: engine `command`.',
       },
     )
-  const found = await findContainer(engines, project, via)
+  const found = await findContainer(engines, project, via, name)
   if (found === undefined)
     throw new StagecraftError('failed', `Cannot reach ${name}: ${via} has no running container`, {
-      hint: `Start it (docker compose start ${via}), or deploy without pre_deploy migrations of ${name} first.`,
+      hint: `Start it (${engines.some(({ onNode }) => onNode) ? `docker service scale ${project}_${via}=1` : `docker compose start ${via}`}), or deploy without pre_deploy migrations of ${name} first.`,
     })
   const folder = makeTempFolder('sql')
   const said: string[] = []
@@ -178,8 +179,13 @@ function partsOf({ host, port }: { readonly host: string; readonly port: number 
   return new RegExp(`(?<![\\w.-])(${RegExp.escape(host)}|${port})(?![\\w.-])`, 'g')
 }
 
-async function findContainer(engines: readonly Docker[], project: string, service: string) {
+async function findContainer(engines: readonly Docker[], project: string, service: string, database: string) {
   for (const docker of engines) {
+    if (docker.onNode) {
+      const [task] = await listRunningTasks(docker, project, service)
+      if (task === undefined) continue
+      return { docker: await docker.onNode(task.node, `reach ${database} via ${task.name}`), id: task.container }
+    }
     const all = await listContainers(docker, project)
     const own = all.find((container) => container.service === service && container.state === 'running')
     if (own !== undefined) return { docker, id: own.id }

@@ -1,7 +1,7 @@
 import { replicasOf } from '../compose/topology.ts'
 import type { Container } from '../docker/inspect.ts'
 import { lastWords } from '../docker/readiness/last-words.ts'
-import { removeEndedJobs } from '../docker/swarm/one-off.ts'
+import { removeEndedJobs } from '../docker/swarm/one-off/service.ts'
 import { buildsElsewhere, type Host } from '../hosts/host.ts'
 import { removeEnded } from '../migrations/one-off.ts'
 import { madeIn, releaseId } from '../plan/release-id.ts'

@@ -1,6 +1,7 @@
 import { type Docker, openDocker } from '../docker/client.ts'
 import { listContainers } from '../docker/containers.ts'
 import type { Container } from '../docker/inspect.ts'
+import { listRunningTasks, type RunningTask } from '../docker/swarm/running.ts'
 import type { Host } from '../hosts/host.ts'
 import { findLive, type LiveRelease } from '../record/bundle.ts'
 import { partOn, placeOf } from '../record/bundle-parts.ts'
@@ -57,6 +58,25 @@ export async function findLiveService(settings: Settings, wish: ServiceWish): Pr
       return { host, docker, release, containers: [...own.filter(isLive), ...own.filter((one) => !isLive(one))] }
     }),
   )
+}
+
+/**
+ * Of an environment on a Swarm: the tasks of a service of the live release that run now, by their slots.
+ * @throws not-found (4), unreachable (8), state (9), usage (2) for a host
+ */
+export async function findLiveTasks(
+  settings: Settings,
+  wish: ServiceWish,
+): Promise<Omit<LiveService, 'containers'> & { readonly tasks: readonly RunningTask[] }> {
+  const live = findLiveOn(settings)
+  const [part] = live
+  if (wish.host !== undefined)
+    throw new StagecraftError('usage', `Cannot choose a host in ${settings.environment.name}: Swarm places its tasks`, {
+      hint: 'See which task is where: stagecraft status. To choose one: --replica',
+    })
+  if (part?.release.model.services[wish.service] === undefined) throw noService(live, wish)
+  const docker = openDocker(part.host.exec, (text) => text)
+  return { ...part, docker, tasks: await listRunningTasks(docker, part.release.bundle.project, wish.service) }
 }
 
 /** @param wanted as in stagecraft.yml; undefined: all @throws not-found (4) */

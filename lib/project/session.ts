@@ -1,5 +1,6 @@
-import { type Docker, openDocker } from '../docker/client.ts'
+import { type Docker, type DockerOptions, openDocker } from '../docker/client.ts'
 import type { Host } from '../hosts/host.ts'
+import { engineOfNode } from '../hosts/node-engine.ts'
 import type { EnvironmentLock } from '../lock/environment-lock.ts'
 import type { Emit } from '../output/events.ts'
 import { namesOfModel } from '../secrets/find.ts'
@@ -33,6 +34,12 @@ export function execOn(host: Host, session: Pick<Session, 'exec'>): Exec {
   return host.isLocal ? session.exec : host.exec
 }
 
+/** @returns on a Swarm: finds the engines of its nodes */
+export function nodesOf(host: Host, session: Pick<Session, 'exec'>): DockerOptions['execOnNode'] {
+  if (host.marks !== 'configs') return undefined
+  return async (node, what) => (await engineOfNode(host, execOn(host, session), node, what)).exec
+}
+
 /** @returns the docker client of a release: a signal ends its commands, and commands that change something inherit the lock */
 export function openReleaseDocker(
   { secrets, host, model }: Pick<Project, 'secrets' | 'host'> & Partial<Pick<Project, 'model'>>,
@@ -43,7 +50,7 @@ export function openReleaseDocker(
   const known = session.secrets ?? createSecrets()
   known.add(secrets)
   if (model) known.addNames(namesOfModel(model))
-  return openDocker(execOn(host, session), known.mask, { signal, lock })
+  return openDocker(execOn(host, session), known.mask, { signal, lock, execOnNode: nodesOf(host, session) })
 }
 
 /** The part of a lock that docker commands need. */
@@ -72,5 +79,6 @@ export function lockOn(host: Host, session: LockedSession): DockerLock {
 /** @returns the docker client for undoing and finishing: no signal ends it, and it does not need the first host's lock */
 export function openUndoDocker(host: Host, mask: Docker['mask'], session: LockedSession): Docker {
   const { fd, check, sure } = ownLockOn(host, session)
-  return openDocker(execOn(host, session), mask, { lock: { fd, check, ...(sure ? { persist: sure } : {}) } })
+  const lock = { fd, check, ...(sure ? { persist: sure } : {}) }
+  return openDocker(execOn(host, session), mask, { lock, execOnNode: nodesOf(host, session) })
 }

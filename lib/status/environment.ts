@@ -2,6 +2,7 @@ import { openDocker } from '../docker/client.ts'
 import type { LockState } from '../lock/holder.ts'
 import { readConnections, secretsOf } from '../migrations/connection.ts'
 import type * as contract from '../output/contract/status.ts'
+import { nodesOf } from '../project/session.ts'
 import type { Settings } from '../project/settings.ts'
 import { type Bundle, findLive, type LiveRelease, lastLive } from '../record/bundle.ts'
 import { partOn, placeOf } from '../record/bundle-parts.ts'
@@ -127,7 +128,10 @@ async function databasesOf(settings: Settings, { serving, releases, stateFile }:
   const secrets = createSecrets()
   const connections = await readConnections(settings)
   secrets.add(secretsOf(connections))
-  const engines = hosts.map((host) => openDocker(host.isLocal ? world.exec : host.exec, secrets.mask))
+  const engines = hosts.map((host) => {
+    const exec = host.isLocal ? world.exec : host.exec
+    return openDocker(exec, secrets.mask, { execOnNode: nodesOf(host, world) })
+  })
   const project = { ...settings, connections, model: { name: serving.bundle.project } }
   return databaseStatuses({ project, engines }, { stateFile, releases })
 }

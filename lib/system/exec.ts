@@ -18,6 +18,8 @@ export interface Result {
   readonly timedOut: boolean
 }
 
+export type Stream = 'stdout' | 'stderr'
+
 export interface ExecOptions {
   cwd?: string
   /** added to Stagecraft's environment; undefined: removed from it */
@@ -37,7 +39,7 @@ export interface ExecOptions {
   /** milliseconds from SIGTERM to SIGKILL. Default 10 s. */
   grace?: number
   /** called with every line that the child prints, on either stream */
-  onLine?: ((line: string) => void) | undefined
+  onLine?: ((line: string, stream: Stream) => void) | undefined
   /** stderr goes to the result's `stdout` too, in the order of arrival */
   merge?: boolean
   /** bytes kept of each stream: the last ones. Default 16 MiB. */
@@ -96,15 +98,13 @@ export const exec: Exec = async (argv, options = {}) => {
     : undefined
   options.outputTo?.on('error', end)
   if (options.outputTo) child.stdout.pipe(options.outputTo)
-  const lines = [cutLines(options.onLine), cutLines(options.onLine)] as const
-  for (const [stream, kept, cut] of [
-    [child.stdout, out, lines[0]],
-    [child.stderr, err, lines[1]],
-  ] as const)
-    stream.on('data', (chunk: Buffer) => {
-      kept.add(chunk)
-      cut.add(chunk)
+  const lines = (['stdout', 'stderr'] as const).map((stream) => {
+    const cut = cutLines(options.onLine && ((line) => options.onLine?.(line, stream)))
+    child[stream].on('data', (chunk: Buffer) => {
+      for (const each of [stream === 'stdout' ? out : err, cut]) each.add(chunk)
     })
+    return cut
+  })
   if (options.signal?.aborted) end()
   options.signal?.addEventListener('abort', end)
   const output = await ended(child)

@@ -17,7 +17,7 @@ test('what a Swarm does not have is refused, where it is written', () => {
     'environments:',
     '  prod:',
     '    engine: swarm',
-    '    databases: {main: {connection_env: URL, via: db, migrations: {engine: raw, path: sql}}}',
+    '    data: [./uploads]',
     '    services:',
     '      web: {expose: {host: shop.example.com, port: 3000}}',
     '      db: {rollout: {strategy: hold}}',
@@ -29,7 +29,7 @@ test('what a Swarm does not have is refused, where it is written', () => {
 
 test.each([
   ['proxy: {http: 8080}', 'proxy'],
-  ['data: [./uploads]', 'data'],
+  ['proxy: {https: 8443}', 'proxy'],
   ['root: /srv', 'root'],
   ['services: {web: {hosts: root@a}}', 'hosts'],
   ['services: {web: {moved_from: root@a}}', 'moved_from'],

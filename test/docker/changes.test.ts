@@ -31,7 +31,7 @@ function watch() {
   const pass = (ms: number) => {
     now += ms
   }
-  return { changes, argv, options, listening, pass, report: () => options.onLine?.('one') }
+  return { changes, argv, options, listening, pass, report: () => options.onLine?.('one', 'stdout') }
 }
 
 describe('watchChanges()', () => {

@@ -8,7 +8,7 @@ export function answering(answers: Record<string, Partial<Result> & { lines?: st
     calls.push({ argv, options })
     const line = argv.slice(1).join(' ')
     const [, answer = {}] = Object.entries(answers).find(([start]) => line.startsWith(start)) ?? []
-    for (const output of answer.lines ?? []) options?.onLine?.(output)
+    for (const output of answer.lines ?? []) options?.onLine?.(output, 'stdout')
     return { argv, code: 0, stdout: '', stderr: '', timedOut: false, ...answer }
   }
   return { docker: openDocker(exec, (text) => text.replaceAll('hunter22', '•••')), calls }

@@ -86,7 +86,7 @@ export class FakeEngine {
     const damage = planned?.damage
     const answer = damage === 'none' ? {} : this.#answer(argv, options, damage === 'half')
     if (planned) return ended(argv, { code: 1, stderr: 'Error response from daemon: injected', ...planned.result })
-    for (const line of answer.lines ?? []) options.onLine?.(line)
+    for (const line of answer.lines ?? []) options.onLine?.(line, 'stdout')
     const merged = { stdout: `${answer.stdout ?? ''}${answer.stderr ?? ''}`, stderr: '' }
     return ended(argv, options.merge ? { ...answer, ...merged } : answer)
   }

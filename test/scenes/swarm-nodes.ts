@@ -47,7 +47,8 @@ export class FakeNodes {
   #reached(): NodeHost[] {
     return this.listed.flatMap((node) => {
       const engine = this.engines[node]
-      return engine ? [{ name: `root@${node}`, node, exec: this.#execOf(engine, node) }] : []
+      if (engine === undefined) return []
+      return [{ name: `root@${node}`, node, exec: this.#execOf(engine, node), attach: async () => 0 }]
     })
   }
 

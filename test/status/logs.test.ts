@@ -25,7 +25,7 @@ function hostOf(name: string, containers: Readonly<Record<string, Fake>>): Host 
     }
     const lines = containers[argv.at(-1) ?? '']?.lines ?? []
     const tail = argv.includes('--tail') ? Number(argv[argv.indexOf('--tail') + 1]) : lines.length
-    for (const line of tail === 0 ? [] : lines.slice(-tail)) options?.onLine?.(line)
+    for (const line of tail === 0 ? [] : lines.slice(-tail)) options?.onLine?.(line, 'stdout')
     return said('')
   }
   return { name, exec } as Host // nothing else of it is used

@@ -1,5 +1,7 @@
 import { execAttached } from '../../docker/streams/attached.ts'
-import { findLiveService } from '../../project/live.ts'
+import { engineOfNode } from '../../hosts/node-engine.ts'
+import { findLiveService, findLiveTasks, type ServiceWish } from '../../project/live.ts'
+import type { Settings } from '../../project/settings.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { usage } from '../arguments.ts'
 import { command, environmentArgument } from '../command.ts'
@@ -27,24 +29,43 @@ export default command({
     [0, 'the command ended with 0; any other exit code of it is the exit code'],
     [3, 'stagecraft.yml is invalid'],
     [4, 'no such environment, service or host; no release is live; it has no such running container'],
-    [8, 'a host or the engine cannot be reached'],
+    [8, 'a host or the engine cannot be reached; on a Swarm: the task is on a node that is none of the hosts'],
     [9, 'the state cannot be read'],
   ],
   async run({ service, env, host, replica = '1' }, context) {
     if (!/^[1-9]\d{0,3}$/.test(replica)) throw usage('exec', `"--replica ${replica}" is not a number from 1`)
-    const settings = await openSettingsOf({ env }, context)
-    const live = await findLiveService(settings, { service, host })
-    const running = live.flatMap((each) => each.containers.map((container) => ({ host: each.host, container })))
-    const chosen = running[Number(replica) - 1]
-    if (chosen === undefined)
-      throw new StagecraftError('not-found', `Cannot run in ${service}: ${countText(running.length)}`, {
-        hint: `See: stagecraft status. To run with its image all the same: stagecraft run ${service} -- …`,
-      })
+    const settings = await openSettingsOf({ env }, context, { onSwarm: true })
+    const at = Number(replica) - 1
+    const { attach, id } = await (settings.environment.engine === 'swarm' ? findTask : findContainer)(
+      settings,
+      { service, host },
+      at,
+    )
     const tty = context.isTerminal(0) && context.isTerminal(1)
     const words = context.rest.length > 0 ? context.rest : SHELL
-    return chosen.host.attach(execAttached(chosen.container.id, words, tty))
+    return attach(execAttached(id, words, tty))
   },
 })
+
+async function findContainer(settings: Settings, wish: ServiceWish, at: number) {
+  const live = await findLiveService(settings, wish)
+  const running = live.flatMap(({ host, containers }) => containers.map(({ id }) => ({ attach: host.attach, id })))
+  return running[at] ?? refuseMissing(wish, running.length)
+}
+
+/** A task's container is reached through the engine of its node alone. */
+async function findTask(settings: Settings, wish: ServiceWish, at: number) {
+  const { host, tasks } = await findLiveTasks(settings, wish)
+  const task = tasks[at] ?? refuseMissing(wish, tasks.length)
+  const { attach } = await engineOfNode(host, host.exec, task.node, `run in ${task.name}`)
+  return { attach, id: task.container }
+}
+
+function refuseMissing({ service }: ServiceWish, count: number): never {
+  throw new StagecraftError('not-found', `Cannot run in ${service}: ${countText(count)}`, {
+    hint: `See: stagecraft status. To run with its image all the same: stagecraft run ${service} -- …`,
+  })
+}
 
 function countText(count: number): string {
   if (count === 0) return 'it has no running container'

@@ -1,4 +1,5 @@
 import type { HostAddress } from '../../config/host-address.ts'
+import { attach } from '../../system/attach.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { mapConcurrently } from '../../util/map-concurrently.ts'
 import type { NodeHosts } from '../host.ts'
@@ -21,7 +22,10 @@ export async function openNodes(
   )
   const there = opened.filter((one): one is Reached => !(one instanceof StagecraftError))
   return {
-    reached: there.map(({ address, exec, swarm }) => ({ name: address.written, node: swarm.node, exec })),
+    reached: there.map(({ address, exec, env, swarm }) => ({
+      ...{ name: address.written, node: swarm.node, exec },
+      attach: ({ argv, env: own }) => attach(argv, { ...own, ...env }),
+    })),
     failed: opened.filter((one) => one instanceof StagecraftError),
     close: async () => void (await Promise.all(there.map(({ connection }) => connection.close()))),
   }

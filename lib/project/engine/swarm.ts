@@ -52,7 +52,7 @@ function notOnSwarm(environment: string): StagecraftError {
     'usage',
     `Cannot do that in ${environment}: it is on a Swarm, where this command does not work yet`,
     {
-      hint: 'There are deploy, plan, rollback, status, logs, migrate, down, releases and lock. For the rest: docker service, on a manager.',
+      hint: 'There are deploy, plan, rollback, status, logs, exec, run, migrate, down, releases and lock. For the rest: docker service, on a manager.',
     },
   )
 }

@@ -1,9 +1,11 @@
-import type { ComposeModel } from '../../compose/model.ts'
-import { type Stack, shortName, stackOf } from '../../compose/stack/convert.ts'
-import { type Docker, verb } from '../client.ts'
-import { withoutDuties } from '../compose/run.ts'
-import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
-import { ONE_OFF, ofStack, removeServices, serviceLogs } from './stack.ts'
+import type { ComposeModel } from '../../../compose/model.ts'
+import { type Stack, shortName, stackOf } from '../../../compose/stack/convert.ts'
+import type { Stream } from '../../../system/exec.ts'
+import { type Docker, verb } from '../../client.ts'
+import { withoutDuties } from '../../compose/run.ts'
+import { type Json, parseArray, parseWhatThereIs } from '../../inspect.ts'
+import { ONE_OFF, ofStack, removeServices, serviceLogs } from '../stack.ts'
+import { exitCodeOf } from '../tasks.ts'
 
 /** A job of a stack that is not in its Compose file. */
 export interface OneOffJob {
@@ -63,7 +65,7 @@ export interface OneOffTask {
   readonly state: string
   /** Swarm's words */
   readonly error: string
-  /** of its container; undefined: it has none, or runs */
+  /** of its container, if that is not 0; undefined: it has none, or was not started */
   readonly exitCode: number | undefined
   /** epoch milliseconds: since when it is in that state, by the clock of its node */
   readonly since: number
@@ -110,13 +112,12 @@ async function lookAtTasks(docker: Docker, ids: readonly string[]): Promise<Omit
 
 function parseTask(json: Json): Omit<OneOffTask, 'node'> {
   const status = json.at('Status')
-  const container = status.at('ContainerStatus')
-  const state = status.at('State').string()
+  const error = status.at('Err').string()
   return {
     id: json.at('ID').string(),
-    state,
-    error: status.at('Err').string(),
-    exitCode: container.is() && OVER.includes(state) ? container.at('ExitCode').number() : undefined,
+    state: status.at('State').string(),
+    error,
+    exitCode: exitCodeOf({ error }) === undefined ? undefined : status.at('ContainerStatus', 'ExitCode').number(),
     since: Date.parse(status.at('Timestamp').string()) || 0,
   }
 }
@@ -157,7 +158,7 @@ export async function removeEndedJobs(docker: Docker, stack: string, now: number
 
 /** What of a one-off's output is read, and by whom. */
 interface Reading {
-  readonly onLine?: (line: string) => void
+  readonly onLine?: (line: string, stream: Stream) => void
   /** bytes that are kept: the last ones */
   readonly limit: number
   /** milliseconds */

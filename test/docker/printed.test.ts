@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import { openDocker } from '../../lib/docker/client.ts'
-import { openPrinted } from '../../lib/migrations/swarm/printed.ts'
+import { openPrinted } from '../../lib/docker/swarm/one-off/printed.ts'
 import type { Exec } from '../../lib/system/exec.ts'
 
 const ALL = ['one', 'two', 'two', 'my password', 'three']
@@ -14,11 +14,11 @@ function reader(losses: readonly number[], { last = ALL.length, refusals = 0 } =
     const result = (code: number) => ({ argv, code, stdout: '', stderr: '', timedOut: false })
     if (!argv.includes('--follow')) {
       if (++reads <= refusals) return Promise.resolve(result(1))
-      for (const line of ALL.slice(0, last)) onLine?.(line)
+      for (const line of ALL.slice(0, last)) onLine?.(line, 'stdout')
       return Promise.resolve(result(0))
     }
     const count = losses[follows++]
-    for (const line of ALL.slice(0, count ?? losses.at(-1))) onLine?.(line)
+    for (const line of ALL.slice(0, count ?? losses.at(-1))) onLine?.(line, 'stdout')
     if (count !== undefined && follows < losses.length) return Promise.resolve(result(1))
     return new Promise((resolve) => {
       if (signal?.aborted) resolve(result(143))

@@ -1,6 +1,7 @@
-import type { Docker } from '../../docker/client.ts'
-import { followOneOff, readOneOff } from '../../docker/swarm/one-off.ts'
-import type { Clock } from '../../system/clock.ts'
+import type { Clock } from '../../../system/clock.ts'
+import type { Stream } from '../../../system/exec.ts'
+import type { Docker } from '../../client.ts'
+import { followOneOff, readOneOff } from './service.ts'
 
 /** What a one-off job prints, from its beginning, whatever node it runs on. */
 export interface Printed {
@@ -15,7 +16,7 @@ export interface Reader {
   readonly docker: Docker
   readonly clock: Clock
   /** gets each line once, masked, in the order in which they come */
-  readonly onLine: (line: string) => void
+  readonly onLine: (line: string, stream: Stream) => void
   /** bytes of the output that are kept: the last ones */
   readonly kept: number
   /** milliseconds that the job may take at most */
@@ -32,20 +33,22 @@ export function openPrinted(name: string, { docker, clock, onLine, kept, timeout
   const counts = new Map<string, number>()
   const lines: string[] = []
   let size = 0
-  const add = (line: string) => {
-    counts.set(line, (counts.get(line) ?? 0) + 1)
+  const add = (line: string, stream: Stream) => {
+    const key = `${stream} ${line}`
+    counts.set(key, (counts.get(key) ?? 0) + 1)
     lines.push(line)
     size += line.length + 1
     while (size > kept && lines.length > 1) size -= (lines.shift()?.length ?? 0) + 1
-    onLine(line)
+    onLine(line, stream)
   }
   /** Each reader gets all lines from the first one on. */
   const newOnly = () => {
     const known = new Map(counts)
-    return (line: string) => {
-      const left = known.get(line) ?? 0
-      if (left > 0) known.set(line, left - 1)
-      else add(line)
+    return (line: string, stream: Stream) => {
+      const key = `${stream} ${line}`
+      const left = known.get(key) ?? 0
+      if (left > 0) known.set(key, left - 1)
+      else add(line, stream)
     }
   }
   const over = new AbortController()
