@@ -26,7 +26,7 @@ const SLOW =
  * All in one took 100 minutes on two slow processors.
  */
 const JOURNEY =
-  /^test\/e2e\/(adoption(-round-trip)?|approval|content|dev|examples|failures|hostile|init|jobs|makefile|migrations(-(hosts|load|sql))?|moves|own-proxy|replays|rollback-jobs|screens|separation|shapes|signals|ssh-rolling|swarm-changes)\./
+  /^test\/e2e\/(adoption(-round-trip)?|approval|content|dev|examples|failures|hostile|init|jobs|makefile|migrations(-(hosts|load|sql))?|moves|own-proxy|replays|rollback-jobs|screens|separation|shapes|signals|ssh-rolling|swarm-(changes|load))\./
 const ALL_HOSTS = Object.keys(HOSTS) as HostName[]
 
 const { values: flags } = parseArgs({
@@ -118,11 +118,11 @@ type Part = 'quick' | 'slow' | 'e2e' | 'servers' | 'campaign' | 'proxy' | 'load'
 
 /** Which part a test file belongs to: the quick ones need neither an engine nor the binary. */
 function partOf(file: string): Part {
-  if (/^test\/e2e\/(fresh-server|moves|swarm(-changes|-images|-state)?)\./.test(file)) return 'servers'
+  if (/^test\/e2e\/(fresh-server|moves|swarm(-changes|-images|-registry|-state)?)\./.test(file)) return 'servers'
   if (/^test\/e2e\/hosts-campaign\./.test(file)) return 'campaign'
   if (/^test\/e2e\/(proxy|proxy-protocol|own-certificate|acme|assets)\./.test(file)) return 'proxy'
   if (
-    /^test\/e2e\/(zero-loss|edge-load|grpc|sticky|rolling|own-proxy|proxy-loss|ssh-rolling|migrations-load)\./.test(
+    /^test\/e2e\/(zero-loss|edge-load|grpc|sticky|rolling|own-proxy|proxy-loss|ssh-rolling|swarm-load|migrations-load)\./.test(
       file,
     )
   )

@@ -1,14 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { canSwarm, MANAGERS, SwarmApp, said } from '../scenes/swarm.ts'
+import { canSwarm, LOSE, MANAGERS, SwarmApp, said } from '../scenes/swarm.ts'
 import { host } from '../support/lab.ts'
 import { expectCode } from './app.ts'
-
-/** Removes what no running container of a stack needs, as `docker system prune --all` does for all. */
-const LOSE = `
-docker rm $(docker ps -aq --filter status=exited --filter "label=com.docker.stack.namespace=$0")
-docker image ls --format '{{.Repository}}:{{.Tag}} {{.ID}}' --filter "reference=$0-web" | while read -r tag id; do
-  docker ps --format '{{.Image}}' | grep -q "^$id" || docker rmi "$tag"
-done`
 
 // An image that is built on a laptop, and how it gets to the nodes of a Swarm without a registry.
 describe.skipIf(!canSwarm)('an image that is built, on a Swarm', () => {

@@ -14,7 +14,17 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   h9: ['containerd-store', 'install'], // what restarts the engine leaves sshd alone
 }
 /** Those that run when the others have ended (test/run.ts). */
-const LATER = ['fresh-server', 'hosts-campaign', 'moves', 'swarm', 'swarm-changes', 'swarm-images', 'swarm-state']
+const LATER = [
+  'fresh-server',
+  'hosts-campaign',
+  'moves',
+  'swarm',
+  'swarm-changes',
+  'swarm-images',
+  'swarm-load',
+  'swarm-registry',
+  'swarm-state',
+]
 
 test('what cuts off a host, or stops its engine, has it to itself among the tests that run at the same time', () => {
   const found: Record<string, string[]> = {}

@@ -1,8 +1,8 @@
-// The application that rolls in tests: says its version, and ends at once on SIGTERM, with requests on their way.
+// The application that rolls in tests: says its version, and ends at once on SIGTERM, with requests on their way, unless it has a GRACE.
 import { createHash } from 'node:crypto'
 import http from 'node:http'
 
-const { VERSION = 'v0', BAD, WARMING = '300', PORT = '3000' } = process.env
+const { VERSION = 'v0', BAD, WARMING = '300', PORT = '3000', GRACE } = process.env
 const born = Date.now()
 const warm = () => Date.now() - born > Number(WARMING)
 
@@ -44,4 +44,8 @@ server.on('upgrade', (request, socket) => {
 
 server.keepAliveTimeout = 60_000
 server.listen(Number(PORT))
-process.on('SIGTERM', () => process.exit(0))
+/** With GRACE, in milliseconds, it serves on for so long, and then until all that has begun is answered. */
+process.on('SIGTERM', () => {
+  if (GRACE === undefined) process.exit(0)
+  setTimeout(() => server.close(() => process.exit(0)), Number(GRACE))
+})

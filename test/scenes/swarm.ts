@@ -11,6 +11,15 @@ const [FIRST] = MANAGERS
 
 export const canSwarm = MANAGERS.every(isUp) && isUp('h1')
 
+/** A script that removes images of a stack that no running container needs, as `docker system prune --all` does for all. */
+export const LOSE = `
+docker rm $(docker ps -aq --filter status=exited --filter "label=com.docker.stack.namespace=$0")
+running=$(docker ps -q | xargs docker inspect --format '{{.Image}}')
+docker image ls --no-trunc --format '{{.Repository}} {{.ID}}' | grep "$0-web " | while read -r _ id; do
+  echo "$running" | grep -q "$id" || docker rmi -f "$id"
+done
+`
+
 /** Serves nothing, and is ready when there is a file. Its container says a word of its environment. */
 export const said = (word: string, more: ServiceSource = {}): ServiceSource => ({
   image: 'busybox:1',
@@ -64,6 +73,7 @@ export class SwarmApp {
       await docker(['stack', 'rm', this.stack])
       const { stdout } = await docker(['config', 'ls', '--filter', `label=${this.#label}`, '--format', '{{.Name}}'])
       await docker(['config', 'rm', `stagecraft-${this.stack}`, ...stdout.split('\n').filter(Boolean)])
+      await this.#removeImages()
       return this.folder.cleanUp()
     }
     await Promise.all(MANAGERS.map((name) => host(name).docker(['swarm', 'leave', '--force'])))
@@ -73,7 +83,14 @@ export class SwarmApp {
         const { stdout } = await host(name).docker(['ps', '-q', '--filter', 'label=com.docker.swarm.task'])
         return stdout.trim() === '' || stdout
       })
+    await this.#removeImages()
     await this.folder.cleanUp()
+  }
+
+  /** Those that were sent to the managers. One that a stopped task has had may stay. */
+  async #removeImages(): Promise<void> {
+    const script = 'docker rmi -f $(docker image ls -q --filter "reference=$0-*")'
+    await Promise.all(MANAGERS.map((name) => host(name).exec(['sh', '-c', script, this.stack])))
   }
 
   /** @param more settings of the environment @param project those of the project */
