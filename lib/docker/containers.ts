@@ -20,6 +20,15 @@ export async function listContainersIn(docker: Docker, project: string): Promise
   return rows.map(([id = '', name = '']) => ({ id, name }))
 }
 
+/** @returns the names of the containers of a stack that this engine runs. @throws failed (5), unreachable (8) */
+export async function listOfStack(docker: Docker, stack: string): Promise<string[]> {
+  const rows = await listColumns(docker, 'list tasks', `label=com.docker.stack.namespace=${stack}`, [
+    '.Names',
+    '.State',
+  ])
+  return rows.flatMap(([name = '', state]) => (state === 'running' ? [name] : []))
+}
+
 /** @returns a project's containers with labels, `name` or `name=value`, also one-off ones. @throws failed (5), unreachable (8) */
 export async function listLabelled(docker: Docker, project: string, ...labels: string[]): Promise<Container[]> {
   const filters = [ofProject(project), ...labels].flatMap((each) => ['--filter', `label=${each}`])

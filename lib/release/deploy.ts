@@ -41,6 +41,7 @@ import { adopt, planAdoption } from './adoption/adopt.ts'
 import { beforeRelease, carryOut, lookAtEngine } from './carry-out.ts'
 import { refuseLostData, sayWhatBeginsEmpty } from './data-guard.ts'
 import { refuseBeforeBuild } from './engine/before-build.ts'
+import { refuseLeftRunning } from './engine/left-running.ts'
 import { refuseNodesWithoutImages } from './engine/node-images.ts'
 import { refuseOwnStack } from './engine/swarm.ts'
 import { absentImages } from './images/absent.ts'
@@ -157,6 +158,7 @@ async function refuseMissingModule(
 /** Before the first release of an environment: the application may run under another name already. @throws config (3) */
 async function refuseAnother(request: ReleaseRequest, session: Session): Promise<void> {
   const { project, state, parts } = request
+  await refuseLeftRunning(request, session)
   if (project.environment.engine === 'swarm') return refuseOwnStack(request, session)
   const releases = state.listReleases({ environment: project.environment.name })
   if (lastLive(project.stateFile, releases) !== undefined) return

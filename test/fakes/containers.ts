@@ -56,6 +56,8 @@ function startedByCompose(engine: FakeEngine): string {
 }
 
 export function answerPs(engine: FakeEngine, args: readonly string[]): Answer {
+  const stack = args.find((word) => word.startsWith('label=com.docker.stack.namespace='))?.split('=')[2]
+  if (stack !== undefined) return { stdout: engine.swarm.containers(stack) }
   const network = args.find((word) => word.startsWith('network='))?.slice('network='.length)
   if (network !== undefined) {
     const on = engine.plugged().filter(({ networks }) => networks.includes(network))

@@ -87,6 +87,14 @@ export class FakeSwarm {
     })
   }
 
+  /** The containers of a stack, as `docker ps` has them. */
+  containers(stack: string): string {
+    const rows = this.services
+      .filter((service) => service.stack === stack)
+      .flatMap(({ id, name }) => this.#live(id).map((task) => `${name}.${task.slot}.${task.id}\trunning\n`))
+    return rows.join('')
+  }
+
   ids(name: string): string[] {
     const service = this.services.find((one) => one.name === name)
     return this.tasks.filter((task) => task.service === service?.id && task.desired === 'running').map(({ id }) => id)

@@ -20,7 +20,7 @@ const { features } = v.parse(v.strictObject({ features: v.array(Feature) }), par
 const done = features.filter(({ status }) => status === 'done')
 
 /** Fences that show what someone types or writes; the others show output, and output is compared. */
-const INPUT_LANGUAGES = ['sh', 'yaml', 'ts', 'dockerfile', 'make', 'gitignore', 'haproxy', 'nginx']
+const INPUT_LANGUAGES = ['sh', 'yaml', 'ts', 'dockerfile', 'make', 'gitignore', 'haproxy', 'nginx', 'caddyfile']
 
 describe('spec/features.yaml', () => {
   test('names every feature and every spec file once', () => {

@@ -15,7 +15,8 @@ export async function hasVolume(docker: Docker, volume: string): Promise<boolean
   return (await inspect(docker, [volume], { what: `inspect volume ${volume}` })).code === 0
 }
 
-const inspect = verb(['volume', 'inspect'], { readOnly: true, unless: /no such volume/i })
+/** The manager of a Swarm also looks among the Swarm's volumes, and has other words. */
+const inspect = verb(['volume', 'inspect'], { readOnly: true, unless: /no such volume|volume \S+ not found/i })
 export const createVolume = verb(['volume', 'create'])
 /** The engine refuses if a container uses one. */
 export const removeVolumes = verb(['volume', 'rm'])
