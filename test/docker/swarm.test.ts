@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'bun:test'
+import { openDocker } from '../../lib/docker/client.ts'
 import { Json } from '../../lib/docker/inspect.ts'
 import { whileElecting } from '../../lib/docker/swarm/election.ts'
 import { parseService } from '../../lib/docker/swarm/services.ts'
-import { parseSwarm } from '../../lib/docker/swarm/stack.ts'
+import { deployStack, parseSwarm } from '../../lib/docker/swarm/stack.ts'
 import { exitCodeOf, parseRow } from '../../lib/docker/swarm/tasks.ts'
 import { StagecraftError } from '../../lib/util/errors.ts'
 import { failureOf } from '../support/failure.ts'
@@ -85,5 +86,63 @@ describe('whileElecting()', () => {
     expect(calls).toBe(1)
     expect(await failureOf(whileElecting(clock(), failing(leaderless)))).toBe(leaderless)
     expect(calls).toBeGreaterThan(40)
+  })
+})
+
+describe('deployStack()', () => {
+  const file = {
+    services: {},
+    configs: { motd: { name: 'shop_motd-1', file: '/content/1' }, own: { name: 'own', file: '/x' } },
+  }
+
+  /** A Swarm that has one of the configs. */
+  function swarm(stderr: string) {
+    const inputs: string[] = []
+    const docker = openDocker(
+      async (argv, { input = '' } = {}) => {
+        const isDeploy = argv[1] === 'stack'
+        if (isDeploy) inputs.push(input)
+        const code = isDeploy && stderr !== '' ? 1 : 0
+        return {
+          argv,
+          code,
+          stdout: argv[1] === 'config' ? 'shop_motd-1\n' : '',
+          stderr: isDeploy ? stderr : '',
+          timedOut: false,
+        }
+      },
+      (text) => text,
+    )
+    return { docker, inputs }
+  }
+
+  test('uses what the Swarm has, without its content', async () => {
+    const { docker, inputs } = swarm('')
+    await deployStack(docker, 'shop', file, 'deploy web')
+    expect(inputs.map((text) => JSON.parse(text).configs)).toEqual([
+      { motd: { external: true, name: 'shop_motd-1' }, own: { name: 'own', file: '/x' } },
+    ])
+  })
+
+  test('says at once that the content of a config is nowhere', async () => {
+    const { docker, inputs } = swarm(
+      'failed to create config own: Error response from daemon: rpc error: code = InvalidArgument desc = config data must be larger than 0 and less than 1024000 bytes',
+    )
+    let passed = 0
+    const clock = {
+      now: () => passed,
+      sleep: async (ms: number) => {
+        passed += ms
+      },
+    }
+    const error = await failureOf(whileElecting(clock, () => deployStack(docker, 'shop', file, 'deploy web')))
+    expect([error.kind, error.message, inputs.length]).toEqual([
+      'failed',
+      'Cannot deploy web: the Swarm does not have config own any more, nor does this machine',
+      1,
+    ])
+    const invalid = swarm('Error response from daemon: rpc error: code = InvalidArgument desc = name must be valid')
+    await failureOf(whileElecting(clock, () => deployStack(invalid.docker, 'shop', file, 'deploy web')))
+    expect(invalid.inputs.length).toBe(1)
   })
 })

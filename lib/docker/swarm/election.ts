@@ -6,7 +6,8 @@ const PATIENCE = 45_000
 const PAUSE = 1_000
 
 /** The words of a manager while there is no leader (swarmkit, manager/state/raft): the CLI has no exit code for it. */
-const LEADERLESS = /rpc error|does not have a leader|raft: |update out of sequence/i
+const LEADERLESS =
+  /rpc error(?!: code = (InvalidArgument|NotFound|AlreadyExists|PermissionDenied))|does not have a leader|raft: |update out of sequence/i
 
 /**
  * Repeats work while the manager that it is asked of cannot be reached, or has no leader. The work may be done twice.

@@ -1,5 +1,6 @@
 import { modelText } from '../../compose/load.ts'
 import type { Stack } from '../../compose/stack/convert.ts'
+import { errorText, StagecraftError } from '../../util/errors.ts'
 import { type Docker, verb } from '../client.ts'
 import { listObjects } from './objects.ts'
 
@@ -21,7 +22,26 @@ export async function deployStack(docker: Docker, stack: string, file: Stack, wh
     (['configs', 'secrets'] as const).map((kind) => useExisting(docker, stack, file, kind)),
   )
   const input = modelText(Object.assign({ ...file }, ...known))
-  await docker.run(what, ['stack', 'deploy', '--compose-file', '-', ...flags, stack], { input })
+  const args = ['stack', 'deploy', '--compose-file', '-', ...flags, stack]
+  await docker.run(what, args, { input }).catch((error: unknown) => {
+    throw lostContent(what, error) ?? error
+  })
+}
+
+/** What stands for content that the Swarm should have is empty, and nobody may read it. */
+const LOST = /failed to create (config|secret) (\S+): .*larger than 0|content\/[0-9a-f]{32}: permission denied/
+
+function lostContent(what: string, error: unknown): StagecraftError | undefined {
+  const [found, kind = 'a config or secret', name = ''] = LOST.exec(errorText(error)) ?? []
+  if (found === undefined) return undefined
+  const lost = `${kind} ${name}`.trim()
+  return new StagecraftError(
+    'failed',
+    `Cannot ${what}: the Swarm does not have ${lost} any more, nor does this machine`,
+    {
+      hint: 'Somebody has removed it. Deploy that version again from its sources.',
+    },
+  )
 }
 
 async function useExisting(docker: Docker, stack: string, file: Stack, kind: 'configs' | 'secrets'): Promise<Stack> {
