@@ -127,6 +127,7 @@ function partOf(file: string): Part {
     )
   )
     return 'load'
+  if (/^test\/e2e\/swarm-commands\./.test(file)) return 'servers'
   if (file.startsWith('test/e2e/')) return 'e2e'
   return SLOW.test(file) ? 'slow' : 'quick'
 }

@@ -38,6 +38,11 @@ export function replicasOf(service: Service): number {
   return service.scale ?? service.deploy?.replicas ?? 1
 }
 
+/** @returns whether a service has a task on each node of a Swarm that fits, and no number of replicas */
+export function isOnEachNode({ deploy }: Service): boolean {
+  return String(deploy?.['mode'] ?? '').startsWith('global')
+}
+
 function needsOf(service: Service): Need[] {
   const needs = new Map<string, Need>()
   for (const [name, dependency] of Object.entries(service.depends_on ?? {}))

@@ -89,6 +89,16 @@ export async function pullImages(
   }
 }
 
+/**
+ * Asks a registry for an image, with the login of this machine.
+ * @returns what it says if it does not give it; undefined: it does
+ * @throws unreachable (8) if that takes too long
+ */
+export async function askRegistry(docker: Docker, image: string): Promise<string | undefined> {
+  const { code, stderr } = await docker.try(['manifest', 'inspect', '--insecure', image], { readOnly: true })
+  return code === 0 ? undefined : stderr.trim()
+}
+
 /** Docker has no exit code for a registry that does not answer; these are the words of Go and the docker client. */
 function registryError(what: string, said: string, error: StagecraftError): StagecraftError {
   if (/dial tcp|no such host|connection refused|i\/o timeout|TLS handshake|network is unreachable/.test(said))

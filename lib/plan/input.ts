@@ -81,6 +81,15 @@ export interface LastRun {
   readonly version: string
 }
 
+/** Who has changed a service, and when. */
+interface ByHand {
+  readonly by: string
+  /** ISO 8601 */
+  readonly at: string
+  /** on a Swarm: how many it had when it was stopped, or has since it was scaled */
+  readonly replicas?: number
+}
+
 /** What a plan needs to know about the live release. Its bundle (lib/record/bundle.ts) has more. */
 export interface LiveFacts {
   /** the Compose project's name */
@@ -97,7 +106,9 @@ export interface LiveFacts {
   /** Compose's hash in the label of each service's containers, once they run */
   readonly config_hashes: Readonly<Record<string, string>>
   /** services that somebody stopped (`stagecraft stop`), and who; a deploy starts them */
-  readonly stopped?: Readonly<Record<string, { readonly by: string; readonly at: string }>>
+  readonly stopped?: Readonly<Record<string, ByHand>>
+  /** on a Swarm: services whose number of replicas somebody has set (`stagecraft scale`); the next release keeps it */
+  readonly scaled?: Readonly<Record<string, ByHand>>
   /** services of the previous release whose containers are still to be removed; the next deploy removes those left */
   readonly retiring?: readonly string[]
   /** its jobs with a schedule, by service */

@@ -41,8 +41,7 @@ export interface ProjectOptions {
   /** connects to a host */
   readonly openHost?: (place: RemotePlace, timeout: number) => Promise<Host>
   readonly openSwarm?: SwarmAccess['openSwarm']
-  /** the command can act on a Swarm; default: it is refused there */
-  readonly onSwarm?: boolean
+  readonly onSwarm?: SwarmAccess['onSwarm']
   /** only the state is needed: connect only to the first host */
   readonly firstOnly?: boolean
   /** for `stagecraft dev`: the environment's model on this machine's engine, as a Compose project of its own */

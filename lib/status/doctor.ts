@@ -2,7 +2,7 @@ import { dirname } from 'node:path'
 import { type HostAddress, hostKey } from '../config/host-address.ts'
 import { loadConfig } from '../config/parse.ts'
 import { openDocker } from '../docker/client.ts'
-import { CLIENT_VERSIONS, engineVersion } from '../docker/engine/facts.ts'
+import { engineVersion } from '../docker/engine/facts.ts'
 import { answersOf } from '../hosts/scripts/state.ts'
 import { exposedServices } from '../plan/routes/table.ts'
 import type { Project, Settings } from '../project/settings.ts'
@@ -13,11 +13,14 @@ import { parsePortsLabel, wantedPorts } from '../proxy/ports.ts'
 import { releasesOf } from '../record/releases.ts'
 import type { Exec } from '../system/exec.ts'
 import type { Network } from '../system/network/reach.ts'
-import { errorText, StagecraftError } from '../util/errors.ts'
+import type { StagecraftError } from '../util/errors.ts'
 import { formatBytes } from '../util/format.ts'
 import type { Check } from './check.ts'
+import { attempt, failed } from './doctor/attempt.ts'
+import { programs } from './doctor/programs.ts'
 import { askChecks, exposedChecks, type Place, portsOf, proxyCheck } from './exposed.ts'
 import { schedulerChecks } from './schedules/look.ts'
+import { swarmChecks } from './swarm/doctor.ts'
 
 export interface DoctorWorld {
   readonly exec: Exec
@@ -55,7 +58,7 @@ export async function doctor(world: DoctorWorld): Promise<Check[]> {
   const opened = await attempt(
     'connection',
     () => world.openSettings((host, error) => unusable.push(failed(`${host}: connection`, error))),
-    ({ hosts }) => hosts.map(({ name, isLocal }) => (isLocal ? 'this machine' : name)).join(', '),
+    connectionText,
   )
   for (const check of [opened.check, ...unusable]) add(check)
   const settings = opened.value
@@ -69,6 +72,10 @@ export async function doctor(world: DoctorWorld): Promise<Check[]> {
       )
     ).check,
   )
+  if (settings.environment.engine === 'swarm') {
+    const docker = openDocker(settings.host.exec, (line) => line)
+    for (const check of await swarmChecks(settings, docker)) add(check)
+  }
   const several = settings.hosts.length + unusable.length > 1
   const isExposed = exposedServices(settings.environment.services).length > 0
   const places: Place[] = []
@@ -177,59 +184,9 @@ function clocks(said: Answers, now: number): Check {
   }
 }
 
-async function programs(exec: Exec): Promise<Check[]> {
-  const found = await Promise.all(
-    PROGRAMS.map(({ what, argv, find, remedy }) =>
-      attempt(
-        what,
-        async () => {
-          const { code, stdout, stderr } = await exec(argv, { timeout: 20_000 })
-          const version = find.exec(stdout + stderr)?.[1]
-          if (code === 0 && version !== undefined) return version
-          throw new StagecraftError('unreachable', 'it is not installed, or does not run', {
-            detail: `${stdout}${stderr}`.trim().split('\n')[0],
-            hint: remedy,
-          })
-        },
-        (version) => version,
-      ),
-    ),
-  )
-  return found.map(({ check }) => (check.what === 'git' && !check.ok ? NO_GIT : check))
-}
-
-const PLUGIN = 'Install the plugin: docker-compose-plugin and docker-buildx-plugin of Docker, or of the distribution.'
-
-const PROGRAMS = [
-  { what: 'docker', argv: CLIENT_VERSIONS.docker, find: /version ([^,\s]+)/, remedy: 'Install the docker command.' },
-  { what: 'docker compose', argv: CLIENT_VERSIONS.compose, find: /^v?(\d\S*)/m, remedy: PLUGIN },
-  { what: 'docker buildx', argv: CLIENT_VERSIONS.buildx, find: /\bv?(\d+\.\d\S*)/, remedy: PLUGIN },
-  { what: 'ssh', argv: ['ssh', '-V'], find: /^(\S+?),? /m, remedy: 'Install OpenSSH.' },
-  { what: 'git', argv: ['git', '--version'], find: /version (\S+)/, remedy: '' },
-] as const
-
-/** Without git a version is the time of the deploy, unless --version is given. */
-const NO_GIT: Check = { what: 'git', ok: true, found: 'not installed: versions are named by the time', remedy: '' }
-
-interface Attempted<T> {
-  readonly check: Check
-  readonly value?: T
-}
-
-async function attempt<T>(what: string, act: () => Promise<T>, found: (value: T) => string): Promise<Attempted<T>> {
-  try {
-    const value = await act()
-    return { check: { what, ok: true, found: found(value), remedy: '' }, value }
-  } catch (error) {
-    if (!(error instanceof StagecraftError) || error.kind === 'bug') throw error
-    return { check: failed(what, error) }
-  }
-}
-
-/** If a host can be connected to but its folder cannot be read, the failed check is that of the folder. */
-function failed(row: string, error: StagecraftError): Check {
-  const what = error.kind === 'state' ? row.replace(/connection$/, 'state folder') : row
-  return { what, ok: false, found: errorText(error), remedy: error.hint ?? 'Fix that, then run this again.' }
+function connectionText({ hosts, environment }: Settings): string {
+  if (environment.engine === 'swarm' && environment.hosts) return 'a manager of the Swarm'
+  return hosts.map(({ name, isLocal }) => (isLocal ? 'this machine' : name)).join(', ')
 }
 
 function lockText({ locked, hold }: ReturnType<Settings['host']['readLock']>): string {

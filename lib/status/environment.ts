@@ -21,6 +21,7 @@ import type { Drift, StatusWorld } from './drift.ts'
 import { type History, observe, type Seen } from './observe.ts'
 import type { ScheduleStatus } from './schedules/look.ts'
 import type { ServiceStatus } from './services.ts'
+import type { NodeStatus } from './swarm/nodes.ts'
 
 /** A release whose run died, or that failed and left something behind, and what the next run will do about it. */
 export type Interrupted = Of<typeof contract.interrupted>
@@ -43,6 +44,8 @@ export interface EnvironmentStatus {
   readonly certificates: readonly CertificateStatus[]
   /** of the live release, on hosts that answered */
   readonly schedules: readonly ScheduleStatus[]
+  /** of the Swarm; none: it is not on one, or nothing was ever rolled out */
+  readonly nodes: readonly NodeStatus[]
   readonly interrupted: readonly Interrupted[]
   /** the release that a run is at work on now */
   readonly underWay: { readonly release: Release; readonly status: ReleaseStatus } | undefined
@@ -114,6 +117,7 @@ export async function environmentStatus(
     drift: known.flatMap(({ drift }) => drift),
     certificates: known.flatMap(({ certificates }) => certificates),
     schedules: known.flatMap(({ schedules }) => schedules),
+    nodes: known.flatMap(({ nodes }) => nodes),
     engineError: silent[0]?.error,
     silent: silent.map((each) => each.host),
     databases: extent === 'all' ? await databasesOf(settings, history, world) : [],
@@ -141,13 +145,14 @@ function downSince(stateFile: string, serving: LiveRelease | undefined, releases
   return { ...(down === undefined ? {} : { down }), ...(forgetting ? { forgetting: true as const } : {}) }
 }
 
-function onHost({ services, drift, certificates, schedules }: Seen, host: string): Seen {
+function onHost({ services, drift, certificates, schedules, nodes }: Seen, host: string): Seen {
   const named = <T>(all: readonly T[]) => all.map((one) => ({ ...one, host }))
   return {
     services: named(services),
     drift: named(drift),
     certificates: named(certificates),
     schedules: named(schedules),
+    nodes,
   }
 }
 

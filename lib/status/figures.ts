@@ -22,10 +22,11 @@ export const NO_FIGURES: Figures = { usage: new Map(), routes: [] }
 
 /** Measures the running containers and counts the open requests of an environment. A host that does not answer is left out. */
 export async function figuresOf(
-  { hosts, stateFile }: Pick<Settings, 'hosts' | 'stateFile'>,
+  { hosts, stateFile, environment }: Pick<Settings, 'hosts' | 'stateFile' | 'environment'>,
   status: EnvironmentStatus,
   world: StatusWorld,
 ): Promise<Figures> {
+  if (environment.engine === 'swarm') return NO_FIGURES // each node would have to be asked
   const { services = [], serving } = status
   const several = isOnSeveral(status)
   const bundle = serving && readBundle(stateFile, serving.id)

@@ -2,12 +2,13 @@ import { listPaths } from '../compose/copied-paths.ts'
 import { lockLines } from '../lock/messages.ts'
 import type { Copy } from '../record/copies.ts'
 import { statusText } from '../record/release-status.ts'
-import { formatMinute, hostTable, plainLine, table } from '../util/format.ts'
+import { formatMinute, hostTable, plainLine } from '../util/format.ts'
 import { certificateLines } from './certificates.ts'
 import { databaseLines } from './databases.ts'
 import { attention, type EnvironmentStatus, type Interrupted } from './environment.ts'
 import { scheduleLines } from './schedules/format.ts'
 import { type ContainerStatus, formatAge, type ServiceStatus } from './services.ts'
+import { nodeLines, taskLines } from './swarm/format.ts'
 
 /** @returns a status as lines for people. @param releaseLines the last releases, as `releases list` has them */
 export function formatStatus(status: EnvironmentStatus, releaseLines: readonly string[], now: number): string[] {
@@ -18,6 +19,7 @@ export function formatStatus(status: EnvironmentStatus, releaseLines: readonly s
     ...headlines(status),
     ...section(rows.length === 0 ? [] : hostTable(rows, HEADER, COLUMNS, isOnSeveral(status))),
     ...section(taskLines(services)),
+    ...section(nodeLines(status.nodes)),
     ...reasons,
     ...(reasons.length === 0 || status.serving === undefined
       ? []
@@ -70,15 +72,6 @@ function copyLines({ copies }: EnvironmentStatus): string[] {
       : []),
     ...(gone.length > 0 ? [`not here any more: ${listPaths(gone)}; containers have what was released`] : []),
   ]
-}
-
-/** On a Swarm a container is a task, whose name ends with its node. */
-function taskLines(services: readonly ServiceStatus[]): string[] {
-  const rows = services.flatMap(({ service, containers }) => {
-    const tasks = containers.map(({ name }) => name.replace(`${service}.`, '').replace('@', ' on '))
-    return containers.some(({ name }) => name.includes('@')) ? [[service, tasks.join(', ')]] : []
-  })
-  return rows.length === 0 ? [] : table([['SERVICE', 'TASKS'], ...rows]).map(plainLine)
 }
 
 const HEADER = ['SERVICE', 'VERSION', 'IMAGE', 'REPLICAS', 'HEALTH', 'RESTARTS', 'AGE']

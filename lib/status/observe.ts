@@ -22,6 +22,7 @@ import type { Drift, StatusWorld } from './drift.ts'
 import { routeDrift } from './route-drift.ts'
 import { type ScheduleStatus, scheduleStatuses } from './schedules/look.ts'
 import { type Knowledge, type ServiceStatus, serviceStatuses } from './services.ts'
+import { type NodeStatus, nodeStatuses } from './swarm/nodes.ts'
 
 /** The releases of an environment, and which of them is live. */
 export interface History {
@@ -39,9 +40,10 @@ export interface Seen {
   readonly drift: readonly Drift[]
   readonly certificates: readonly CertificateStatus[]
   readonly schedules: readonly ScheduleStatus[]
+  readonly nodes: readonly NodeStatus[]
 }
 
-const NOTHING: Seen = { services: [], drift: [], certificates: [], schedules: [] }
+const NOTHING: Seen = { services: [], drift: [], certificates: [], schedules: [], nodes: [] }
 
 /** Milliseconds by which two clocks may differ and count as equal, because asking takes time too. */
 const SAME_CLOCK = 2_000
@@ -67,15 +69,16 @@ export async function observe(
   try {
     await enginePlatform(docker) // fails within half a minute if the engine hangs
     const { environment } = settings
-    const [containers, ahead] = await Promise.all([
+    const [containers, ahead, nodes] = await Promise.all([
       listRunning(environment, docker, project, serving?.bundle.images),
       clockAhead(docker, world),
+      nodeStatuses(docker, environment),
     ])
     // The output of healthchecks and scheduled jobs is shown, and may contain secrets.
     const isShown = serving?.bundle.schedules || containers.some(({ health }) => health === 'unhealthy')
     if (isShown) await learnSecrets(secrets, settings.host, [serving])
     const strays = strayDrift(containers, history)
-    if (serving === undefined) return { ...NOTHING, drift: strays }
+    if (serving === undefined) return { ...NOTHING, nodes, drift: strays }
     const [is, was] = [environment.engine ?? 'compose', serving.bundle.on ?? 'compose']
     if (is !== was) return { ...NOTHING, drift: [{ kind: 'service', name: 'all of it', why: otherEngine(is, was) }] }
     const input = planInput(settings, serving, containers)
@@ -97,7 +100,8 @@ export async function observe(
     const certificates =
       extent === 'all' ? await readCertificates(docker, { [project]: serving.bundle.routes ?? [] }) : []
     const now = world.clock() + ahead
-    return { services, drift, certificates: certificates.map((state) => judgeCertificate(state, now)), schedules }
+    const judged = certificates.map((state) => judgeCertificate(state, now))
+    return { services, drift, certificates: judged, schedules, nodes }
   } catch (error) {
     if (error instanceof StagecraftError) return error
     throw error

@@ -1,7 +1,7 @@
-import { replicasOf } from '../compose/topology.ts'
+import { isOnEachNode, replicasOf } from '../compose/topology.ts'
 import { type Container, parseEngineTime } from '../docker/inspect.ts'
 import type * as contract from '../output/contract/status.ts'
-import type { PlanInput } from '../plan/input.ts'
+import type { LiveFacts, PlanInput } from '../plan/input.ts'
 import { planService } from '../plan/services/decide.ts'
 import { plainLine, timesText } from '../util/format.ts'
 import type { Of } from '../util/schema.ts'
@@ -63,8 +63,10 @@ function containerStatus(container: Container, known: Knowledge): ContainerStatu
   }
 }
 
-/** @returns the planned number of containers: a number that was set by hand before the release is kept by it. */
-function releasedReplicas(service: string, { serving, target }: PlanInput): number {
+/** @returns the planned number of containers: a number that was set by hand before the release is kept by it. Of a global service Swarm says it. */
+function releasedReplicas(service: string, { serving, target, environment, containers }: PlanInput): number {
+  const isGlobal = environment.engine === 'swarm' && isOnEachNode(target.model.services[service] ?? {})
+  if (isGlobal) return containers.filter((container) => container.service === service).length
   const planned = serving?.bundle.plan?.services.find((plan) => plan.service === service)
   return planned?.replicas ?? replicasOf(target.model.services[service] ?? {})
 }
@@ -89,7 +91,8 @@ function serviceDrift({ service, own, wanted }: Own, input: PlanInput, known: Kn
     const made = changed === undefined ? undefined : (known.madeBy(container) ?? changed)
     return [...[stopped, made].flatMap((reason) => reason ?? []), ...lifeDrift(container, known)]
   })
-  return [...numberDrift(own.length, wanted), ...byContainer(own, each)]
+  const scaled = input.serving?.bundle.scaled?.[service]
+  return [...numberDrift(own.length, wanted, scaled), ...byContainer(own, each)]
 }
 
 /**
@@ -123,8 +126,14 @@ function lifeDrift(container: Container, known: Knowledge): string[] {
   return [said === '' ? 'it is unhealthy' : `it is unhealthy: ${said}`]
 }
 
-function numberDrift(count: number, wanted: number): string[] {
+function numberDrift(
+  count: number,
+  wanted: number,
+  scaled: NonNullable<LiveFacts['scaled']>[string] | undefined,
+): string[] {
   if (count === wanted) return []
+  if (scaled?.replicas === count)
+    return [`scaled from ${wanted} to ${count} by ${scaled.by}: the next release keeps it`]
   return [
     count < wanted ? `only ${count} of ${wanted} containers exist` : `${count} containers, released with ${wanted}`,
   ]

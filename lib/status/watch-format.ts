@@ -5,6 +5,7 @@ import { type EnvironmentStatus, isAsReleased } from './environment.ts'
 import type { Figures } from './figures.ts'
 import { headlines, healthOf, isOnSeveral, reasonLines } from './format.ts'
 import { type ContainerStatus, formatAge, type ServiceStatus } from './services.ts'
+import { nodeLines } from './swarm/format.ts'
 
 const CONTAINERS = ['CONTAINER', 'VERSION', 'HEALTH', 'RESTARTS', 'AGE', 'CPU', 'MEMORY']
 const CONTAINERS_ALIGN = ['left', 'left', 'left', 'right', 'right', 'right', 'right'] as const
@@ -30,12 +31,14 @@ export function formatWatched(status: EnvironmentStatus, figures: Figures, now: 
       ...[String(in_flight), String(draining)],
     ],
   }))
+  const nodes = nodeLines(status.nodes)
   return [
     // Two lines: on 80 columns its end, which matters most, would be cut.
     ...verdict.split('; ').map((line) => paint(isAsReleased(status) ? 'good' : 'bad', line)),
     ...others.map((line) => paint('notable', line)),
     ...section(CONTAINERS, CONTAINERS_ALIGN, containers),
     ...section(ROUTES, ROUTES_ALIGN, routes),
+    ...(nodes.length > 0 ? ['', ...nodes] : []),
     ...reasonLines(status).map((line) => (line === '' ? line : paint('bad', line))),
     ...(lock.locked || lock.hold ? ['', ...lockLines(plainLine(status.environment), lock, now)] : []),
   ]

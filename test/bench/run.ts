@@ -1,4 +1,4 @@
-// The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|deploy|rollback|rolling|edge|ssh` measures less;
+// The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|swarm|deploy|rollback|rolling|edge|ssh` measures less;
 // `--only peers` holds other tools against it (spec/guides/comparison.md), and nothing else does.
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +17,7 @@ import type { Row } from './row.ts'
 import { sshRows } from './ssh.ts'
 import { startupRows } from './startup.ts'
 import { stateRows } from './state.ts'
+import { swarmRows } from './swarm.ts'
 
 const { values: flags } = parseArgs({ options: { only: { type: 'string' } } })
 process.chdir(join(import.meta.dir, '../..'))
@@ -29,6 +30,7 @@ try {
   if (build.failed > 0) throw new Error(build.output)
   const labUp = lab?.up()
   const rows = [...(await part('startup', startupRows)), ...(await part('state', stateRows))]
+  rows.push(...(await part('swarm', swarmRows)))
   await labUp
   if (isPeers) {
     rows.push(...(await peerRows(isUp('h4') ? host('h4') : host('h1'))))

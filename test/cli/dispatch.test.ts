@@ -45,7 +45,7 @@ describe('stagecraft', () => {
     const { exit, stdout, stderr } = await stagecraft([])
     expect([exit, stdout]).toEqual([2, ''])
     expect(stderr).toContain(
-      'USAGE stagecraft init|plan|build|deploy|rollback|dev|migrate|status|logs|exec|run|job|start|stop|restart|tunnel|ssh|down|doctor|bootstrap|prune|maintenance|proxy|lock|state|releases',
+      'USAGE stagecraft init|plan|build|deploy|rollback|dev|migrate|status|logs|exec|run|job|start|stop|restart|scale|tunnel|ssh|down|doctor|bootstrap|prune|maintenance|proxy|lock|state|releases',
     )
   })
 

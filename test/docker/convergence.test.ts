@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'bun:test'
+import { Json } from '../../lib/docker/inspect.ts'
 import { judgeService, newSeen, type Patience, type Verdict } from '../../lib/docker/swarm/convergence.ts'
+import { parseNode, type SwarmNode } from '../../lib/docker/swarm/nodes.ts'
 import type { SwarmService } from '../../lib/docker/swarm/services.ts'
 import type { Task } from '../../lib/docker/swarm/tasks.ts'
 
@@ -7,7 +9,7 @@ const PATIENCE: Patience = { health: 60_000, minReady: 5_000, restarts: 30_000 }
 
 function service(more: Partial<SwarmService> = {}): SwarmService {
   const own = { id: 's1', service: 'web', mode: 'replicated', wanted: 2, template: 'new', hash: '' } as const
-  return { ...own, image: 'a', hasHealthcheck: true, iteration: 0, ...more }
+  return { ...own, image: 'a', hasHealthcheck: true, iteration: 0, constraints: [], ...more }
 }
 
 let count = 0
@@ -22,9 +24,15 @@ const ended = (code: number): Partial<Task> => ({
 })
 
 /** Looks once, at a service that is watched for `waited` milliseconds. */
-function judge(one: SwarmService, tasks: readonly Task[], waited = 0, before: readonly Task[] = []): string {
+function judge(
+  one: SwarmService,
+  tasks: readonly Task[],
+  waited = 0,
+  before: readonly Task[] = [],
+  nodes: readonly SwarmNode[] = [],
+): string {
   const seen = newSeen(0)
-  const observation = { seen, before: new Set(before.map(({ id }) => id)), patience: PATIENCE }
+  const observation = { seen, before: new Set(before.map(({ id }) => id)), patience: PATIENCE, nodes }
   judgeService(one, tasks, { ...observation, now: 0 })
   return said(judgeService(one, tasks, { ...observation, now: waited }))
 }
@@ -63,6 +71,40 @@ describe('judgeService()', () => {
 
   test('no replicas are wanted, and there are none: done', () => {
     expect(judge(service({ wanted: 0 }), [task({ desired: 'shutdown', state: 'shutdown' })])).toBe('done')
+  })
+
+  describe('a global service', () => {
+    const global = service({ mode: 'global', wanted: undefined, constraints: ['node.labels.disk==ssd'] })
+    const node = (name: string, more: { state?: string; availability?: string; disk?: string } = {}) =>
+      parseNode(
+        new Json({
+          ...{ ID: name, Description: { Hostname: name }, Status: { State: more.state ?? 'ready' } },
+          Spec: { Role: 'worker', Availability: more.availability ?? 'active', Labels: { disk: more.disk ?? 'ssd' } },
+        }),
+      )
+    const on = (name: string) => task({ slot: 0, node: name })
+    const see = (tasks: readonly Task[], nodes: readonly SwarmNode[], waited = 0) =>
+      judge(global, tasks, waited, [], nodes)
+
+    test('waits for a task on each node that fits', () => {
+      expect(see([on('n1')], [node('n1'), node('n2')])).toBe('1 of 2 ready')
+      expect(see([on('n1'), on('n2')], [node('n1'), node('n2')])).toBe('done')
+    })
+
+    test('does not wait for nodes that are down, drained, paused or excluded', () => {
+      const others = [
+        ...[node('n2', { state: 'down' }), node('n3', { availability: 'drain' })],
+        ...[node('n4', { availability: 'pause' }), node('n5', { disk: 'hdd' })],
+      ]
+      expect(see([on('n1')], [node('n1'), ...others])).toBe('done')
+      expect(see([on('n1'), on('n4')], [node('n1'), ...others])).toBe('done')
+    })
+
+    test('fails when no node fits it', () => {
+      const nodes = [node('n1', { disk: 'hdd' })]
+      expect(see([], nodes, 59_999)).toBe('0 of 1 ready')
+      expect(see([], nodes, 60_000)).toBe('failed: no node fits it after 60 s: all are down, drained or excluded')
+    })
   })
 
   test('a paused update has failed, for the reason of its newest task', () => {
@@ -108,7 +150,7 @@ describe('judgeService()', () => {
   test('each task that gets ready gives the next one its time', () => {
     const seen = newSeen(0)
     const look = (now: number, tasks: Task[]) =>
-      said(judgeService(service(), tasks, { seen, before: new Set(), patience: PATIENCE, now }))
+      said(judgeService(service(), tasks, { seen, before: new Set(), patience: PATIENCE, nodes: [], now }))
     const first = task()
     expect(look(59_000, [first])).toBe('1 of 2 ready')
     expect(look(118_000, [first])).toBe('1 of 2 ready')
@@ -145,6 +187,7 @@ describe('judgeService()', () => {
       const verdicts = all.map((one, at) =>
         judgeService(one, byService.get(one.id) ?? [], {
           ...{ seen: seen[at] ?? newSeen(0), before: new Set<string>(), patience: PATIENCE, now: look * 1_000 },
+          nodes: [],
         }),
       )
       return verdicts.filter(({ is }) => is === 'done').length

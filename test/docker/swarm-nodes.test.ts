@@ -2,7 +2,18 @@ import { expect, test } from 'bun:test'
 import { isExcluded, platformOfNode, type SwarmNode } from '../../lib/docker/swarm/nodes.ts'
 
 const node: SwarmNode = {
-  ...{ id: 'o6znaejyl2k0', name: 'n1', role: 'worker', isReady: true, isActive: true, os: 'linux', arch: 'x86_64' },
+  ...{
+    id: 'o6znaejyl2k0',
+    name: 'n1',
+    role: 'worker',
+    isLeader: false,
+    isReachable: false,
+    state: 'ready',
+    availability: 'active',
+    engine: '28.5.1',
+    os: 'linux',
+    arch: 'x86_64',
+  },
   ...{ labels: { disk: 'ssd' }, engineLabels: { 'com.example.rack': 'r1' } },
 }
 

@@ -1,5 +1,8 @@
 import { unescapeDollars } from '../../lib/compose/load.ts'
 import { type Answer, OK, refuse } from './answer.ts'
+import { type Definition, isAt, labelsOf, type Place, taskSpec } from './swarm-definition.ts'
+import { inspectNode } from './swarm-nodes.ts'
+import { lines, objectAnswer } from './swarm-objects.ts'
 
 /** What a task does: it stays up, completes, or ends with a code. */
 export type TaskBehaviour = 'up' | 'completes' | { readonly exit: number }
@@ -26,25 +29,15 @@ interface FakeService {
   update: { State: string; Message: string } | undefined
 }
 
-/** A service in a file for `docker stack deploy`, as far as the fake knows it. */
-type Definition = Readonly<Record<string, unknown>> & {
-  readonly image: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly deploy: {
-    readonly mode: string
-    readonly replicas: number
-    readonly labels?: Readonly<Record<string, string>>
-  }
-  readonly environment?: Readonly<Record<string, string>>
-}
-
 /** A Swarm of three nodes that does at once what it is asked for: it only knows tasks that run and tasks that end. */
 export class FakeSwarm {
   isManager = true
   nodes = ['n1', 'n2', 'n3']
-  /** those that Swarm does not hear from */
+  workers = new Set<string>()
+  drained = new Set<string>()
   down = new Set<string>()
-  labels: Readonly<Record<string, Readonly<Record<string, string>>>> = {}
+  labels: Record<string, Readonly<Record<string, string>>> = {}
+  engines: Record<string, string> = {}
   services: FakeService[] = []
   tasks: FakeTask[] = []
   networks = new Set<string>()
@@ -67,14 +60,17 @@ export class FakeSwarm {
     if (noun === 'service' && verb === 'ls') return this.#list(rest)
     if (noun === 'service' && verb === 'ps') return this.#psOf(name)
     if (noun === 'service' && verb === 'inspect') return this.#inspect(rest)
+    if (noun === 'service' && verb === 'scale') return this.#scale(rest)
+    if (noun === 'service' && verb === 'update') return this.#restart(name)
     if (noun === 'service' && verb === 'rm') return this.#removeService(name)
     if (noun === 'service' && verb === 'logs') return { stdout: 'listening\n', lines: ['listening'] }
-    if (noun === 'node' && verb === 'inspect') return { stdout: JSON.stringify(rest.map((node) => this.#node(node))) }
-    if (noun === 'node' && rest.includes('{{.ID}}')) return lines(this.nodes)
-    if (noun === 'node' && verb === 'ls') return lines(this.nodes.map((node) => `${node}\tReady`))
+    if (noun === 'node' && verb === 'ls')
+      return lines(this.nodes.map((node) => (rest.includes('{{.ID}}') ? node : `${node}\tReady`)))
+    if (noun === 'node' && verb === 'inspect')
+      return { stdout: JSON.stringify(rest.map((node) => inspectNode(node, this))) }
     if (noun === 'network' && filter.startsWith('label=com.docker.stack')) return lines([...this.networks])
     if (noun === 'network' && verb === 'rm' && this.networks.delete(name)) return OK
-    if (noun === 'config' || noun === 'secret') return this.#object(this.objects[noun], verb, rest)
+    if (noun === 'config' || noun === 'secret') return objectAnswer(this.objects[noun], verb, rest)
     return undefined
   }
 
@@ -100,6 +96,27 @@ export class FakeSwarm {
     return this.tasks.filter((task) => task.service === service?.id && task.desired === 'running').map(({ id }) => id)
   }
 
+  /** Tasks of global services begin on nodes that have come. */
+  settle(): void {
+    for (const { stack, name, spec } of this.services)
+      if (spec.deploy.mode === 'global') this.#put(stack, name, spec, 'again')
+  }
+
+  #scale(words: readonly string[]): Answer {
+    for (const word of words.filter((one) => !one.startsWith('-'))) {
+      const [name = '', count] = word.split('=')
+      this.scale(name, Number(count))
+    }
+    return OK
+  }
+
+  #restart(name: string): Answer {
+    const service = this.services.find((one) => one.name === name)
+    if (service === undefined) return refuse(`service ${name} not found`)
+    this.#put(service.stack, name, { ...service.spec, forced: Number(service.spec['forced'] ?? 0) + 1 })
+    return OK
+  }
+
   /** As `docker service scale`. */
   scale(name: string, replicas: number): void {
     const service = this.services.find((one) => one.name === name)
@@ -108,15 +125,6 @@ export class FakeSwarm {
 
   #info(): string {
     return [this.isManager, 'n1', this.nodes.length, '', this.isManager ? 'cluster-of-three' : ''].join('\t')
-  }
-
-  #node(name: string): object {
-    return {
-      ID: name,
-      Spec: { Role: name === 'n1' ? 'manager' : 'worker', Availability: 'active', Labels: this.labels[name] ?? {} },
-      Description: { Hostname: name, Platform: { OS: 'linux', Architecture: 'x86_64' } },
-      Status: { State: this.down.has(name) ? 'down' : 'ready' },
-    }
   }
 
   #of(stack: string | undefined): FakeService[] {
@@ -156,16 +164,32 @@ export class FakeSwarm {
     return OK
   }
 
-  #put(stack: string, name: string, spec: Definition): void {
+  #put(stack: string, name: string, spec: Definition, again?: 'again'): void {
     const known = this.services.find((one) => one.name === name)
-    if (known && JSON.stringify(known.spec) === JSON.stringify(spec) && !spec.deploy.mode.endsWith('job')) return
+    const isSame = known && JSON.stringify(known.spec) === JSON.stringify(spec)
+    if (isSame && !again && !spec.deploy.mode.endsWith('job')) return
     const service = known ?? { id: `s${++this.#count}`, name, stack, spec, iteration: 0, update: undefined }
     if (!known) this.services.push(service)
     service.spec = spec
     service.iteration++
     service.update = undefined
-    for (let slot = 1; slot <= spec.deploy.replicas; slot++) if (!this.#replace(service, slot, known)) return
-    for (const task of this.#live(service.id)) if (task.slot > spec.deploy.replicas) task.desired = 'shutdown'
+    const places = this.#places(spec)
+    for (const place of places) if (!this.#replace(service, place, known)) return
+    for (const task of this.#live(service.id)) if (!places.some((place) => isAt(task, place))) task.desired = 'shutdown'
+  }
+
+  /** Where its tasks are to run: of a global service one on each node that fits, else one for each replica. */
+  #places({ deploy }: Definition): Place[] {
+    const { mode, replicas, placement: { constraints = [] } = {} } = deploy
+    const labels = constraints.map((one) => one.split(/ *== */))
+    const free = this.nodes.filter(
+      (node) =>
+        !this.drained.has(node) &&
+        !this.down.has(node) &&
+        labels.every(([key = '', value]) => this.labels[node]?.[key.replace('node.labels.', '')] === value),
+    )
+    if (mode === 'global') return free.map((node) => ({ slot: 0, node }))
+    return Array.from({ length: replicas }, (_, at) => ({ slot: at + 1, node: free[(at + 1) % free.length] ?? '' }))
   }
 
   #live(service: string): FakeTask[] {
@@ -173,16 +197,15 @@ export class FakeSwarm {
   }
 
   /** @returns false: the update is paused, because the new task has ended */
-  #replace(service: FakeService, slot: number, known: FakeService | undefined): boolean {
-    const old = this.#live(service.id).filter((task) => task.slot === slot)
+  #replace(service: FakeService, place: Place, known: FakeService | undefined): boolean {
+    const old = this.#live(service.id).filter((task) => isAt(task, place))
     if (old.some(({ spec }) => JSON.stringify(spec) === JSON.stringify(taskSpec(service.spec)))) return true
     const behaviour = this.behave(service.name.split('_').at(-1) ?? '', service.spec)
     const ends = typeof behaviour === 'object'
     this.tasks.push({
       id: `t${++this.#count}`,
       service: service.id,
-      slot,
-      node: this.nodes[slot % this.nodes.length] ?? '',
+      ...place,
       spec: taskSpec(service.spec),
       iteration: service.iteration,
       at: new Date(this.now() + this.#count).toISOString(),
@@ -235,13 +258,15 @@ export class FakeSwarm {
         Spec: {
           Name: name,
           Labels: {
-            file: JSON.stringify({ ...spec, deploy: { ...spec.deploy, replicas: 0 } }),
+            file: JSON.stringify({ ...spec, forced: 0, deploy: { ...spec.deploy, replicas: 0 } }),
             ...Object.fromEntries(labelsOf(spec)),
           },
-          TaskTemplate: taskSpec(spec),
+          TaskTemplate: { ...taskSpec(spec), Placement: { Constraints: spec.deploy.placement?.constraints ?? [] } },
           Mode: spec.deploy.mode.endsWith('job')
             ? { ReplicatedJob: { TotalCompletions: spec.deploy.replicas } }
-            : { Replicated: { Replicas: spec.deploy.replicas } },
+            : spec.deploy.mode === 'global'
+              ? { Global: {} }
+              : { Replicated: { Replicas: spec.deploy.replicas } },
         },
         JobStatus: { JobIteration: { Index: iteration } },
         ...(update ? { UpdateStatus: update } : {}),
@@ -264,31 +289,4 @@ export class FakeSwarm {
       for (const [name, owner] of all) if (owner === stack) all.delete(name)
     return OK
   }
-
-  #object(all: Map<string, string>, verb: string, rest: readonly string[]): Answer {
-    const flags = rest.flatMap((word, at) => (rest[at - 1] === '--label' ? [word] : []))
-    if (verb === 'create') all.set(rest.at(-2) ?? '', flags.join('\t'))
-    if (verb === 'rm') for (const name of rest) all.delete(name)
-    const [, label = ''] = /^label=(.*)$/.exec(rest[1] ?? '') ?? []
-    const isStack = label.startsWith('com.docker.stack')
-    const own = [...all].filter(([, owner]) => (isStack ? label.endsWith(`=${owner}`) : owner.includes(label)))
-    if (verb !== 'ls') return OK
-    const values = (owner: string) => owner.split('\t').map((each) => each.slice(each.indexOf('=') + 1))
-    return lines(own.map(([name, owner]) => (isStack ? name : [name, ...values(owner)].join('\t'))))
-  }
-}
-
-/** Those of the service, not of its tasks. */
-function labelsOf({ deploy }: Definition): [string, string][] {
-  return Object.entries(deploy.labels ?? {})
-}
-
-function taskSpec({ deploy: _, ...spec }: Definition): object {
-  return {
-    ContainerSpec: { Image: spec.image, Labels: spec.labels, Env: spec.environment, Rest: JSON.stringify(spec) },
-  }
-}
-
-function lines(all: readonly string[]): Answer {
-  return { stdout: all.map((line) => `${line}\n`).join('') }
 }

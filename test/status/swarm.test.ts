@@ -48,3 +48,27 @@ test('what runs under the other engine is not looked at, and that is said', asyn
     'all of it: it was released with `engine: swarm`, and is not looked at with `engine: compose`',
   ])
 })
+
+test('tasks that an update has ended are no restarts; those that have ended by themselves are', async () => {
+  const project = await shop()
+  const { engine } = project
+  const endOld = () => {
+    for (const task of engine.swarm.tasks.filter(({ desired }) => desired === 'shutdown'))
+      Object.assign(task, { state: 'failed', error: '"task: non-zero exit (137)"' })
+  }
+  const release = async (word: string) => {
+    const web = { image: 'busybox:1', environment: { WORD: word }, deploy: { replicas: 2 } }
+    engine.model = composeModel('shop', { services: { web, worker: { image: 'busybox:1' } } })
+    await deployed(project)
+    endOld()
+  }
+  const restarts = async () =>
+    (await look(project)).services?.flatMap(({ containers }) => containers.map((one) => one.restarts))
+  await release('one')
+  await release('two')
+  await release('one')
+  expect(await restarts()).toEqual([0, 0, 0])
+  const [live] = engine.swarm.tasks.filter(({ desired, slot }) => desired === 'running' && slot === 2)
+  if (live) engine.swarm.tasks.push({ ...live, id: 'crashed', desired: 'shutdown', state: 'failed' })
+  expect(await restarts()).toEqual([0, 1, 0])
+})

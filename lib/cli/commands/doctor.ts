@@ -12,7 +12,7 @@ import { type Context, command, environmentArgument } from '../command.ts'
 import { openProjectOf, openSettingsOf } from './release-arguments.ts'
 
 /** The settings were opened before, and have reported the hosts that cannot be used. */
-const SAID = { onUnusable: () => {} }
+const SAID = { onUnusable: () => {}, onSwarm: true }
 
 export default command({
   name: 'doctor',
@@ -49,7 +49,7 @@ export async function checkEnvironment(
       if (host !== undefined) return sshAddress(exec, host)
       return (await isEngineElsewhere(exec)) ? undefined : LOOPBACK
     },
-    openSettings: (onUnusable) => openSettingsOf(args, context, { onUnusable }),
+    openSettings: (onUnusable) => openSettingsOf(args, context, { onUnusable, onSwarm: true }),
     openProject: ({ hosts }) => openProjectOf(args, context, hosts, SAID),
   })
   const ok = checks.every((check) => check.ok)

@@ -32,7 +32,10 @@ export default command({
     [9, 'the state cannot be read'],
   ],
   async run({ job, env }, context) {
-    const settings = await openSettingsOf({ env }, context)
+    const settings = await openSettingsOf({ env }, context, {
+      onSwarm:
+        'No job has a schedule there. To run one of the Compose file again: docker service update --force <stack>_<job>',
+    })
     const live = findLiveOn(settings)
     const part = live.find(({ release }) => release.bundle.schedules?.[job])
     const names = live.flatMap(({ release }) => Object.keys(release.bundle.schedules ?? {}))

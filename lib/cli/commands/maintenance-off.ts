@@ -2,7 +2,7 @@ import { openReleaseDocker } from '../../project/session.ts'
 import { endMaintenance, maintenanceLines, publicRoutes } from '../../proxy/maintenance.ts'
 import { command, environmentArgument } from '../command.ts'
 
-import { openSession, openSettingsOf } from './release-arguments.ts'
+import { NO_PROXY, openSession, openSettingsOf } from './release-arguments.ts'
 
 export default command({
   name: 'maintenance off',
@@ -17,7 +17,7 @@ export default command({
     [9, 'the state cannot be read'],
   ],
   async run(args, context) {
-    const settings = await openSettingsOf(args, context)
+    const settings = await openSettingsOf(args, context, NO_PROXY)
     const { project, routes, hosts } = publicRoutes(settings)
     const session = openSession(context, settings)
     for (const host of hosts) await endMaintenance(openReleaseDocker({ secrets: [], host }, session), project)

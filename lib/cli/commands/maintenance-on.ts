@@ -3,7 +3,7 @@ import { maintenanceLines, publicRoutes, startMaintenance } from '../../proxy/ma
 import { usage } from '../arguments.ts'
 import { command, environmentArgument } from '../command.ts'
 
-import { openSession, openSettingsOf } from './release-arguments.ts'
+import { NO_PROXY, openSession, openSettingsOf } from './release-arguments.ts'
 
 export default command({
   name: 'maintenance on',
@@ -26,7 +26,7 @@ export default command({
   ],
   async run({ env, message = 'Please try again in a few minutes.' }, context) {
     if (message.trim() === '') throw usage('maintenance on', 'the message is empty')
-    const settings = await openSettingsOf({ env }, context)
+    const settings = await openSettingsOf({ env }, context, NO_PROXY)
     const { project, routes, hosts } = publicRoutes(settings)
     const session = openSession(context, settings)
     for (const host of hosts)

@@ -1,4 +1,5 @@
-import { type PowerWish, power } from '../../release/by-hand/power.ts'
+import { power } from '../../release/by-hand/power.ts'
+import type { PowerWish } from '../../release/by-hand/power-wish.ts'
 import { withEnvironmentLocked } from '../../release/locked.ts'
 import { table } from '../../util/format.ts'
 import { command, environmentArgument } from '../command.ts'
@@ -32,7 +33,7 @@ export function powerCommand(
       [9, 'the state cannot be read or written'],
     ],
     async run({ services, env, host, wait }, context) {
-      const settings = await openSettingsOf({ env }, context)
+      const settings = await openSettingsOf({ env }, context, { onSwarm: true })
       const { name: environment } = settings.environment
       const turn = { command: verb, wait: parseWait(wait) }
       const session = openSession(context, settings)

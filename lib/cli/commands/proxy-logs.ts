@@ -6,7 +6,7 @@ import { type HostProxy, requireProxies } from '../../proxy/container.ts'
 import { untilSignal } from '../../system/signals.ts'
 import { usage } from '../arguments.ts'
 import { command, environmentArgument } from '../command.ts'
-import { openSettingsOf } from './release-arguments.ts'
+import { NO_PROXY, openSettingsOf } from './release-arguments.ts'
 
 export default command({
   name: 'proxy logs',
@@ -29,7 +29,7 @@ export default command({
   ],
   async run({ env, lines = '100', follow }, context) {
     if (!/^\d{1,6}$/.test(lines)) throw usage('proxy logs', `"--lines ${lines}" is not a number`)
-    const { hosts } = await openSettingsOf({ env }, context)
+    const { hosts } = await openSettingsOf({ env }, context, NO_PROXY)
     const { report } = context
     const signal = untilSignal()
     const dockerOf = ({ exec }: Host) => openDocker(exec, (line) => line, { signal })

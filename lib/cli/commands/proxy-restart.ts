@@ -6,7 +6,7 @@ import { afterNotice } from '../../proxy/inside/changing.ts'
 import { withEnvironmentLocked } from '../../release/locked.ts'
 import { command, environmentArgument } from '../command.ts'
 
-import { openSession, openSettingsOf, parseWait, waitArgument } from './release-arguments.ts'
+import { NO_PROXY, openSession, openSettingsOf, parseWait, waitArgument } from './release-arguments.ts'
 
 export default command({
   name: 'proxy restart',
@@ -28,7 +28,7 @@ export default command({
   ],
   async run(args, context) {
     const wait = parseWait(args.wait)
-    const settings = await openSettingsOf(args, context)
+    const settings = await openSettingsOf(args, context, NO_PROXY)
     const turn = { command: 'proxy restart', wait }
     await withEnvironmentLocked(settings, turn, openSession(context, settings), async (locked) => {
       const dockerOf = (host: Host) => openReleaseDocker({ secrets: [], host }, locked)

@@ -4,7 +4,7 @@ import { formatProxyStatus, proxyStatus } from '../../proxy/status.ts'
 import { EXIT_CODES } from '../../util/errors.ts'
 import { command, environmentArgument } from '../command.ts'
 
-import { openSession, openSettingsOf } from './release-arguments.ts'
+import { NO_PROXY, openSession, openSettingsOf } from './release-arguments.ts'
 
 export default command({
   name: 'proxy status',
@@ -20,7 +20,7 @@ export default command({
     [9, 'the state cannot be read'],
   ],
   async run(args, context) {
-    const settings = await openSettingsOf(args, context)
+    const settings = await openSettingsOf(args, context, NO_PROXY)
     const session = openSession(context, settings)
     const several = settings.hosts.length > 1
     let ok = true

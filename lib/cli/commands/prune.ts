@@ -1,5 +1,8 @@
 import type { Host } from '../../hosts/host.ts'
 import { pruneAssets } from '../../phases/assets.ts'
+import { looseObjects, type Objects, pruneObjects } from '../../phases/swarm/prune.ts'
+import { buildMark } from '../../project/built-here.ts'
+import { pruneNodes } from '../../project/engine/nodes.ts'
 import { refuseForeign } from '../../project/ownership.ts'
 import { type PrunePlan, planPrune, presentOnly, prune } from '../../project/prune.ts'
 import { openReleaseDocker } from '../../project/session.ts'
@@ -38,24 +41,34 @@ export default command({
   async run(args, context) {
     const { report } = context
     const wait = parseWait(args.wait)
-    const settings = await openSettingsOf(args, context)
+    const settings = await openSettingsOf(args, context, { onSwarm: true })
+    const { stateFile, environment } = settings
+    const isSwarm = environment.engine === 'swarm'
     const session = openSession(context, settings)
     if (args['dry-run']) {
       for (const [host, plan] of openPlans(settings, context).plans) {
-        const { bundles, tags } = await presentOnly(openReleaseDocker({ secrets: [], host }, session), plan)
-        report.result('prune-plan', { ...named(settings, host), bundles, tags }, () =>
-          lines('would remove', { bundles, tags }, settings, host),
+        const docker = openReleaseDocker({ secrets: [], host }, session)
+        const { bundles, tags } = await presentOnly(docker, plan)
+        const project = isSwarm ? newestProject(stateFile, environment.name) : undefined
+        const own = project === undefined ? undefined : { environment: environment.name, project }
+        const objects = own && (await looseObjects(docker, { file: stateFile }, own, bundles))
+        const found = { bundles, tags, ...objects }
+        report.result('prune-plan', { ...named(settings, host), ...found }, () =>
+          lines('would remove', found, settings, host),
         )
       }
       return 0
     }
     await withEnvironmentLocked(settings, { command: 'prune', wait }, session, async (locked) => {
-      const project = newestProject(settings.stateFile, settings.environment.name)
+      const project = newestProject(stateFile, environment.name)
       if (project !== undefined) await refuseForeign(settings, project, locked)
       const { state, plans, live } = openPlans(settings, context)
       for (const [host, plan] of plans) {
         const docker = openReleaseDocker({ secrets: [], host }, locked)
-        const pruned = await prune(docker, state, plan, host)
+        const removed = await prune(docker, state, plan, host)
+        if (isSwarm) await pruneNodes(host, plan, buildMark(settings), docker)
+        const own = isSwarm && project !== undefined ? { environment: environment.name, project } : undefined
+        const pruned = { ...removed, ...(own && (await pruneObjects(docker, state, own))) }
         const place = placeOf(host, settings.hosts)
         const now = live && bundleOn(settings.stateFile, live, place)
         if (now) await pruneAssets(docker, settings.stateFile, place, { now })
@@ -85,12 +98,17 @@ function named({ hosts }: Settings, { name, isLocal }: Host): { host?: string } 
 /** The releases in releases.json stay: only what a rollback needs is removed. */
 function lines(
   done: string,
-  { bundles, tags }: Pick<PrunePlan, 'bundles' | 'tags'>,
+  { bundles, tags, configs = [], secrets = [] }: Pick<PrunePlan, 'bundles' | 'tags'> & Partial<Objects>,
   settings: Settings,
   host: Host,
 ): string[] {
   const where = named(settings, host).host
-  if (bundles.length === 0 && tags.length === 0) return [where ? `Nothing to prune on ${where}.` : 'Nothing to prune.']
-  const rows = [...bundles.map((id) => [done, 'release', id]), ...tags.map(({ tag }) => [done, 'image', tag])]
+  const rows = [
+    ...bundles.map((id) => [done, 'release', id]),
+    ...tags.map(({ tag }) => [done, 'image', tag]),
+    ...configs.map((name) => [done, 'config', name]),
+    ...secrets.map((name) => [done, 'secret', name]),
+  ]
+  if (rows.length === 0) return [where ? `Nothing to prune on ${where}.` : 'Nothing to prune.']
   return table(where ? rows.map((row) => [where, ...row]) : rows)
 }

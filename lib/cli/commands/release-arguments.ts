@@ -24,6 +24,11 @@ export const releaseArgs = {
   },
 } as const
 
+/** For commands about the proxy of a host. */
+export const NO_PROXY = {
+  onSwarm: 'Stagecraft has no proxy on a Swarm: do it in the one that you run there.',
+} as const
+
 /** How long to wait for another run. */
 export const waitArgument = {
   type: 'string',

@@ -27,6 +27,7 @@ export const COMMANDS: Table = {
   start: { summary: 'Start services that were stopped', load: () => import('./start.ts') },
   stop: { summary: 'Stop services, until they are started', load: () => import('./stop.ts') },
   restart: { summary: 'Restart services, one container at a time', load: () => import('./restart.ts') },
+  scale: { summary: 'Set numbers of replicas on a Swarm', load: () => import('./scale.ts') },
   tunnel: { summary: 'Reach a port of a service from here', load: () => import('./tunnel.ts') },
   ssh: { summary: 'Log in to a host', load: () => import('./ssh.ts') },
   down: { summary: 'Take an environment away', load: () => import('./down.ts') },

@@ -31,7 +31,10 @@ export default command({
   ],
   async run({ service, port, env, host, local = port }, context) {
     const [far, near] = [parsePort('port', port), parsePort('--local', local)]
-    const settings = await openSettingsOf({ env }, context)
+    const settings = await openSettingsOf({ env }, context, {
+      onSwarm:
+        'Publish the port with `mode: host` in the Compose file, and forward it: ssh -L 8080:localhost:8080 <node>',
+    })
     const wish = { service, host }
     await findContainer(settings, wish) // so that a mistake is said now
     const signal = untilSignal()

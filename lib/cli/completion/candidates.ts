@@ -13,6 +13,7 @@ const NAMES_BY_KEY: Readonly<Record<string, readonly Names[]>> = {
   env: ['environments'],
   service: ['services'],
   services: ['services'],
+  counts: ['services'],
   host: ['hosts'],
   database: ['databases'],
   'to-version': ['versions'],

@@ -77,7 +77,7 @@ async function open(env: string, context: Context): Promise<Opened> {
   const onUnusable = (host: string, error: StagecraftError) => unusable.push({ host, error })
   const own = { ...context, onEnd: (act: () => Promise<void>) => void ends.push(act) }
   try {
-    return { settings: await openSettingsOf({ env }, own, { onUnusable }), unusable, close }
+    return { settings: await openSettingsOf({ env }, own, { onUnusable, onSwarm: true }), unusable, close }
   } catch (error) {
     await close()
     throw error

@@ -26,6 +26,7 @@ export function statusJson(
     ...(silent.some((host) => host !== '') ? { unreachable: silent } : {}),
     services: watched ? services.map((service) => withUsage(service, watched)) : services,
     ...(watched ? { routes: watched.routes } : {}),
+    ...(status.nodes.length > 0 ? { nodes: status.nodes } : {}),
     drift,
     ...(status.schedules.length > 0 && !watched ? { schedules: status.schedules } : {}),
     ...(watched ? {} : { copies }),

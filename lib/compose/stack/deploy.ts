@@ -1,4 +1,5 @@
 import type { Service } from '../model.ts'
+import { isOnEachNode } from '../topology.ts'
 import { goDuration } from './duration.ts'
 
 /** How Swarm replaces the tasks of a service, where the Compose file does not say it. */
@@ -21,7 +22,7 @@ const MONITOR = 5_000
 export function deployOf(service: Service, { order, replicas, job, nudges = 0 }: Rollout): Parts {
   const deploy: Parts = service.deploy ?? {}
   const { mode = 'replicated', endpoint_mode, labels, placement, update_config, rollback_config } = deploy
-  const isGlobal = String(mode).startsWith('global')
+  const isGlobal = isOnEachNode(service)
   const count = replicas ?? service.scale ?? service.deploy?.replicas ?? 1
   const resources = resourcesOf(service)
   const policy = policyOf(service, job)

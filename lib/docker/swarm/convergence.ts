@@ -1,3 +1,4 @@
+import { nodesFor, type SwarmNode } from './nodes.ts'
 import type { SwarmService } from './services.ts'
 import { exitCodeOf, hasFailed, isLive, newestFirst, type Task } from './tasks.ts'
 
@@ -42,13 +43,13 @@ export function newSeen(now: number): Seen {
 export function judgeService(
   service: SwarmService,
   tasks: readonly Task[],
-  { seen, before, now, patience }: Observation,
+  { seen, before, now, patience, nodes }: Observation,
 ): Verdict {
   note(seen, tasks, now)
   const failures = tasks.filter((task) => hasFailed(task) && !before.has(task.id))
   if (failures.length > 0) seen.firstFailure ??= now
   const [last] = newestFirst(failures)
-  if (service.mode === 'job') return judgeJob(service, tasks, { seen, now, patience, last })
+  if (service.mode === 'job') return judgeJob(service, tasks, { seen, now, patience, last, nodes })
   const stopped = stoppedUpdate(service, { seen, now, patience, last })
   if (stopped) return stopped
   const live = tasks.filter(isLive)
@@ -56,10 +57,11 @@ export function judgeService(
   const ready = current.filter((task) => isReady(task, service, { seen, now, patience }))
   if (ready.length > seen.ready) seen.progress = now
   seen.ready = ready.length
-  const wanted = service.wanted ?? Math.max(1, live.length)
+  const wanted = wantedOf(service, live, nodes)
   const isUpdating = service.update?.state === 'updating'
   if (ready.length === wanted && live.length === wanted && !isUpdating) return { is: 'done' }
-  const late = lateness(current, wanted, { seen, now, patience, last })
+  const isNowhere = service.wanted === undefined && nodesFor(nodes, service, new Set()).length === 0
+  const late = lateness(current, wanted, { seen, now, patience, last, isNowhere })
   if (late) return late
   const old = live.length - current.length
   return { is: 'converging', at: `${ready.length} of ${wanted} ready${old > 0 ? `, ${old} old ones left` : ''}` }
@@ -70,6 +72,14 @@ export interface Observation {
   readonly before: ReadonlySet<string>
   readonly now: number
   readonly patience: Patience
+  /** of the Swarm: a global service has a task on each that fits */
+  readonly nodes: readonly SwarmNode[]
+}
+
+/** @returns how many tasks it is to have; at least one: it is there to run somewhere */
+function wantedOf(service: SwarmService, live: readonly Task[], nodes: readonly SwarmNode[]): number {
+  if (service.wanted !== undefined) return service.wanted
+  return Math.max(1, nodesFor(nodes, service, new Set(live.map(({ node }) => node))).length)
 }
 
 type Look = Pick<Observation, 'seen' | 'now' | 'patience'>
@@ -108,7 +118,7 @@ function stoppedUpdate(
 function lateness(
   current: readonly Task[],
   wanted: number,
-  { seen, now, patience, last }: Look & { readonly last: Task | undefined },
+  { seen, now, patience, last, isNowhere }: Look & { readonly last: Task | undefined; readonly isNowhere: boolean },
 ): Verdict | undefined {
   const crashes = seen.firstFailure !== undefined && now - seen.firstFailure >= patience.restarts
   const up = current.filter(({ state }) => state === 'running').length
@@ -116,6 +126,7 @@ function lateness(
   if (now - seen.progress < patience.health) return undefined
   const waiting = current.find(({ state }) => state !== 'running')
   const limit = `after ${Math.round(patience.health / 1000)} s`
+  if (isNowhere) return { is: 'failed', why: `no node fits it ${limit}: all are down, drained or excluded` }
   if (last && (waiting === undefined || waiting.error === ''))
     return { is: 'failed', why: `${reasonOf(last)}, and is not ready ${limit}`, task: last }
   if (waiting?.error) return { is: 'failed', why: `no node runs it ${limit}: ${waiting.error}`, task: waiting }
@@ -124,13 +135,13 @@ function lateness(
 }
 
 function judgeJob(
-  { wanted, iteration }: SwarmService,
+  service: SwarmService,
   tasks: readonly Task[],
-  { seen, now, patience, last }: Look & { readonly last: Task | undefined },
+  { seen, now, patience, last, nodes }: Look & Pick<Observation, 'nodes'> & { readonly last: Task | undefined },
 ): Verdict {
-  const own = tasks.filter((task) => task.iteration === iteration)
+  const own = tasks.filter((task) => task.iteration === service.iteration)
   const done = own.filter(({ state }) => state === 'complete').length
-  const all = wanted ?? Math.max(1, own.length)
+  const all = wantedOf(service, own, nodes)
   if (done >= all) return { is: 'done' }
   if (done > seen.ready) seen.progress = now
   seen.ready = done

@@ -7,11 +7,16 @@ export interface SwarmNode {
   readonly id: string
   /** its hostname */
   readonly name: string
-  readonly role: string
-  /** Swarm hears from it */
-  readonly isReady: boolean
-  /** it gets new tasks: it is neither drained nor paused */
-  readonly isActive: boolean
+  readonly role: 'manager' | 'worker'
+  readonly isLeader: boolean
+  /** of a manager: the leader reaches it */
+  readonly isReachable: boolean
+  /** `ready`, `down`, `unknown`, `disconnected` */
+  readonly state: string
+  /** `active`, `pause`, `drain` */
+  readonly availability: string
+  /** the version of its engine */
+  readonly engine: string
   readonly os: string
   readonly arch: string
   readonly labels: Readonly<Record<string, unknown>>
@@ -31,14 +36,17 @@ export async function listNodes(docker: Docker): Promise<SwarmNode[]> {
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-function parseNode(json: Json): SwarmNode {
+export function parseNode(json: Json): SwarmNode {
   const about = json.at('Description')
   return {
     id: json.at('ID').string(),
     name: about.at('Hostname').string(),
-    role: json.at('Spec', 'Role').string(),
-    isReady: json.at('Status', 'State').string() === 'ready',
-    isActive: json.at('Spec', 'Availability').string() === 'active',
+    role: json.at('Spec', 'Role').string() === 'manager' ? 'manager' : 'worker',
+    isLeader: json.at('ManagerStatus', 'Leader').true(),
+    isReachable: json.at('ManagerStatus', 'Reachability').string() === 'reachable',
+    state: json.at('Status', 'State').string(),
+    availability: json.at('Spec', 'Availability').string(),
+    engine: about.at('Engine', 'EngineVersion').string(),
     os: about.at('Platform', 'OS').string(),
     arch: about.at('Platform', 'Architecture').string(),
     labels: json.at('Spec', 'Labels').record(),
@@ -76,4 +84,28 @@ function factOf(node: SwarmNode, key: string): string | undefined {
     'node.platform.arch': node.arch,
   }
   return values[key.toLowerCase()]
+}
+
+/** @returns whether Swarm hears from a node */
+export function isReady({ state }: SwarmNode): boolean {
+  return state === 'ready'
+}
+
+/** @returns whether a node gets new tasks: it is neither drained nor paused */
+export function isActive({ availability }: SwarmNode): boolean {
+  return availability === 'active'
+}
+
+/**
+ * @param busy names of the nodes that have a live task of it
+ * @returns the nodes on which a global service has, or gets, a task: those that fit, and those that keep theirs while they are paused
+ */
+export function nodesFor(
+  nodes: readonly SwarmNode[],
+  { constraints }: { readonly constraints: readonly string[] },
+  busy: ReadonlySet<string>,
+): SwarmNode[] {
+  const fits = (node: SwarmNode) => isReady(node) && !constraints.some((constraint) => isExcluded(node, constraint))
+  const keeps = ({ availability, name }: SwarmNode) => availability === 'pause' && busy.has(name)
+  return nodes.filter((node) => fits(node) && (isActive(node) || keeps(node)))
 }

@@ -16,11 +16,13 @@ export interface SwarmService {
   readonly update?: { readonly state: string; readonly message: string }
   /** what its tasks are made from */
   readonly template: string
-  /** its whole definition, without the number of replicas */
+  /** its whole definition, without the number of replicas and of restarts */
   readonly hash: string
   /** the image, by the name in the definition */
   readonly image: string
   readonly hasHealthcheck: boolean
+  /** where its tasks may run: `node.role==worker` */
+  readonly constraints: readonly string[]
   /** the run of a job: each deploy begins another one */
   readonly iteration: number
 }
@@ -57,6 +59,7 @@ export function parseService(json: Json, stack: string): SwarmService {
     hash: hashOf(spec),
     image: container.at('Image').string(),
     hasHealthcheck: test !== undefined && test !== '' && test !== 'NONE',
+    constraints: spec.at('TaskTemplate', 'Placement', 'Constraints').strings(),
     iteration: json.at('JobStatus', 'JobIteration', 'Index').number(),
   }
 }
@@ -80,7 +83,8 @@ export function templateOf(spec: Json): string {
 function hashOf(spec: Json): string {
   const { Mode: _, ...rest } = spec.record()
   const modes = Object.keys(spec.at('Mode').record())
-  return digest({ ...rest, modes })
+  // A restart counts there (`docker service update --force`), and changes nothing else.
+  return digest({ ...rest, TaskTemplate: { ...spec.at('TaskTemplate').record(), ForceUpdate: 0 }, modes })
 }
 
 function digest(value: unknown): string {

@@ -55,6 +55,23 @@ async function useExisting(docker: Docker, stack: string, file: Stack, kind: 'co
   return { [kind]: Object.fromEntries(used) }
 }
 
+/**
+ * Sets numbers of tasks, by the service's name in the Compose file. Swarm begins to start, or stop, tasks.
+ * @throws failed (5), unreachable (8)
+ */
+export async function scaleServices(
+  docker: Docker,
+  stack: string,
+  counts: Readonly<Record<string, number>>,
+  what: string,
+): Promise<void> {
+  const words = Object.entries(counts).map(([service, count]) => `${stack}_${service}=${count}`)
+  if (words.length > 0) await docker.run(what, ['service', 'scale', '--detach', ...words])
+}
+
+/** Swarm replaces all tasks of a service by others of the same definition, as it would for a change. */
+export const restartTasks = verb(['service', 'update'], { flags: { force: true, detach: true, quiet: true } })
+
 const GONE = /not found|no such/i
 
 /** It is no error if it is gone. Swarm stops the tasks. */

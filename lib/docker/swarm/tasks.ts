@@ -34,13 +34,14 @@ export interface TaskView {
 
 export function openTasks(docker: Docker, stack: string): TaskView {
   const known = new Map<string, Fixed & { readonly at: string }>()
+  const templates = new Map<string, string>()
   return {
     async look() {
       const rows = await listTasks(docker, stack)
       const missing = rows.filter(({ id }) => !known.has(id)).map(({ id }) => id)
       for (let at = 0; at < missing.length; at += AT_ONCE)
         for (const json of await inspectTasks(docker, missing.slice(at, at + AT_ONCE)))
-          known.set(json.at('ID').string(), parseFixed(json))
+          known.set(json.at('ID').string(), parseFixed(json, templates))
       return rows.flatMap((row) => {
         const fixed = known.get(row.id)
         return fixed === undefined ? [] : [{ ...fixed, ...row }] // Swarm has forgotten it meanwhile
@@ -82,11 +83,15 @@ async function inspectTasks(docker: Docker, ids: readonly string[]): Promise<Jso
   return code === 0 ? parseArray(stdout) : parseWhatThereIs(stdout)
 }
 
-function parseFixed(json: Json): Fixed & { readonly at: string } {
+/** @param templates of definitions: the tasks of a service have the same one */
+function parseFixed(json: Json, templates: Map<string, string>): Fixed & { readonly at: string } {
+  const text = JSON.stringify(json.at('Spec').record())
+  const template = templates.get(text) ?? templateOf(json.at('Spec'))
+  templates.set(text, template)
   return {
     service: json.at('ServiceID').string(),
     slot: json.at('Slot').number(),
-    template: templateOf(json.at('Spec')),
+    template,
     iteration: json.at('JobIteration', 'Index').number(),
     at: json.at('CreatedAt').string(),
   }

@@ -16,6 +16,12 @@ export const powered = v.strictObject({
 })
 const power = v.strictObject({ environment, services: v.array(powered) })
 
+export const scaled = v.strictObject({
+  service: v.string(),
+  from: described(v.number(), 'how many replicas it had'),
+  to: v.number(),
+})
+
 export const down = v.strictObject({
   environment,
   hosts: v.array(
@@ -95,10 +101,16 @@ export const ignored = v.strictObject({
 
 export const bundleTag = v.strictObject({ tag: v.string(), id: v.string() })
 
+const objects = {
+  configs: v.exactOptional(described(texts, 'of a Swarm')),
+  secrets: v.exactOptional(described(texts, 'of a Swarm')),
+}
+
 export const pruned = v.strictObject({
   bundles: described(texts, 'releases whose bundles were removed, oldest first'),
   tags: described(texts, 'of images'),
   content: described(texts, 'entries that no bundle names any more'),
+  ...objects,
 })
 
 /** What commands print as their result, by the type of the line, without its `v` and `type`. */
@@ -152,7 +164,7 @@ export const RESULTS = {
   }),
   proxy: v.strictObject({ host, ...proxyStatus.entries }),
   'proxy-restarted': v.strictObject({ host, image: v.string() }),
-  'prune-plan': v.strictObject({ host, bundles: texts, tags: v.array(bundleTag) }),
+  'prune-plan': v.strictObject({ host, bundles: texts, tags: v.array(bundleTag), ...objects }),
   pruned: v.strictObject({ host, ...pruned.entries }),
   ready: v.strictObject({ host: v.string(), missing: texts, changed: v.boolean() }),
   release: v.strictObject({
@@ -163,6 +175,7 @@ export const RESULTS = {
   releases: v.strictObject({ releases: described(v.array(release), 'newest first') }),
   restarted: power,
   'rolled-back': v.strictObject({ release: record, target: text('the release that was restored') }),
+  scaled: v.strictObject({ environment, services: v.array(scaled) }),
   schema: v.strictObject({ schema: described(v.looseObject({}), 'the JSON Schema of stagecraft.yml') }),
   started: power,
   'state-moved': v.strictObject({ project: v.string(), ...v.partial(moved).entries }),

@@ -77,6 +77,16 @@ export const certificate = v.strictObject({
   host,
 })
 
+/** A node of a Swarm. */
+export const node = v.strictObject({
+  name: v.string(),
+  role: v.picklist(['manager', 'worker']),
+  leader: v.exactOptional(described(v.literal(true), 'of the managers')),
+  state: text('`ready`, `down`, `unknown`, `disconnected`'),
+  availability: text('`active`; `drain`: no task runs there; `pause`: no new one'),
+  engine: text('its version'),
+})
+
 export const routeStatus = v.strictObject({
   route: text('its address, for people'),
   project: v.string(),
@@ -184,6 +194,7 @@ export const status = v.strictObject({
   routes: v.exactOptional(
     described(v.array(v.strictObject({ ...routeStatus.entries, host })), '--watch: those of the live release'),
   ),
+  nodes: v.exactOptional(described(v.array(node), 'of the Swarm, by name; absent: it is not on one')),
   drift: v.array(drift),
   copies: v.exactOptional(described(v.array(copy), 'files and folders of which the live release has copies')),
   databases: v.exactOptional(v.array(database)),

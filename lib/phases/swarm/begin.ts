@@ -1,7 +1,7 @@
 import { keepImages, remoteName } from '../../docker/images.ts'
 import { plannedImages, plannedModel } from '../../plan/model.ts'
 import { buildMark } from '../../project/built-here.ts'
-import { writeModel } from '../../record/bundle.ts'
+import { type Bundle, writeModel } from '../../record/bundle.ts'
 import { asBefore, type Before, openRecorder, type Recorder } from '../../record/journal.ts'
 import { secretPlaces } from '../../secrets/places.ts'
 import { StagecraftError } from '../../util/errors.ts'
@@ -77,9 +77,19 @@ async function record({ request, tools, bundle, found }: HostRun, { plan, input 
   writeModel(stateFile, bundle.now.id, model)
   bundle.save({
     ...{ images, topology, content: found.rendering.content, plan: maskWork(plan, tools.docker.mask) },
+    ...keptBy(plan, request.serving?.bundle),
     ...secretPlaces(model, tools.docker.mask),
   })
   return { model, images, jobs: topology.jobs, services: environment.services, environment }
+}
+
+/** Who has scaled a service is remembered as long as its number stays. */
+function keptBy({ services }: Planning['plan'], before: Bundle | undefined): Pick<Bundle, 'scaled'> {
+  const all = Object.entries(before?.scaled ?? {})
+  const kept = all.filter(([name, { replicas }]) =>
+    services.some((one) => one.service === name && one.replicas === replicas),
+  )
+  return kept.length > 0 ? { scaled: Object.fromEntries(kept) } : {}
 }
 
 function openJournal({ request, tools, bundle }: HostRun, { plan, containers }: Planning): Recorder {

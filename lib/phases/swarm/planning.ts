@@ -1,4 +1,5 @@
 import type { ComposeModel } from '../../compose/model.ts'
+import { isOnEachNode, replicasOf } from '../../compose/topology.ts'
 import type { Image } from '../../docker/client.ts'
 import { type ReleasedImage, releasedImage } from '../../docker/images.ts'
 import { askSwarm } from '../../docker/swarm/stack.ts'
@@ -51,7 +52,12 @@ export async function planStack(
   const plan = makePlan(input)
   refuseUnbuilt(plan)
   const notes = nodes > 1 ? looseNames(input.images, rendering.model) : []
-  return { plan: { ...plan, notes: [...plan.notes, ...notes] }, isLoose: false, input, containers }
+  return {
+    plan: { ...plan, notes: [...plan.notes, ...notes, ...keptNumbers(plan, input)] },
+    isLoose: false,
+    input,
+    containers,
+  }
 }
 
 /**
@@ -83,6 +89,19 @@ function looseNames(images: Readonly<Record<string, ReleasedImage>>, { services 
   return [...new Set(names)].map(
     (name) => `${name} has no digest: each node runs what it has, or pulls, by that name, also after a rollback`,
   )
+}
+
+/** A number of replicas that is not that of the Compose file is kept from release to release. */
+function keptNumbers({ services }: Plan, { target, topology, serving }: PlanInput): string[] {
+  return services.flatMap(({ service, replicas }) => {
+    const own = target.model.services[service]
+    const written = replicasOf(own ?? {})
+    if (own === undefined || topology.jobs.includes(service) || isOnEachNode(own) || replicas === written) return []
+    const { by } = serving?.bundle.scaled?.[service] ?? {}
+    return [
+      `${service} keeps ${replicas} replicas, ${by ? `scaled by ${by}` : 'set by hand'}; the Compose file says ${written}`,
+    ]
+  })
 }
 
 /** What Compose does on a host, and is not built for a Swarm. @throws config (3) */

@@ -1,6 +1,15 @@
 import type { Docker } from '../../docker/client.ts'
-import { ENDED, judgeService, newSeen, type Patience, type Seen, type Verdict } from '../../docker/swarm/convergence.ts'
+import {
+  ENDED,
+  judgeService,
+  newSeen,
+  type Observation,
+  type Patience,
+  type Seen,
+  type Verdict,
+} from '../../docker/swarm/convergence.ts'
 import { whileElecting } from '../../docker/swarm/election.ts'
+import { listNodes } from '../../docker/swarm/nodes.ts'
 import { listServices, type SwarmService } from '../../docker/swarm/services.ts'
 import { listDownNodes, serviceLogs } from '../../docker/swarm/stack.ts'
 import { openTasks, type Task } from '../../docker/swarm/tasks.ts'
@@ -41,20 +50,25 @@ export async function openWatch({ docker, clock, emit, stack }: Watching): Promi
   const say = emitSteps(emit)
   const look = async () => {
     const [services, now] = await Promise.all([listServices(docker, stack), tasks.look()])
-    return { services, byService: Map.groupBy(now, ({ service }) => service) }
+    const nodes = services.some(({ wanted }) => wanted === undefined) ? await listNodes(docker) : []
+    return { services, nodes, byService: Map.groupBy(now, ({ service }) => service) }
   }
-  const judge = (service: SwarmService, own: readonly Task[], seen: Seen, patience: Patience) =>
-    judgeService(service, own, { seen, before, now: clock.now(), patience })
+  const judge = (
+    service: SwarmService,
+    own: readonly Task[],
+    seen: Seen,
+    known: Pick<Observation, 'patience' | 'nodes'>,
+  ) => judgeService(service, own, { seen, before, now: clock.now(), ...known })
   return {
     async until(names, patience, nudge) {
       const open = new Map(names.map((name) => [name, { seen: newSeen(clock.now()), said: '', nudged: 0, at: 0 }]))
       while (open.size > 0) {
-        const { services, byService } = await whileElecting(clock, look)
+        const { services, nodes, byService } = await whileElecting(clock, look)
         for (const [name, state] of open) {
           const service = services.find((one) => one.service === name)
           const own = byService.get(service?.id ?? '') ?? []
           const verdict: Verdict = service
-            ? judge(service, own, state.seen, patience(name))
+            ? judge(service, own, state.seen, { patience: patience(name), nodes })
             : { is: 'failed', why: 'somebody has removed it' }
           if (verdict.is === 'failed') {
             say(name, 'failed', verdict.why)

@@ -20,7 +20,7 @@ export function planService(service: string, input: PlanInput, replaced: Readonl
   const hold = input.environment.services[service]?.rollout.strategy === 'hold'
   const isJob = input.topology.jobs.includes(service)
   const reasons = changesOf(service, input, replaced)
-  const replicas = wantedReplicas(target, before, ofLive(containers, input))
+  const replicas = wantedReplicas(service, input, ofLive(containers, input))
   const say = (action: Action, why: string, ifImageChanges = false): ServicePlan => ({
     service,
     action,
@@ -37,7 +37,7 @@ export function planService(service: string, input: PlanInput, replaced: Readonl
   if (containers.length === 0)
     return replicas === 0
       ? say('unchanged', 'it has 0 replicas')
-      : say('create', before ? 'it does not exist any more' : 'new')
+      : say('create', before ? (stoppedBy(service, input) ?? 'it does not exist any more') : 'new')
   if (hold) return say('hold', looseness(containers, reasons) ?? 'held: a deploy does not touch it')
   if (before === undefined) return planAdoption(service, input, containers, say)
   const drift = driftOf(service, input, containers)
@@ -141,10 +141,23 @@ function ofLive(containers: readonly Container[], { serving }: PlanInput): reado
 }
 
 /** The number of replicas in the Compose file applies if it changed; otherwise a number set by hand stays. */
-function wantedReplicas(target: Service, before: Service | undefined, containers: readonly Container[]): number {
-  const wanted = replicasOf(target)
-  const sameAsBefore = before !== undefined && replicasOf(before) === wanted
-  return sameAsBefore && containers.length > 0 ? containers.length : wanted
+function wantedReplicas(
+  service: string,
+  { target, serving, environment }: PlanInput,
+  containers: readonly Container[],
+): number {
+  const wanted = replicasOf(target.model.services[service] ?? {})
+  const before = serving?.model.services[service]
+  if (before === undefined || replicasOf(before) !== wanted) return wanted
+  if (containers.length > 0) return containers.length
+  const { replicas } = (environment.engine === 'swarm' && serving?.bundle.stopped?.[service]) || {}
+  return replicas ?? wanted
+}
+
+/** A stopped container is still there; of a service that is stopped on a Swarm nothing is. */
+function stoppedBy(service: string, { environment, serving }: PlanInput): string | undefined {
+  const by = environment.engine === 'swarm' ? serving?.bundle.stopped?.[service]?.by : undefined
+  return by === undefined ? undefined : `it was stopped by ${by}`
 }
 
 function holdsData(service: Service, image: ReleasedImage | undefined): boolean {

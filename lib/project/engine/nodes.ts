@@ -1,6 +1,6 @@
 import type { ComposeModel, Service } from '../../compose/model.ts'
 import { type Docker, openDocker } from '../../docker/client.ts'
-import { isExcluded, listNodes, platformOfNode, type SwarmNode } from '../../docker/swarm/nodes.ts'
+import { isActive, isExcluded, isReady, listNodes, platformOfNode, type SwarmNode } from '../../docker/swarm/nodes.ts'
 import { askSwarm } from '../../docker/swarm/stack.ts'
 import type { Host, NodeHosts } from '../../hosts/host.ts'
 import { readOwners } from '../../hosts/owners.ts'
@@ -41,13 +41,13 @@ export async function findImageNodes(question: NodeQuestion): Promise<ImageNode[
     .map((node) => ({ node, services: services.filter((service) => mayRunOn(model.services[service], node)) }))
     .filter((each) => each.services.length > 0)
   refuseOtherPlatforms(wanted)
-  for (const { node, services: own } of wanted.filter((each) => !each.node.isReady))
+  for (const { node, services: own } of wanted.filter((each) => !isReady(each.node)))
     emit({
       type: 'warning',
       message: `${node.name} is down: it does not get the image of ${own.join(', ')}`,
       hint: 'Once it is back, deploy again. Until then it refuses the tasks that are placed there, and Swarm places them again.',
     })
-  const ready = wanted.filter(({ node }) => node.isReady)
+  const ready = wanted.filter(({ node }) => isReady(node))
   const missing = ready.filter(({ node }) => dockerOf(node) === undefined)
   if (missing.length > 0) throw notAmongHosts(missing, hosts)
   return ready.flatMap(({ node, services: own }) => {
@@ -72,7 +72,7 @@ async function enginesOf({ host, docker, signal }: NodeQuestion): Promise<(node:
 function mayRunOn(service: Service | undefined, node: SwarmNode): boolean {
   const { constraints } = Object(service?.deploy?.['placement'])
   const all: unknown[] = Array.isArray(constraints) ? constraints : []
-  return node.isActive && !all.some((constraint) => isExcluded(node, String(constraint)))
+  return isActive(node) && !all.some((constraint) => isExcluded(node, String(constraint)))
 }
 
 type Wanted = readonly { readonly node: SwarmNode; readonly services: readonly string[] }[]

@@ -14,8 +14,8 @@ export interface SwarmAccess {
   readonly openSwarm?:
     | ((place: SwarmPlace, hosts: readonly HostAddress[], timeout: number) => Promise<Host>)
     | undefined
-  /** the command can act on a Swarm */
-  readonly onSwarm?: boolean | undefined
+  /** the command can act on a Swarm; default: it is refused there; a text: with this hint */
+  readonly onSwarm?: boolean | string | undefined
   /** only the state is needed */
   readonly firstOnly?: boolean | undefined
 }
@@ -38,7 +38,7 @@ export async function openSwarm(
   { stateOverride, openSwarm: open, onSwarm, firstOnly }: SwarmAccess,
   timeout: number,
 ): Promise<Host> {
-  if (!onSwarm && !firstOnly) throw notOnSwarm(name)
+  if (onSwarm !== true && !firstOnly) throw notOnSwarm(name, onSwarm || undefined)
   if (stateOverride !== undefined)
     throw new StagecraftError('usage', `Cannot use another state file for ${name}: its state is in the Swarm`, {
       hint: 'Leave --state (STAGECRAFT_STATE_FILE) out.',
@@ -47,13 +47,13 @@ export async function openSwarm(
   return open({ project: project.name, environment: name }, hosts, timeout)
 }
 
-function notOnSwarm(environment: string): StagecraftError {
+const ELSEWHERE = 'What works there: spec/core/swarm.md. For the rest: docker service, on a manager.'
+
+function notOnSwarm(environment: string, hint = ELSEWHERE): StagecraftError {
   return new StagecraftError(
     'usage',
     `Cannot do that in ${environment}: it is on a Swarm, where this command does not work yet`,
-    {
-      hint: 'There are deploy, plan, rollback, status, logs, exec, run, migrate, down, releases and lock. For the rest: docker service, on a manager.',
-    },
+    { hint },
   )
 }
 

@@ -3,7 +3,6 @@ import { listContainers } from '../../docker/containers.ts'
 import { gate } from '../../docker/gate.ts'
 import { type Container, isUp } from '../../docker/inspect.ts'
 import { start, stop } from '../../docker/lifecycle.ts'
-import type * as contract from '../../output/contract/results.ts'
 import { emitSteps } from '../../phases/rollout/steps.ts'
 import { chooseHosts, findLiveOn, type LivePart, liveServices, noService } from '../../project/live.ts'
 import { refuseForeign } from '../../project/ownership.ts'
@@ -12,18 +11,8 @@ import type { Settings } from '../../project/settings.ts'
 import { type Bundle, writeBundle } from '../../record/bundle.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { mapConcurrently } from '../../util/map-concurrently.ts'
-import type { Of } from '../../util/schema.ts'
-
-/** What a person asks for. */
-export interface PowerWish {
-  readonly verb: 'start' | 'stop' | 'restart'
-  /** empty: all but jobs */
-  readonly services: readonly string[]
-  readonly host: string | undefined
-}
-
-/** What was done to a service on a host. */
-export type Powered = Of<typeof contract.powered>
+import type { Powered, PowerWish } from './power-wish.ts'
+import { powerStack } from './stack-power.ts'
 
 /**
  * Starts, stops or restarts the containers of the live release. What is stopped is remembered with the release: `status` and
@@ -39,6 +28,11 @@ export async function power(settings: Settings, wish: PowerWish, session: Locked
       throw new StagecraftError('usage', `Cannot ${wish.verb} ${service}: it is a job, which ends by itself`, {
         hint: `To run its command: stagecraft run ${service}`,
       })
+  }
+  if (settings.environment.engine === 'swarm') {
+    const done = await powerStack(settings, wish, session)
+    await session.held.persist?.()
+    return done
   }
   const hosts = chooseHosts(settings, wish.host)
   const parts = live.filter(({ host }) => hosts.includes(host))
