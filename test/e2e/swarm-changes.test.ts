@@ -8,7 +8,7 @@ import { expectCode, until } from './app.ts'
 describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
   const app = new SwarmApp('swarm-changes')
   const { folder } = app
-  const [first, second] = MANAGERS
+  const [first, second, third] = MANAGERS
   const env = (token: string) => ({ env: { TOKEN: token } })
 
   beforeAll(async () => {
@@ -84,6 +84,28 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     expect((await app.tasks(second))['web']?.length).toBe(2)
     expect((await app.releases()).at(-1)?.phases['finalize']).toBe('completed')
     await app.isWell()
+  })
+
+  test('a node loses its power during an update: it ends on the others', async () => {
+    const three = (word: string) => write('two', { many: said(word, { deploy: { replicas: 3 } }) })
+    three('one')
+    expectCode(await deploy('many'), 0)
+    three('two')
+    const running = folder.startStagecraft(['deploy', '--version', 'power'], env('abcdefgh'))
+    await begins(running, /many +rolling/)
+    await labHostCommand('kill', third)
+    try {
+      expectCode(await running.done, 0)
+      expect((await app.tasks())['many']?.length).toBe(3)
+      await app.isWell()
+      expect((await app.releases()).at(-1)?.version).toBe('power')
+    } finally {
+      await labHostCommand('start', third)
+    }
+    await until('it is back', async () => {
+      const { stdout } = await host(first).docker(['node', 'ls', '--format', '{{.Hostname}} {{.Status}}'])
+      return stdout.includes(`${third} Ready`) || stdout
+    })
   })
 
   test('a run that is killed is undone by the next one; meanwhile nobody else may deploy', async () => {
