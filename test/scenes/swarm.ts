@@ -7,7 +7,7 @@ import { laptop } from '../support/laptop.ts'
 
 /** Three hosts that nobody else needs when the other tests have ended (test/run.ts): engines 28.5, 26.1 and 28.5. */
 export const MANAGERS = ['h7', 'h8', 'h9'] as const
-const [FIRST] = MANAGERS
+const [FIRST, , LAST] = MANAGERS
 
 export const canSwarm = MANAGERS.every(isUp) && isUp('h1')
 
@@ -69,7 +69,7 @@ export class SwarmApp {
 
   async end(): Promise<void> {
     if (this.#isFound) {
-      const { docker } = host(FIRST)
+      const { docker } = host(LAST) // tests cut off the first one
       await docker(['stack', 'rm', this.stack])
       const { stdout } = await docker(['config', 'ls', '--filter', `label=${this.#label}`, '--format', '{{.Name}}'])
       await docker(['config', 'rm', `stagecraft-${this.stack}`, ...stdout.split('\n').filter(Boolean)])
