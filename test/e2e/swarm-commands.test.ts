@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { join } from 'node:path'
 import { canSwarm, MANAGERS, SwarmApp, said } from '../scenes/swarm.ts'
 import { host } from '../support/lab.ts'
 import { expectCode } from './app.ts'
@@ -74,10 +73,9 @@ describe.skipIf(!canSwarm)('commands on a Swarm', () => {
     const found = checks.map(({ what, found }: { what: string; found: string }) => `${what}: ${found}`)
     expect(found).toEqual(expect.arrayContaining(MANAGERS.map((name) => `root@${name}: a manager`)))
     expect(found).toContain('managers: 3 of 3 reachable: 1 of them may fail')
-    folder.write('left', 'x')
     const name = `${app.stack}_left-0123456789ab`
     const label = ['--label', `com.docker.stack.namespace=${app.stack}`]
-    expectCode(await host(MANAGERS[0]).docker(['config', 'create', ...label, name, join(folder.path, 'left')]), 0)
+    expectCode(await host(MANAGERS[0]).docker(['config', 'create', ...label, name, '/etc/hostname']), 0)
     expect((await run('prune', '--dry-run')).stdout).toBe(`would remove  config  ${name}\n`)
     expect((await run('prune')).stdout).toBe(`removed  config  ${name}\n`)
     expectCode(await run('maintenance', 'on'), 2)
