@@ -23,10 +23,10 @@ const NAME = 'Project name (shop): '
 const HOST = 'Server to deploy to, user@host (empty: this machine): '
 const DOMAIN = 'Domain of web, such as shop.example.com (empty: not yet): '
 
-/** Types an answer at each question on a terminal, which `script` (bsdutils) gives the command. */
+/** Types an answer at each question on a terminal, which `script` (bsdutils) gives the command: so wide that no path is cut. */
 async function answer(questions: readonly (readonly [question: string, typed: string])[], cwd = folder.path) {
   const cli = join(import.meta.dir, '../../../cli.ts')
-  const child = Bun.spawn(['script', '-qec', `${process.execPath} ${cli} init`, '/dev/null'], {
+  const child = Bun.spawn(['script', '-qec', `stty cols 1000; ${process.execPath} ${cli} init`, '/dev/null'], {
     cwd,
     env: { ...process.env, PATH: `${folder.path}/.bin:${process.env['PATH']}`, TERM: 'xterm', NO_COLOR: '1' },
     stdin: 'pipe',
