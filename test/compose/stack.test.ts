@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import type { ComposeModel, Service } from '../../lib/compose/model.ts'
-import { DEFINITION, objectName, objectNames, stackOf } from '../../lib/compose/stack/convert.ts'
+import { DEFINITION, objectName, objectNames, RUN, stackOf } from '../../lib/compose/stack/convert.ts'
 import { goDuration } from '../../lib/compose/stack/duration.ts'
 import { bindsAsConfigs } from '../../lib/compose/stack/files.ts'
 import { judgeForSwarm } from '../../lib/compose/stack/fit.ts'
@@ -14,7 +14,7 @@ afterEach(() => {
   for (const folder of folders.splice(0)) folder.remove()
 })
 
-const HOW = { order: 'stop-first', job: false } as const
+const HOW = { order: 'stop-first' } as const
 
 /** A service as it is given to `docker stack deploy`. */
 function converted(service: Service, how: Partial<Parameters<typeof stackOf>[1][number]> = {}) {
@@ -115,9 +115,17 @@ describe('stackOf()', () => {
   })
 
   test('a job runs once; a global service has no number', () => {
-    expect(converted({ image: 'a' }, { job: true }).deploy).toEqual({
-      mode: 'replicated-job',
+    const job = converted({ image: 'a' }, { job: 'rel-1' })
+    expect(job.deploy).toEqual({
+      mode: 'replicated',
       replicas: 1,
+      restart_policy: { condition: 'none' },
+      update_config: { parallelism: 0, order: 'stop-first', failure_action: 'continue' },
+    })
+    expect(job.labels).toEqual({ [DEFINITION]: expect.any(String), [RUN]: 'rel-1' })
+    expect(converted({ image: 'a', deploy: { mode: 'replicated-job' } }, { job: 'rel-1' }).deploy).toEqual(job.deploy)
+    expect(converted({ image: 'a', deploy: { mode: 'global' } }, { job: 'rel-1' }).deploy).toEqual({
+      mode: 'global-job',
       restart_policy: { condition: 'none' },
     })
     expect(converted({ image: 'a', deploy: { mode: 'global' } }).deploy).not.toHaveProperty('replicas')

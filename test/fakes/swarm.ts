@@ -207,7 +207,7 @@ export class FakeSwarm {
       service: service.id,
       ...place,
       spec: taskSpec(service.spec),
-      iteration: service.iteration,
+      iteration: service.spec.deploy.mode.endsWith('job') ? service.iteration : 0,
       at: new Date(this.now() + this.#count).toISOString(),
       desired: ends ? 'shutdown' : behaviour === 'completes' ? 'complete' : 'running',
       state: ends ? 'failed' : behaviour === 'completes' ? 'complete' : 'running',
@@ -268,7 +268,7 @@ export class FakeSwarm {
               ? { Global: {} }
               : { Replicated: { Replicas: spec.deploy.replicas } },
         },
-        JobStatus: { JobIteration: { Index: iteration } },
+        ...(spec.deploy.mode.endsWith('job') ? { JobStatus: { JobIteration: { Index: iteration } } } : {}),
         ...(update ? { UpdateStatus: update } : {}),
       }))
     return { stdout: JSON.stringify(found) }

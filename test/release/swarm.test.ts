@@ -126,6 +126,21 @@ describe('a release on a Swarm', () => {
     expect(story(next.events).filter((line) => line.startsWith('  '))).toEqual([])
   })
 
+  test('runs a job that failed again with the next release, though its definition is the same', async () => {
+    const after = { depends_on: { job: { condition: 'service_completed_successfully' as const } } }
+    const project = shop({ web: web('one', after), job: web('one') })
+    const { swarm } = project.engine
+    let fails = false
+    swarm.behave = (service) => (service !== 'job' ? 'up' : fails ? { exit: 4 } : 'completes')
+    expect((await project.deploy()).error?.message).toBeUndefined()
+    fails = true
+    change(project, { web: web('one', after), job: web('two') })
+    expect((await project.deploy()).error?.message).toBe('Cannot start job: the job failed: it ended with exit code 4')
+    fails = false
+    const { error, events } = await project.deploy()
+    expect([error?.message, story(events).includes('  job ready')]).toEqual([undefined, true])
+  })
+
   test('removes what is no longer in the file once it is live, and prunes configs that no kept release needs', async () => {
     const project = shop({ web: web('one'), old: {} })
     await project.deploy()

@@ -61,12 +61,16 @@ function convert(service: Service, rollout: Rollout): Readonly<Record<string, un
   const labels = {
     ...labelsOf(service['labels']),
     [DEFINITION]: contentDigest({ ...converted, deploy: defining }).slice(0, 12),
+    ...(rollout.job === undefined ? {} : { [RUN]: rollout.job }),
   }
   return { ...converted, labels, deploy }
 }
 
 /** A label of each task: what it was made from. Tasks of an older definition are those that Swarm still has to replace. */
 export const DEFINITION = 'stagecraft.definition'
+
+/** A label of each task of a job: the release that runs it. */
+export const RUN = 'stagecraft.run'
 
 function labelsOf(labels: unknown): Readonly<Record<string, unknown>> {
   return typeof labels === 'object' && labels !== null && !Array.isArray(labels) ? { ...labels } : {}

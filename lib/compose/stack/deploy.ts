@@ -7,8 +7,8 @@ export interface Rollout {
   readonly order: 'start-first' | 'stop-first'
   /** undefined: as in the Compose file */
   readonly replicas?: number | undefined
-  /** it runs to completion */
-  readonly job: boolean
+  /** it runs to completion: the release that runs it, since Swarm starts nothing anew whose definition is the same */
+  readonly job?: string | undefined
   /** how often Swarm was told to look at the same update again */
   readonly nudges?: number | undefined
 }
@@ -18,6 +18,9 @@ type Parts = Readonly<Record<string, unknown>>
 /** Milliseconds that a new task is watched at least: Swarm's own default. */
 const MONITOR = 5_000
 
+/** A job that runs again: Swarm takes tasks that have ended, with whatever code, for an update that fails. */
+const ALL_AT_ONCE: Parts = { parallelism: 0, order: 'stop-first', failure_action: 'continue' }
+
 /** @returns the `deploy` of a service: its own, with what Swarm has there instead of keys of Compose */
 export function deployOf(service: Service, { order, replicas, job, nudges = 0 }: Rollout): Parts {
   const deploy: Parts = service.deploy ?? {}
@@ -25,23 +28,23 @@ export function deployOf(service: Service, { order, replicas, job, nudges = 0 }:
   const isGlobal = isOnEachNode(service)
   const count = replicas ?? service.scale ?? service.deploy?.replicas ?? 1
   const resources = resourcesOf(service)
-  const policy = policyOf(service, job)
+  const isJob = job !== undefined
+  const policy = policyOf(service, isJob)
   const how = { order, failure_action: 'pause', monitor: monitorOf(service, nudges) }
+  const updates = {
+    update_config: { ...how, ...Object(update_config) },
+    rollback_config: { ...how, ...Object(rollback_config) },
+  }
   return {
-    mode: job ? (isGlobal ? 'global-job' : 'replicated-job') : mode,
+    // Once its managers have changed their leader, a Swarm runs a `replicated-job` several times (moby/moby#53632).
+    mode: isJob ? (isGlobal ? 'global-job' : 'replicated') : mode,
     ...(isGlobal ? {} : { replicas: count }),
     ...(endpoint_mode ? { endpoint_mode } : {}),
     ...(labels ? { labels } : {}),
     ...(isFull(placement) ? { placement } : {}),
     ...(isFull(resources) ? { resources } : {}),
     ...(policy ? { restart_policy: policy } : {}),
-    // Jobs are not updated: they run again.
-    ...(job
-      ? {}
-      : {
-          update_config: { ...how, ...Object(update_config) },
-          rollback_config: { ...how, ...Object(rollback_config) },
-        }),
+    ...(isJob ? (isGlobal ? {} : { update_config: ALL_AT_ONCE }) : updates),
   }
 }
 

@@ -1,6 +1,6 @@
 import { nodesFor, type SwarmNode } from './nodes.ts'
 import type { SwarmService } from './services.ts'
-import { exitCodeOf, hasFailed, isLive, newestFirst, type Task } from './tasks.ts'
+import { exitCodeOf, hasFailed, isLive, isOfLastRun, newestFirst, type Task } from './tasks.ts'
 
 /** How long one waits for a service. Durations are milliseconds. */
 export interface Patience {
@@ -139,7 +139,7 @@ function judgeJob(
   tasks: readonly Task[],
   { seen, now, patience, last, nodes }: Look & Pick<Observation, 'nodes'> & { readonly last: Task | undefined },
 ): Verdict {
-  const own = tasks.filter((task) => task.iteration === service.iteration)
+  const own = tasks.filter((task) => isOfLastRun(task, service))
   const done = own.filter(({ state }) => state === 'complete').length
   const all = wantedOf(service, own, nodes)
   if (done >= all) return { is: 'done' }

@@ -2,7 +2,7 @@ import type { Docker } from '../client.ts'
 import type { Container } from '../inspect.ts'
 import { listNodes, nodesFor, type SwarmNode } from './nodes.ts'
 import { listServices, type SwarmService } from './services.ts'
-import { exitCodeOf, hasFailed, isLive, newestFirst, openTasks, type Task } from './tasks.ts'
+import { exitCodeOf, hasFailed, isLive, isOfLastRun, newestFirst, openTasks, type Task } from './tasks.ts'
 
 /**
  * What runs of a stack, as containers of a Compose project: the plan and the status judge both alike. There is one for each replica
@@ -29,9 +29,9 @@ type Replica = Task | Pick<Task, 'node'> | undefined
 
 /** @returns the task of each replica: the live one, else the newest; undefined: Swarm has planned none */
 function replicasOf(service: SwarmService, tasks: readonly Task[], nodes: readonly SwarmNode[]): Replica[] {
-  const { mode, wanted, iteration } = service
+  const { mode, wanted } = service
   const sorted = newestFirst(tasks)
-  if (mode === 'job') return sorted.filter((task) => task.iteration === iteration).slice(0, wanted)
+  if (mode === 'job') return sorted.filter((task) => isOfLastRun(task, service)).slice(0, wanted)
   const live = sorted.filter(isLive)
   if (wanted === undefined) {
     const busy = new Set(live.map(({ node }) => node))

@@ -1,4 +1,4 @@
-import { DEFINITION } from '../../compose/stack/convert.ts'
+import { DEFINITION, RUN } from '../../compose/stack/convert.ts'
 import { contentDigest } from '../../util/canonical.ts'
 import { childError, type Docker, verb } from '../client.ts'
 import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
@@ -23,7 +23,7 @@ export interface SwarmService {
   readonly hasHealthcheck: boolean
   /** where its tasks may run: `node.role==worker` */
   readonly constraints: readonly string[]
-  /** the run of a job: each deploy begins another one */
+  /** the run of a job of Swarm's own; else 0 */
   readonly iteration: number
 }
 
@@ -45,14 +45,13 @@ const inspect = verb(['service', 'inspect'], { readOnly: true })
 export function parseService(json: Json, stack: string): SwarmService {
   const spec = json.at('Spec')
   const mode = spec.at('Mode')
-  const job = mode.at('ReplicatedJob').is() || mode.at('GlobalJob').is()
   const state = json.at('UpdateStatus', 'State').string()
   const container = spec.at('TaskTemplate', 'ContainerSpec')
   const [test] = container.at('Healthcheck', 'Test').strings()
   return {
     id: json.at('ID').string(),
     service: spec.at('Name').string().replace(`${stack}_`, ''),
-    mode: job ? 'job' : mode.at('Global').is() ? 'global' : 'replicated',
+    mode: isJob(spec) ? 'job' : mode.at('Global').is() ? 'global' : 'replicated',
     wanted: wantedOf(mode),
     ...(state === '' ? {} : { update: { state, message: json.at('UpdateStatus', 'Message').string() } }),
     template: templateOf(spec.at('TaskTemplate')),
@@ -62,6 +61,12 @@ export function parseService(json: Json, stack: string): SwarmService {
     constraints: spec.at('TaskTemplate', 'Placement', 'Constraints').strings(),
     iteration: json.at('JobStatus', 'JobIteration', 'Index').number(),
   }
+}
+
+/** A job of a release has a label; Swarm's own mode of that name may stand in the Compose file. */
+function isJob(spec: Json): boolean {
+  const modes = ['ReplicatedJob', 'GlobalJob'].map((mode) => spec.at('Mode', mode))
+  return modes.some((mode) => mode.is()) || spec.at('TaskTemplate', 'ContainerSpec', 'Labels', RUN).string() !== ''
 }
 
 function wantedOf(mode: Json): number | undefined {

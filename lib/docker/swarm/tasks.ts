@@ -1,7 +1,7 @@
 import { compare } from '../../util/format.ts'
 import { type Docker, verb } from '../client.ts'
 import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
-import { templateOf } from './services.ts'
+import { type SwarmService, templateOf } from './services.ts'
 
 /** A task of a service: one container on a node, from when Swarm plans it until it is forgotten. */
 export interface Task {
@@ -100,6 +100,14 @@ function parseFixed(json: Json, templates: Map<string, string>): Fixed & { reado
 /** @returns whether Swarm wants a task to run, or to be ready to: of a service, not of a job */
 export function isLive({ desired }: Pick<Task, 'desired'>): boolean {
   return desired === 'running' || desired === 'ready'
+}
+
+/** @returns whether a task is of the last run of a job */
+export function isOfLastRun(
+  task: Task,
+  { iteration, template }: Pick<SwarmService, 'iteration' | 'template'>,
+): boolean {
+  return task.iteration === iteration && (iteration > 0 || task.template === template)
 }
 
 export function hasFailed({ state }: Pick<Task, 'state'>): boolean {

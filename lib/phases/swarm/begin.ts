@@ -80,7 +80,7 @@ async function record({ request, tools, bundle, found }: HostRun, { plan, input 
     ...keptBy(plan, request.serving?.bundle),
     ...secretPlaces(model, tools.docker.mask),
   })
-  return { model, images, jobs: topology.jobs, services: environment.services, environment }
+  return { model, images, jobs: topology.jobs, services: environment.services, environment, id: bundle.now.id }
 }
 
 /** Who has scaled a service is remembered as long as its number stays. */

@@ -15,6 +15,8 @@ export interface StackRelease {
   /** the settings of its services */
   readonly services: Readonly<Record<string, ServiceConfig>>
   readonly environment: Environment
+  /** its id: jobs that it runs are its own */
+  readonly id: string
 }
 
 /** @returns the file for `docker stack deploy` of some services @param wanted with their numbers of replicas */
@@ -23,11 +25,11 @@ export function stageStack(
   wanted: readonly { readonly service: string; readonly replicas: number }[],
   nudges = 0,
 ): Stack {
-  const { model, jobs } = release
+  const { model, jobs, id } = release
   const all = wanted.map(({ service, replicas }) => ({
     service,
     replicas,
-    job: jobs.includes(service),
+    ...(jobs.includes(service) ? { job: id } : {}),
     nudges,
     order: isDoubled(release, service) ? ('start-first' as const) : ('stop-first' as const),
   }))
@@ -67,5 +69,5 @@ export function releaseOf(
   environment: StackRelease['environment'],
 ): StackRelease {
   const { images, topology, services = {} } = bundle
-  return { model, images, jobs: topology.jobs, services, environment }
+  return { model, images, jobs: topology.jobs, services, environment, id: bundle.id }
 }

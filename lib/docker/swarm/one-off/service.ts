@@ -50,7 +50,7 @@ export function oneOffStack(model: ComposeModel, { service, command, name, label
     deploy: { ...deploy, endpoint_mode: 'dnsrr', labels: { ...labels, [ONE_OFF]: service } },
   }
   const services = { [name]: once }
-  return stackOf({ ...model, services }, [{ service: name, order: 'stop-first', replicas: 1, job: false }])
+  return stackOf({ ...model, services }, [{ service: name, order: 'stop-first', replicas: 1 }])
 }
 
 /** Milliseconds from TERM to KILL. */
