@@ -29,7 +29,9 @@ export async function findExisting(
 ): Promise<Wanted> {
   if (from === undefined)
     return { project, version, existing: noBuild ? existingOf(project, version.name, session) : undefined }
-  const other = await openSettingsOf({ env: from }, context)
+  const other = await openSettingsOf({ env: from }, context, {
+    onSwarm: 'Deploy the same commit, or give both environments one image, by its name in a registry.',
+  })
   const existing = existingFrom(other, session)
   return { project, version: { name: existing.from.version, commit: existing.commit }, existing }
 }

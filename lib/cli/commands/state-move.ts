@@ -30,7 +30,9 @@ export default command({
     [9, 'there are releases here as well, or those there cannot be read'],
   ],
   async run({ env, wait, lost }, context) {
-    const project = await openProjectOf({ env }, context)
+    const project = await openProjectOf({ env }, context, [], {
+      onSwarm: 'Nothing is to be moved: the Swarm itself keeps the releases.',
+    })
     const turn = { command: 'state move', wait: parseWait(wait) }
     const { name } = project.model
     const moved = await withEnvironmentLocked(project, turn, openSession(context, project), (locked) =>

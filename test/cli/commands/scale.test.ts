@@ -46,6 +46,7 @@ describe('what a Swarm does not have', () => {
     [['maintenance', 'on'], 'Stagecraft has no proxy on a Swarm'],
     [['proxy', 'status'], 'Stagecraft has no proxy on a Swarm'],
     [['job', 'run', 'web'], 'docker service update --force <stack>_<job>'],
+    [['state', 'move'], 'the Swarm itself keeps the releases'],
   ])('%p is refused with what to do instead: exit 2', async (words, hint) => {
     const folder = temporary(scratch({ 'stagecraft.yml': 'environments: {prod: {engine: swarm}}\n' }))
     const { exit, stderr } = await stagecraft(words, { env: { STAGECRAFT_DIRECTORY: folder.path } })
