@@ -8,10 +8,12 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
   const app = new SwarmApp('swarm')
   const { folder } = app
   let tasks: Record<string, string[]> = {}
+  const hook = (words: string) => `echo "$STAGECRAFT_VERSION ${words}" >>hooks`
+  const settings = { hooks: { after_rollout: hook('is out'), on_failure: hook('failed in $STAGECRAFT_PHASE') } }
 
   beforeAll(async () => {
     await app.begin()
-    app.write({ web: said('one'), worker: said('x', { deploy: { replicas: 1 } }) })
+    app.write({ web: said('one'), worker: said('x', { deploy: { replicas: 1 } }) }, {}, settings)
     expectCode(await app.deploy('v1'), 0)
     tasks = await app.tasks()
   })
@@ -35,7 +37,11 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
 
   test('a version that fails: the whole stack goes back, and the exit code says so', async () => {
     const fails = { command: ['sh', '-c', 'echo no such table; exit 3'] }
-    app.write({ web: said('two', fails), worker: said('y', { deploy: { replicas: 1 } }), extra: said('z') })
+    app.write(
+      { web: said('two', fails), worker: said('y', { deploy: { replicas: 1 } }), extra: said('z') },
+      {},
+      settings,
+    )
     const ran = await app.deploy('v2')
     expectCode(ran, 5)
     expect(ran.stderr).toContain('Cannot start web: it ended with exit code 3')
