@@ -26,7 +26,7 @@ const SLOW =
  * All in one took 100 minutes on two slow processors.
  */
 const JOURNEY =
-  /^test\/e2e\/(adoption(-round-trip)?|approval|content|dev|examples|failures|hostile|init|jobs|makefile|migrations(-(hosts|load|sql))?|moves|own-proxy|replays|rollback-jobs|screens|separation|shapes|signals|ssh-rolling|swarm-(changes|load))\./
+  /^test\/e2e\/(adoption(-round-trip)?|approval|content|dev|examples|failures|hostile|init|jobs|makefile|migrations(-(hosts|load|sql))?|moves|own-proxy|replays|rollback-jobs|screens|separation|shapes|signals|ssh-rolling|swarm-(changes|commands|exec|load|registry)|volumes)\./
 const ALL_HOSTS = Object.keys(HOSTS) as HostName[]
 
 const { values: flags } = parseArgs({
@@ -92,7 +92,8 @@ async function runSlow(labUp: ReturnType<Lab['up']> | undefined): Promise<void> 
   if (!engine) return step('slow')
   // Hosts that are cut off or made bare, and a proxy that is restarted or spoiled by its tests, when nobody else needs
   // them: each of the three has its own.
-  await Promise.all((['slow', 'servers', 'campaign', 'proxy'] as const).map((part) => step(part)))
+  const inTwo = { args: [...args, '--parallel=2'] }
+  await Promise.all([step('slow', inTwo), ...(['servers', 'campaign', 'proxy'] as const).map((part) => step(part))])
   // Hundreds of requests a second, by themselves: others would be disturbed, and disturb them.
   await step('load', { live: true })
 }
@@ -118,7 +119,6 @@ type Part = 'quick' | 'slow' | 'e2e' | 'servers' | 'campaign' | 'proxy' | 'load'
 
 /** Which part a test file belongs to: the quick ones need neither an engine nor the binary. */
 function partOf(file: string): Part {
-  if (/^test\/e2e\/(fresh-server|moves|swarm(-changes|-images|-registry|-state)?)\./.test(file)) return 'servers'
   if (/^test\/e2e\/hosts-campaign\./.test(file)) return 'campaign'
   if (/^test\/e2e\/(proxy|proxy-protocol|own-certificate|acme|assets)\./.test(file)) return 'proxy'
   if (
@@ -127,7 +127,7 @@ function partOf(file: string): Part {
     )
   )
     return 'load'
-  if (/^test\/e2e\/swarm-commands\./.test(file)) return 'servers'
+  if (/^test\/e2e\/(fresh-server|moves|swarm(-[a-z]+)?)\./.test(file)) return 'servers'
   if (file.startsWith('test/e2e/')) return 'e2e'
   return SLOW.test(file) ? 'slow' : 'quick'
 }
