@@ -83,7 +83,7 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     expectCode(await running.done, 0)
     expect((await app.tasks(second))['web']?.length).toBe(2)
     expect((await app.releases()).at(-1)?.phases['finalize']).toBe('completed')
-    await app.isWell()
+    await app.becomesWell()
   })
 
   test('a node loses its power during an update: it ends on the others', async () => {
@@ -97,7 +97,7 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     try {
       expectCode(await running.done, 0)
       expect((await app.tasks())['many']?.length).toBe(3)
-      await app.isWell()
+      await app.becomesWell()
       expect((await app.releases()).at(-1)?.version).toBe('power')
     } finally {
       await labHostCommand('start', third)

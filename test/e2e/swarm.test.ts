@@ -56,6 +56,10 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     await app.isWell()
   })
 
+  test('hooks have run with each release', () => {
+    expect(folder.read('hooks')).toBe('v1 is out\nv1-again is out\nv2 failed in rollout\n')
+  })
+
   test('is taken down', async () => {
     expectCode(await folder.stagecraft(['down', '--yes']), 0)
     expect(await app.tasks()).toEqual({})

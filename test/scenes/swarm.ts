@@ -148,6 +148,14 @@ export class SwarmApp {
     const ran = await this.folder.stagecraft(['status'])
     expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('as released')])
   }
+
+  /** The same, once Swarm has started elsewhere what ran on a lost node. */
+  async becomesWell(): Promise<void> {
+    await until('all is as released', async () => {
+      const { code, stdout } = await this.folder.stagecraft(['status'])
+      return code === 0 || stdout
+    })
+  }
 }
 
 function addressOf(name: HostName): string {
