@@ -48,7 +48,7 @@ export function parseHostState(said: string, environment: string): HostState | U
   if (!isWhole(entries)) return no('foreign', head === '' ? 'releases' : `objects/${parseHead(head)?.hash}`)
   if (head !== '' && sha256(manifestText(entries)) !== parseHead(head)?.hash)
     return no('damaged', `objects/${parseHead(head)?.hash}`)
-  const files = split(entries, stream)
+  const files = unpackFiles(entries, stream)
   if (!(files instanceof Map)) return no('damaged', files)
   const changed = head === '' ? undefined : changedByOthers(before('plain'), entries)
   if (changed !== undefined) return no('damaged', changed)
@@ -101,8 +101,11 @@ function hasFileAsFolder(paths: ReadonlySet<string | undefined>): boolean {
   })
 }
 
-/** @returns the bytes of each file, or the path of the first one with a wrong size or hash */
-function split(entries: readonly Entry[], stream: string): Map<string, Uint8Array> | string {
+/**
+ * @param stream the files one after the other, gzipped, in base64
+ * @returns the bytes of each file, or the path of the first one with a wrong size or hash
+ */
+export function unpackFiles(entries: readonly Entry[], stream: string): Map<string, Uint8Array> | string {
   const [bytes, size] = [unpack(stream, total(entries)), total(entries)]
   const files = new Map<string, Uint8Array>()
   let at = 0

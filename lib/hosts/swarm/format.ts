@@ -1,6 +1,7 @@
-import { gunzipSync, gzipSync } from 'node:zlib'
+import { gzipSync } from 'node:zlib'
 import { compare } from '../../util/format.ts'
-import { type Entry, entryLine, MOST, parseEntry, sha256 } from '../state/manifest.ts'
+import { unpackFiles } from '../state/answer.ts'
+import { type Entry, entryLine, MOST, parseEntry } from '../state/manifest.ts'
 
 /**
  * One state of an environment, as the text of a config (spec/core/swarm.md): which files there are, and where their bytes are. Files
@@ -126,24 +127,9 @@ export function filesOf(packs: readonly Pack[], texts: ReadonlyMap<string, strin
   const files = new Map<string, Uint8Array>()
   for (const { entries, data } of packs) {
     const text = typeof data === 'string' ? data : data.map((name) => texts.get(name) ?? '').join('')
-    const bytes = unpacked(text, entries)
-    let at = 0
-    for (const { path, size, hash } of entries) {
-      const own = bytes.subarray(at, at + size)
-      if (own.length !== size || sha256(own) !== hash) return path
-      files.set(path, own)
-      at += size
-    }
+    const own = unpackFiles(entries, text)
+    if (typeof own === 'string') return own
+    for (const [path, bytes] of own) files.set(path, bytes)
   }
   return files
-}
-
-/** @returns nothing if it cannot be unpacked */
-function unpacked(text: string, entries: readonly Entry[]): Uint8Array {
-  const size = entries.reduce((sum, entry) => sum + entry.size, 0)
-  try {
-    return gunzipSync(Buffer.from(text, 'base64'), { maxOutputLength: size + 1 })
-  } catch {
-    return new Uint8Array()
-  }
 }
