@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { canSwarm, LOSE, MANAGERS, SwarmApp, said } from '../scenes/swarm.ts'
 import { host } from '../support/lab.ts'
-import { expectCode } from './app.ts'
+import { expectCode, until } from './app.ts'
 
 // An image that is built on a laptop, and how it gets to the nodes of a Swarm without a registry.
 describe.skipIf(!canSwarm)('an image that is built, on a Swarm', () => {
@@ -19,7 +19,8 @@ describe.skipIf(!canSwarm)('an image that is built, on a Swarm', () => {
   function write(word: string, hosts?: readonly (typeof MANAGERS)[number][]): void {
     folder.write('web/Dockerfile', `FROM busybox:1\nRUN echo ${word} >/word\n`)
     const command = ['sh', '-c', 'cat /word; touch /ready; exec sleep 1d']
-    const { image: _, ...web } = said('x', { build: './web', command, deploy: { replicas: 3 } })
+    // One task on each node, wherever Swarm would like to have three of them.
+    const { image: _, ...web } = said('x', { build: './web', command, deploy: { mode: 'global', replicas: undefined } })
     app.write({ web }, {}, hosts ? { hosts: hosts.map((name) => `root@${name}`) } : {})
   }
 
@@ -42,6 +43,11 @@ describe.skipIf(!canSwarm)('an image that is built, on a Swarm', () => {
     expectCode(await app.deploy('v2'), 0)
     expect(await app.says('web')).toContain('two')
     const before = await kept(first)
+    const ps = ['ps', '-q', '--filter', `label=com.docker.swarm.service.name=${app.stack}_web`]
+    await until('its old task is gone', async () => {
+      const { stdout } = await host(third).docker(ps)
+      return stdout.trim().split('\n').length === 1 || stdout
+    })
     expectCode(await host(third).exec(['sh', '-c', LOSE, app.stack]), 0)
     expect((await kept(third)).length).toBe(1)
     const ran = await folder.stagecraft(['rollback'])
