@@ -20,10 +20,11 @@ export interface Docker {
    * on a Swarm: docker for the engine of a node, which alone reaches the containers there
    * @param what is asked of it, for the error @throws unreachable (8) if it cannot be reached from here
    */
-  onNode?(node: SwarmNode, what: string): Promise<Docker>
+  onNode?(node: NodeName, what: string): Promise<Docker>
 }
 
-export interface SwarmNode {
+/** A node of a Swarm. */
+export interface NodeName {
   readonly id: string
   /** the name of its host */
   readonly name: string
@@ -86,7 +87,7 @@ export interface DockerOptions {
   /** the environment's: held until a command that changes something has ended; if it is lost, such commands are ended */
   readonly lock?: Guard | undefined
   /** on a Swarm: finds the engine of a node. @throws unreachable (8) */
-  readonly execOnNode?: ((node: SwarmNode, what: string) => Promise<Exec>) | undefined
+  readonly execOnNode?: ((node: NodeName, what: string) => Promise<Exec>) | undefined
   /** milliseconds that the engine may take to answer; default: STAGECRAFT_ENGINE_TIMEOUT */
   readonly timeout?: number
 }
@@ -172,9 +173,10 @@ export async function listLabels(
   kind: 'volume' | 'config',
   label: string,
   labels: readonly string[],
+  options: DockerCommand = { readOnly: true },
 ): Promise<string[][]> {
   const format = ['{{.Name}}', ...labels.map((each) => `{{.Label "${each}"}}`)].join('\t')
   const args = [kind, 'ls', '--filter', `label=${label}`, '--format', format]
-  const { stdout } = await docker.run(`list ${kind}s`, args, { readOnly: true })
+  const { stdout } = await docker.run(`list ${kind}s`, args, options)
   return stdout.split('\n').map((line) => line.split('\t'))
 }

@@ -1,7 +1,8 @@
 import { compare } from '../util/format.ts'
 import { childError, type Docker, type Operand, verb } from './client.ts'
-import { type Container, isUp, type Json, parseArray, parseContainer, parseWhatThereIs } from './inspect.ts'
+import { type Container, isUp, type Json, parseArray, parseContainer, parseFound } from './inspect.ts'
 import { NO_CONTAINER, removeForced } from './lifecycle.ts'
+import { ofStack } from './swarm/labels.ts'
 
 /** @returns the label of all that Compose makes for a project */
 export function ofProject(project: string): string {
@@ -22,10 +23,7 @@ export async function listContainersIn(docker: Docker, project: string): Promise
 
 /** @returns the names of the containers of a stack that this engine runs. @throws failed (5), unreachable (8) */
 export async function listOfStack(docker: Docker, stack: string): Promise<string[]> {
-  const rows = await listColumns(docker, 'list tasks', `label=com.docker.stack.namespace=${stack}`, [
-    '.Names',
-    '.State',
-  ])
+  const rows = await listColumns(docker, 'list tasks', `label=${ofStack(stack)}`, ['.Names', '.State'])
   return rows.flatMap(([name = '', state]) => (state === 'running' ? [name] : []))
 }
 
@@ -50,8 +48,7 @@ export async function removeRunningHooks(docker: Docker, project: string): Promi
 /** @returns a project's containers without one-off ones, sorted, each with all that the engine says of it. @throws as above */
 export async function listDefined(docker: Docker, project: string): Promise<{ container: Container; json: Json }[]> {
   const containers = await listContainers(docker, project)
-  const { stdout, code } = await inspect(docker, containers)
-  const all = code === 0 ? parseArray(stdout) : parseWhatThereIs(stdout)
+  const all = parseFound(await inspect(docker, containers))
   return containers.flatMap((container) => {
     const json = all.find((one) => one.at('Id').string() === container.id)
     return json ? [{ container, json }] : []
@@ -61,7 +58,7 @@ export async function listDefined(docker: Docker, project: string): Promise<{ co
 /** @returns those of the containers that still exist. @throws failed (5), unreachable (8) */
 export async function inspectContainers(docker: Docker, ids: readonly Operand[]): Promise<Container[]> {
   const result = await inspect(docker, ids)
-  const found = result.code === 0 ? parseArray(result.stdout) : parseWhatThereIs(result.stdout)
+  const found = parseFound(result)
   if (result.code !== 0 && found.length === 0 && !NO_CONTAINER.test(result.stderr))
     throw childError('inspect containers', result)
   return found.map(parseContainer).toSorted((a, b) => compare(a.service, b.service) || compare(a.name, b.name))
@@ -170,8 +167,8 @@ export interface Writer {
 /** @returns the running containers of the engine. @throws failed (5), unreachable (8) */
 export async function listWriters(docker: Docker): Promise<Writer[]> {
   const { stdout } = await docker.run('list containers', ['ps', '-q', '--no-trunc'], { readOnly: true })
-  const found = await inspect(docker, stdout.split('\n').filter(Boolean))
-  return (found.code === 0 ? parseArray(found.stdout) : parseWhatThereIs(found.stdout)).map((json) => ({
+  const result = await inspect(docker, stdout.split('\n').filter(Boolean))
+  return parseFound(result).map((json) => ({
     name: json.at('Name').string().replace(/^\//, ''),
     project: json.at('Config', 'Labels', 'com.docker.compose.project').string(),
     writes: json

@@ -1,3 +1,5 @@
+import type { Result } from '../system/exec.ts'
+
 /** What a rollout needs to know about a container of a Compose project, from `docker inspect`. */
 export interface Container {
   readonly id: string
@@ -96,6 +98,11 @@ export function parseWhatThereIs(text: string): Json[] {
   } catch {
     return []
   }
+}
+
+/** @returns what `docker inspect` has found. It fails for one that does not exist, and prints the others all the same. */
+export function parseFound({ code, stdout }: Pick<Result, 'code' | 'stdout'>): Json[] {
+  return code === 0 ? parseArray(stdout) : parseWhatThereIs(stdout)
 }
 
 /** Reads JSON of the engine without trusting its shape. */

@@ -1,4 +1,4 @@
-import { openDocker, type SwarmNode } from '../docker/client.ts'
+import { type NodeName, openDocker } from '../docker/client.ts'
 import { askSwarm } from '../docker/swarm/stack.ts'
 import type { Exec } from '../system/exec.ts'
 import { errorText, StagecraftError } from '../util/errors.ts'
@@ -12,7 +12,7 @@ import type { Host } from './host.ts'
 export async function engineOfNode(
   { nodes, attach }: Pick<Host, 'nodes' | 'attach'>,
   exec: Exec,
-  node: SwarmNode,
+  node: NodeName,
   what: string,
 ): Promise<Pick<Host, 'exec' | 'attach'>> {
   if ((await askSwarm(openDocker(exec, (text) => text))).node === node.id) return { exec, attach }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import type { ComposeModel, Service } from '../../lib/compose/model.ts'
-import { DEFINITION, objectName, objectNames, RUN, stackOf } from '../../lib/compose/stack/convert.ts'
+import { DEFINITION, JOB, objectName, objectNames, stackOf } from '../../lib/compose/stack/convert.ts'
 import { goDuration } from '../../lib/compose/stack/duration.ts'
 import { bindsAsConfigs } from '../../lib/compose/stack/files.ts'
 import { judgeForSwarm } from '../../lib/compose/stack/fit.ts'
@@ -122,7 +122,7 @@ describe('stackOf()', () => {
       restart_policy: { condition: 'none' },
       update_config: { parallelism: 0, order: 'stop-first', failure_action: 'continue' },
     })
-    expect(job.labels).toEqual({ [DEFINITION]: expect.any(String), [RUN]: 'rel-1' })
+    expect(job.labels).toEqual({ [DEFINITION]: expect.any(String), [JOB]: 'rel-1' })
     expect(converted({ image: 'a', deploy: { mode: 'replicated-job' } }, { job: 'rel-1' }).deploy).toEqual(job.deploy)
     expect(converted({ image: 'a', deploy: { mode: 'global' } }, { job: 'rel-1' }).deploy).toEqual({
       mode: 'global-job',

@@ -49,8 +49,7 @@ export default command({
       for (const [host, plan] of openPlans(settings, context).plans) {
         const docker = openReleaseDocker({ secrets: [], host }, session)
         const { bundles, tags } = await presentOnly(docker, plan)
-        const project = isSwarm ? newestProject(stateFile, environment.name) : undefined
-        const own = project === undefined ? undefined : { environment: environment.name, project }
+        const own = ownStack(settings)
         const objects = own && (await looseObjects(docker, { file: stateFile }, own, bundles))
         const found = { bundles, tags, ...objects }
         report.result('prune-plan', { ...named(settings, host), ...found }, () =>
@@ -62,12 +61,12 @@ export default command({
     await withEnvironmentLocked(settings, { command: 'prune', wait }, session, async (locked) => {
       const project = newestProject(stateFile, environment.name)
       if (project !== undefined) await refuseForeign(settings, project, locked)
+      const own = ownStack(settings)
       const { state, plans, live } = openPlans(settings, context)
       for (const [host, plan] of plans) {
         const docker = openReleaseDocker({ secrets: [], host }, locked)
         const removed = await prune(docker, state, plan, host)
         if (isSwarm) await pruneNodes(host, plan, buildMark(settings), docker)
-        const own = isSwarm && project !== undefined ? { environment: environment.name, project } : undefined
         const pruned = { ...removed, ...(own && (await pruneObjects(docker, state, own))) }
         const place = placeOf(host, settings.hosts)
         const now = live && bundleOn(settings.stateFile, live, place)
@@ -82,6 +81,12 @@ export default command({
 })
 
 /** Plans for all hosts before anything is removed: a plan needs the bundles that another one may remove. */
+/** @returns what has configs and secrets on a Swarm; undefined: it is on none, or nothing was ever released */
+function ownStack({ stateFile, environment: { name: environment, engine } }: Settings) {
+  const project = engine === 'swarm' ? newestProject(stateFile, environment) : undefined
+  return project === undefined ? undefined : { environment, project }
+}
+
 function openPlans({ environment, stateFile, hosts }: Settings, { clock }: Context) {
   const state = openState(stateFile, { clock })
   const { name, keep } = environment

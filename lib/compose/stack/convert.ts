@@ -61,7 +61,7 @@ function convert(service: Service, rollout: Rollout): Readonly<Record<string, un
   const labels = {
     ...labelsOf(service['labels']),
     [DEFINITION]: contentDigest({ ...converted, deploy: defining }).slice(0, 12),
-    ...(rollout.job === undefined ? {} : { [RUN]: rollout.job }),
+    ...(rollout.job === undefined ? {} : { [JOB]: rollout.job }),
   }
   return { ...converted, labels, deploy }
 }
@@ -70,7 +70,7 @@ function convert(service: Service, rollout: Rollout): Readonly<Record<string, un
 export const DEFINITION = 'stagecraft.definition'
 
 /** A label of each task of a job: the release that runs it. */
-export const RUN = 'stagecraft.run'
+export const JOB = 'stagecraft.job'
 
 function labelsOf(labels: unknown): Readonly<Record<string, unknown>> {
   return typeof labels === 'object' && labels !== null && !Array.isArray(labels) ? { ...labels } : {}

@@ -1,6 +1,6 @@
 import { nodesFor, type SwarmNode } from './nodes.ts'
 import type { SwarmService } from './services.ts'
-import { exitCodeOf, hasFailed, isLive, isOfLastRun, newestFirst, type Task } from './tasks.ts'
+import { exitCodeOf, hasEnded, hasFailed, isLive, isOfLastRun, newestFirst, type Task } from './tasks.ts'
 
 /** How long one waits for a service. Durations are milliseconds. */
 export interface Patience {
@@ -145,16 +145,13 @@ function judgeJob(
   if (done >= all) return { is: 'done' }
   if (done > seen.ready) seen.progress = now
   seen.ready = done
-  const isOpen = own.some(({ state }) => !ENDED.includes(state))
+  const isOpen = own.some((task) => !hasEnded(task))
   if (last && !isOpen && own.includes(last))
     return { is: 'failed', why: `the job failed: ${reasonOf(last)}`, task: last }
   if (now - seen.progress >= patience.health)
     return { is: 'failed', why: `it has not ended after ${Math.round(patience.health / 1000)} s`, task: last }
   return { is: 'converging', at: `${done} of ${all} completed` }
 }
-
-/** States of a task that is over. */
-export const ENDED: readonly string[] = ['complete', 'failed', 'rejected', 'shutdown', 'orphaned', 'remove']
 
 /** @returns why a task has failed, for people */
 function reasonOf(task: Task): string {

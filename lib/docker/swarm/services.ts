@@ -1,7 +1,7 @@
-import { DEFINITION, RUN } from '../../compose/stack/convert.ts'
+import { DEFINITION, JOB } from '../../compose/stack/convert.ts'
 import { contentDigest } from '../../util/canonical.ts'
 import { childError, type Docker, verb } from '../client.ts'
-import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
+import { type Json, parseFound } from '../inspect.ts'
 import { ONE_OFF, ofStack } from './stack.ts'
 
 /** A service of a stack, from `docker service inspect`. */
@@ -33,7 +33,7 @@ export async function listServices(docker: Docker, stack: string): Promise<Swarm
   const { stdout } = await docker.run('list services', args, { readOnly: true })
   const ids = stdout.split('\n').filter(Boolean)
   const result = await inspect(docker, ids)
-  const found = result.code === 0 ? parseArray(result.stdout) : parseWhatThereIs(result.stdout)
+  const found = parseFound(result)
   // One that was removed meanwhile is left out.
   if (result.code !== 0 && found.length === 0 && ids.length > 1) throw childError('inspect services', result)
   const own = found.filter((json) => !json.at('Spec', 'Labels', ONE_OFF).is())
@@ -66,7 +66,7 @@ export function parseService(json: Json, stack: string): SwarmService {
 /** A job of a release has a label; Swarm's own mode of that name may stand in the Compose file. */
 function isJob(spec: Json): boolean {
   const modes = ['ReplicatedJob', 'GlobalJob'].map((mode) => spec.at('Mode', mode))
-  return modes.some((mode) => mode.is()) || spec.at('TaskTemplate', 'ContainerSpec', 'Labels', RUN).string() !== ''
+  return modes.some((mode) => mode.is()) || spec.at('TaskTemplate', 'ContainerSpec', 'Labels', JOB).string() !== ''
 }
 
 function wantedOf(mode: Json): number | undefined {

@@ -1,5 +1,5 @@
-import { childError, type Docker, verb } from '../client.ts'
-import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
+import { childError, type Docker, listLabels, verb } from '../client.ts'
+import { parseFound } from '../inspect.ts'
 
 // Configs that hold what Stagecraft itself keeps in a Swarm: all managers have them. A config never changes, and its name is unique,
 // so that of several that create the same one, one alone succeeds.
@@ -23,14 +23,8 @@ const inspect = verb(['config', 'inspect'], { timeout: PATIENCE, limit: 32 * 102
 
 /** @returns the configs of a store. @throws failed (5), unreachable (8) */
 export async function listStored(docker: Docker, store: string): Promise<StoredConfig[]> {
-  const format = `{{.Name}}\t{{.Label "${VALUE}"}}`
-  const args = ['config', 'ls', '--filter', `label=${STORE}=${store}`, '--format', format]
-  const { stdout } = await docker.run('list configs', args, { timeout: PATIENCE })
-  const rows = stdout.split('\n').filter(Boolean)
-  return rows.map((row) => {
-    const [name = '', ...value] = row.split('\t')
-    return { name, value: value.join('\t') }
-  })
+  const rows = await listLabels(docker, 'config', `${STORE}=${store}`, [VALUE], { timeout: PATIENCE })
+  return rows.flatMap(([name = '', ...value]) => (name === '' ? [] : [{ name, value: value.join('\t') }]))
 }
 
 /** @param text less than 1,024,000 bytes @returns false: there is one of that name. @throws failed (5), unreachable (8) */
@@ -54,8 +48,7 @@ export async function readStored(docker: Docker, names: readonly string[]): Prom
     const some = names.slice(at, at + AT_ONCE)
     const result = await inspect(docker, some)
     if (result.code !== 0 && !MISSING.test(result.stderr)) throw childError('read configs', result)
-    const all: Json[] = result.code === 0 ? parseArray(result.stdout) : parseWhatThereIs(result.stdout)
-    for (const json of all) {
+    for (const json of parseFound(result)) {
       const data = Buffer.from(json.at('Spec', 'Data').string(), 'base64')
       found.set(json.at('Spec', 'Name').string(), data.toString('utf8'))
     }

@@ -1,6 +1,6 @@
 import { compare } from '../../util/format.ts'
-import { type Docker, verb } from '../client.ts'
-import { type Json, parseArray, parseWhatThereIs } from '../inspect.ts'
+import { type Command, type Docker, verb } from '../client.ts'
+import { type Json, parseFound } from '../inspect.ts'
 import { type SwarmService, templateOf } from './services.ts'
 
 /** A task of a service: one container on a node, from when Swarm plans it until it is forgotten. */
@@ -78,9 +78,27 @@ export function parseRow(line: string): Row {
   }
 }
 
-async function inspectTasks(docker: Docker, ids: readonly string[]): Promise<Json[]> {
-  const { code, stdout } = await inspect(docker, ids)
-  return code === 0 ? parseArray(stdout) : parseWhatThereIs(stdout)
+/** @returns what there is of tasks. @throws unreachable (8) */
+export async function inspectTasks(docker: Docker, ids: readonly string[]): Promise<Json[]> {
+  return parseFound(await inspect(docker, ids))
+}
+
+const psOfOne = verb(['service', 'ps'], { readOnly: true, what: 'list tasks', unless: /no such service|not found/i })
+
+/**
+ * @param service its name, with that of the stack
+ * @returns the ids of its tasks, each with the name of its node; none if there is no such service. @throws failed (5), unreachable (8)
+ */
+export async function tasksOfService(
+  docker: Docker,
+  service: string,
+  flags: Command['flags'] = {},
+): Promise<Map<string, string>> {
+  const { code, stdout } = await psOfOne(docker, [service], {
+    flags: { ...flags, 'no-trunc': true, format: '{{.ID}}\t{{.Node}}' },
+  })
+  const rows = code === 0 ? stdout.split('\n').filter(Boolean) : []
+  return new Map(rows.map((row) => row.split('\t')).map(([id = '', node = '']) => [id, node]))
 }
 
 /** @param templates of definitions: the tasks of a service have the same one */
@@ -108,6 +126,11 @@ export function isOfLastRun(
   { iteration, template }: Pick<SwarmService, 'iteration' | 'template'>,
 ): boolean {
   return task.iteration === iteration && (iteration > 0 || task.template === template)
+}
+
+/** @returns whether a task is over, for whatever reason */
+export function hasEnded({ state }: Pick<Task, 'state'>): boolean {
+  return ['complete', 'failed', 'rejected', 'shutdown', 'orphaned', 'remove'].includes(state)
 }
 
 export function hasFailed({ state }: Pick<Task, 'state'>): boolean {

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { placeholder } from '../../compose/content-store.ts'
-import { lockFiles } from '../../lock/files.ts'
+import { lockFiles, parseJson } from '../../lock/files.ts'
 import { contentFolder } from '../../record/bundle.ts'
 import { stateFileIn } from '../../record/releases.ts'
 import { removeTree } from '../../system/remove-tree.ts'
@@ -23,7 +23,8 @@ interface Hold {
 export function fillCopy(folder: string, files: ReadonlyMap<string, Uint8Array>, { environment, text }: Hold): void {
   for (const name of fs.readdirSync(folder)) removeTree(join(folder, name))
   for (const [path, bytes] of files) put(join(folder, path), bytes)
-  if (text !== '') put(holdFile(folder, environment), `${JSON.stringify(parse(text), null, 2)}\n`)
+  // One that cannot be understood still counts as a hold.
+  if (text !== '') put(holdFile(folder, environment), `${JSON.stringify(parseJson(text) ?? {}, null, 2)}\n`)
   const models = [...files].filter(([path]) => path.endsWith('.json'))
   const names = models.flatMap(([, bytes]) => [...Buffer.from(bytes).toString('utf8').matchAll(IN_CONTENT)])
   const content = contentFolder(stateFileIn(folder))
@@ -36,15 +37,6 @@ const IN_CONTENT = /\/content\/([0-9a-f]{32})"/g
 function put(path: string, bytes: string | Uint8Array): void {
   fs.mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   fs.writeFileSync(path, bytes, { mode: 0o600, flag: 'wx' })
-}
-
-/** One that cannot be understood still counts as a hold. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return {}
-  }
 }
 
 /** @param known files that need not be read again @returns the files of a copy that belong to the state */

@@ -1,22 +1,29 @@
-import type { SwarmPlace as SwarmState } from '../../docker/swarm/stack.ts'
+import type { SwarmPlace } from '../../docker/swarm/stack.ts'
 import { StagecraftError } from '../../util/errors.ts'
-import type { SwarmPlace } from './place.ts'
+import type { StorePlace } from './place.ts'
 
 /** @returns the error (8) for an engine that cannot be asked about a Swarm; undefined: it can */
 export function notAManager(
   environment: string,
-  { isManager, hasLeader, error }: SwarmState,
+  { isManager, hasLeader, error }: SwarmPlace,
 ): StagecraftError | undefined {
   if (isManager && hasLeader) return undefined
-  const why = isManager ? 'it has no leader' : 'the engine is not a manager of one'
-  return new StagecraftError('unreachable', `Cannot use the Swarm of ${environment}: ${why}`, {
+  return new StagecraftError('unreachable', `Cannot use the Swarm of ${environment}: ${whyNoManager({ isManager })}`, {
     detail: error === '' ? undefined : error,
-    hint: 'On a manager: docker node ls. To make a Swarm: docker swarm init. Or name managers in `hosts:`.',
+    hint: GET_A_MANAGER,
   })
 }
 
+/** @returns why an engine that manages no Swarm with a leader does not */
+export function whyNoManager({ isManager }: Pick<SwarmPlace, 'isManager'>): string {
+  return isManager ? 'it has no leader' : 'the engine is not a manager of one'
+}
+
+export const GET_A_MANAGER =
+  'On a manager: docker node ls. To make a Swarm: docker swarm init. Or name managers in `hosts:`.'
+
 /** @returns the error (9) for a lock that another run has taken */
-export function leaseTaken({ environment }: SwarmPlace): StagecraftError {
+export function leaseTaken({ environment }: StorePlace): StagecraftError {
   return new StagecraftError(
     'state',
     `Cannot go on with ${environment}: its lock in the Swarm was lost, and another run may have it`,
@@ -25,7 +32,7 @@ export function leaseTaken({ environment }: SwarmPlace): StagecraftError {
 }
 
 /** @returns the error (9) for a lock that could not be renewed. @param patience milliseconds */
-export function leaseInDoubt({ environment }: SwarmPlace, patience: number, detail: string): StagecraftError {
+export function leaseInDoubt({ environment }: StorePlace, patience: number, detail: string): StagecraftError {
   const message = `Cannot go on with ${environment}: its lock in the Swarm could not be renewed for ${Math.round(patience / 1000)} s`
   return new StagecraftError('state', message, {
     detail: detail === '' ? undefined : detail,
@@ -34,7 +41,7 @@ export function leaseInDoubt({ environment }: SwarmPlace, patience: number, deta
 }
 
 /** @returns the error (9) for a state that somebody else has written since it was read */
-export function changedMeanwhile({ environment }: SwarmPlace): StagecraftError {
+export function changedMeanwhile({ environment }: StorePlace): StagecraftError {
   return new StagecraftError(
     'state',
     `Cannot write the releases of ${environment} in the Swarm: somebody else has written them meanwhile`,
@@ -43,7 +50,7 @@ export function changedMeanwhile({ environment }: SwarmPlace): StagecraftError {
 }
 
 /** @param config that is not what was written, or is gone @param file in it; absent: the config itself */
-export function unusableConfig(place: SwarmPlace, config: string, why: string, file?: string): StagecraftError {
+export function unusableConfig(place: StorePlace, config: string, why: string, file?: string): StagecraftError {
   const of = file === undefined ? '' : ` (${file})`
   return new StagecraftError(
     'state',

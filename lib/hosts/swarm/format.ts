@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib'
+import { parseJson } from '../../lock/files.ts'
 import { compare } from '../../util/format.ts'
 import { unpackFiles } from '../state/answer.ts'
 import { type Entry, entryLine, MOST, parseEntry } from '../state/manifest.ts'
@@ -107,14 +108,6 @@ function parsePack({ files, data }: Record<string, unknown>, prefix: string): Pa
   const isParts = Array.isArray(data) && data.every((name) => typeof name === 'string' && name.startsWith(prefix))
   if (typeof data !== 'string' && !isParts) return undefined
   return { entries: entries.filter((entry) => entry !== undefined), data }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** @returns the names of all configs that a state needs besides its head */

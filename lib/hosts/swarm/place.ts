@@ -2,7 +2,7 @@ import type { StoredConfig } from '../../docker/swarm/store.ts'
 import { sha256 } from '../state/manifest.ts'
 
 /** What the configs of an environment in the Swarm are called. */
-export interface SwarmPlace {
+export interface StorePlace {
   /** `<project>/<environment>`: the value of the label that all of them have */
   readonly store: string
   readonly environment: string
@@ -13,7 +13,7 @@ export interface SwarmPlace {
 /** Characters of the readable part of a name: Swarm takes 64 in all. */
 const READABLE = 20
 
-export function swarmPlace(project: string, environment: string): SwarmPlace {
+export function swarmPlace(project: string, environment: string): StorePlace {
   const store = `${project}/${environment}`
   const readable = `${project}-${environment}`.slice(0, READABLE).replace(/[^a-z0-9]+$/, '')
   return { store, environment, prefix: `stagecraft.${readable}.${sha256(store).slice(0, 8)}` }
@@ -22,12 +22,12 @@ export function swarmPlace(project: string, environment: string): SwarmPlace {
 /** `state`: all releases; `lock`: who works on it; `hold`: who froze it. The one with the highest number counts. */
 export type Kind = 'state' | 'lock' | 'hold'
 
-export function numbered({ prefix }: SwarmPlace, kind: Kind, number: number): string {
+export function numbered({ prefix }: StorePlace, kind: Kind, number: number): string {
   return `${prefix}.${kind}.${number}`
 }
 
 /** @returns the beginning of the names of parts of a state */
-export function partPrefix({ prefix }: SwarmPlace): string {
+export function partPrefix({ prefix }: StorePlace): string {
   return `${prefix}.part.`
 }
 
@@ -43,7 +43,7 @@ export interface Listing {
   readonly parts: readonly string[]
 }
 
-export function listingOf(place: SwarmPlace, configs: readonly StoredConfig[]): Listing {
+export function listingOf(place: StorePlace, configs: readonly StoredConfig[]): Listing {
   const of = (kind: Kind): Numbered[] => {
     const prefix = `${place.prefix}.${kind}.`
     return configs

@@ -8,13 +8,13 @@ import type { Known } from '../state/known.ts'
 import { emptyCopy, fillCopy, lookAtCopy, readHoldText } from './copy.ts'
 import { changedMeanwhile, unusableConfig } from './errors.ts'
 import { filesOf, type Head, headText, nextHead, type Pack, parseHead, partsOf } from './format.ts'
-import { type Kind, type Listing, latest, listingOf, numbered, partPrefix, type SwarmPlace } from './place.ts'
+import { type Kind, type Listing, latest, listingOf, numbered, partPrefix, type StorePlace } from './place.ts'
 
 /** The releases of an environment in the Swarm, and the copy of them here that a command works on. */
 export interface SwarmStore {
   readonly docker: Docker
   readonly clock: Clock
-  readonly place: SwarmPlace
+  readonly place: StorePlace
   /** the copy */
   readonly folder: string
   /** when it was last looked at */
@@ -42,7 +42,7 @@ export const NONE = 'none'
 const EMPTY: Head = { write: '', packs: [] }
 
 /** @param folder is created, and must not exist */
-export function openStore(docker: Docker, clock: Clock, place: SwarmPlace, folder: string): SwarmStore {
+export function openStore(docker: Docker, clock: Clock, place: StorePlace, folder: string): SwarmStore {
   emptyCopy(folder)
   return {
     ...{ docker, clock, place, folder },

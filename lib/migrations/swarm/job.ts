@@ -39,15 +39,11 @@ export async function runSwarmJob(migration: OneOffMigration, model: ComposeMode
   const { service, command, database, release, timeout } = migration
   const labels = { [MIGRATION]: database, [RELEASE]: release }
   const file = oneOffStack(model, { service, command, name: key, labels })
-  let text = ''
-  const onEnd = (output: string) => {
-    text = output
-    tools.onEnd(output)
-  }
   try {
-    const run = { stack, name, file, what: `migrate ${database}`, timeout, onLine: tools.onLine, onEnd }
-    const task = await runTask(run, tools)
-    judge(task, { migration, name, text, mask: tools.docker.mask })
+    const { onLine, onEnd } = tools
+    const run = { stack, name, file, what: `migrate ${database}`, timeout, onLine, onEnd }
+    const { task, output } = await runTask(run, tools)
+    judge(task, { migration, name, text: output, mask: tools.docker.mask })
   } catch (error) {
     // On a lost node it may still be at work: then it stays, and the next run waits for it.
     throw !isLost(error) && (await endTask(tools, name)) ? error : notEnded(error, name)

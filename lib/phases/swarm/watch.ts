@@ -1,6 +1,5 @@
 import type { Docker } from '../../docker/client.ts'
 import {
-  ENDED,
   judgeService,
   newSeen,
   type Observation,
@@ -12,7 +11,7 @@ import { whileElecting } from '../../docker/swarm/election.ts'
 import { listNodes } from '../../docker/swarm/nodes.ts'
 import { listServices, type SwarmService } from '../../docker/swarm/services.ts'
 import { listDownNodes, serviceLogs } from '../../docker/swarm/stack.ts'
-import { openTasks, type Task } from '../../docker/swarm/tasks.ts'
+import { hasEnded, openTasks, type Task } from '../../docker/swarm/tasks.ts'
 import type { Emit } from '../../output/events.ts'
 import type { Clock } from '../../system/clock.ts'
 import { StagecraftError } from '../../util/errors.ts'
@@ -99,7 +98,7 @@ export async function openWatch({ docker, clock, emit, stack }: Watching): Promi
 
 /** Swarm waits for ever for a task of an update whose node is dead, though it has started another one. */
 async function hasLostTask(docker: Docker, made: readonly Task[]): Promise<boolean> {
-  const open = made.filter(({ state }) => !ENDED.includes(state))
+  const open = made.filter((task) => !hasEnded(task))
   if (open.length === 0) return false
   const down = await listDownNodes(docker).catch(() => new Set<string>()) // it is looked again
   return open.some(({ node }) => down.has(node))

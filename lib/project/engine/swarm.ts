@@ -4,6 +4,7 @@ import { judgeForSwarm } from '../../compose/stack/fit.ts'
 import type { HostAddress } from '../../config/host-address.ts'
 import type { Config, Environment } from '../../config/parse.ts'
 import type { Host } from '../../hosts/host.ts'
+import type { SwarmAddress } from '../../hosts/swarm/host.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import type { Problems } from '../../util/problems.ts'
 
@@ -12,19 +13,12 @@ export interface SwarmAccess {
   readonly stateOverride: string | undefined
   /** reads its releases from the first of the hosts that is a manager; without hosts, from the engine that docker uses */
   readonly openSwarm?:
-    | ((place: SwarmPlace, hosts: readonly HostAddress[], timeout: number) => Promise<Host>)
+    | ((place: SwarmAddress, hosts: readonly HostAddress[], timeout: number) => Promise<Host>)
     | undefined
   /** the command can act on a Swarm; default: it is refused there; a text: with this hint */
   readonly onSwarm?: boolean | string | undefined
   /** only the state is needed */
   readonly firstOnly?: boolean | undefined
-}
-
-/** What the releases of an environment are kept under. */
-interface SwarmPlace {
-  /** `project.name` */
-  readonly project: string | undefined
-  readonly environment: string
 }
 
 /**

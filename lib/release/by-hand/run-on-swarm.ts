@@ -24,16 +24,13 @@ export async function runOnSwarm(
   const key = oneOffName(stack, `run-${service.toLowerCase()}-${crypto.randomUUID().slice(0, 8)}`)
   const name = `${stack}_${key}`
   const file = oneOffStack(model, { service, command, name: key, labels: { 'stagecraft.run': '1' } })
-  let text = ''
-  const onEnd = (output: string) => {
-    text = output
-  }
   try {
-    const task = await runTask({ stack, name, file, what: `run ${service}`, timeout: Infinity, onLine, onEnd }, tools)
+    const run = { stack, name, file, what: `run ${service}`, timeout: Infinity, onLine }
+    const { task, output } = await runTask(run, tools)
     if (task?.state === 'complete') return 0
     if (task?.exitCode !== undefined) return task.exitCode
     const why = task === undefined ? 'its task disappeared' : isAtWork(task) ? LATE : 'its task did not start'
-    const detail = task && taskWords(task, name, text, tools.docker.mask)
+    const detail = task && taskWords(task, name, output, tools.docker.mask)
     throw new StagecraftError('failed', `Cannot run ${service}: ${why}`, { detail })
   } finally {
     await endTask(tools, name)

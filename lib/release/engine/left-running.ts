@@ -1,5 +1,6 @@
 import { type Docker, openDocker } from '../../docker/client.ts'
 import { listContainers, listOfStack } from '../../docker/containers.ts'
+import { STACK } from '../../docker/swarm/labels.ts'
 import { listVolumes } from '../../docker/volumes/commands.ts'
 import { openReleaseDocker, type Session } from '../../project/session.ts'
 import { StagecraftError } from '../../util/errors.ts'
@@ -31,7 +32,7 @@ export async function refuseLeftRunning(request: ReleaseRequest, session: Sessio
     const services = toSwarm
       ? (await listContainers(docker, name)).map(({ service }) => service)
       : (await listOfStack(docker, name)).map((task) => task.slice(name.length + 1).replace(/\..*/, ''))
-    const label = toSwarm ? 'com.docker.compose.project' : 'com.docker.stack.namespace'
+    const label = toSwarm ? 'com.docker.compose.project' : STACK
     const volumes = services.length === 0 ? [] : await listVolumes(docker, label, [label])
     const own = volumes.flatMap(([volume = '', owner]) => (owner === name ? [volume] : []))
     return { at, services: [...new Set(services)].toSorted(), volumes: own.toSorted() }

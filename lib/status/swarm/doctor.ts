@@ -2,6 +2,7 @@ import { askRegistry } from '../../docker/build.ts'
 import type { Docker } from '../../docker/client.ts'
 import { listNodes, type SwarmNode } from '../../docker/swarm/nodes.ts'
 import { askSwarm } from '../../docker/swarm/stack.ts'
+import { GET_A_MANAGER, whyNoManager } from '../../hosts/swarm/errors.ts'
 import type { Settings } from '../../project/settings.ts'
 import { liveBundle } from '../../record/bundle.ts'
 import { releasesOf } from '../../record/releases.ts'
@@ -15,13 +16,7 @@ import type { Check } from '../check.ts'
 export async function swarmChecks(settings: Settings, docker: Docker): Promise<Check[]> {
   const { isManager, hasLeader, cluster, error } = await askSwarm(docker)
   if (!isManager || !hasLeader)
-    return [
-      bad(
-        'swarm',
-        [isManager ? 'it has no leader' : 'the engine is not a manager of one', error].filter(Boolean).join('\n'),
-        'On a manager: docker node ls. To make a Swarm: docker swarm init. Or name managers in `hosts:`.',
-      ),
-    ]
+    return [bad('swarm', [whyNoManager({ isManager }), error].filter(Boolean).join('\n'), GET_A_MANAGER)]
   const nodes = await listNodes(docker)
   const each = await hostChecks(settings, nodes)
   const registry = await registryCheck(settings, docker)

@@ -45,9 +45,14 @@ const LONGEST = 2 ** 31 - 1
 
 /**
  * Creates a one-off, and waits until its task has ended, the time is over, or no node has taken it for a minute. Whoever calls it
- * removes it. @returns the task as it was last seen; undefined: it is gone @throws failed (5), unreachable (8)
+ * removes it.
+ * @returns the task as it was last seen (undefined: it is gone), and the last of what it printed, masked
+ * @throws failed (5), unreachable (8)
  */
-export async function runTask(run: TaskRun, tools: TaskTools): Promise<OneOffTask | undefined> {
+export async function runTask(
+  run: TaskRun,
+  tools: TaskTools,
+): Promise<{ readonly task: OneOffTask | undefined; readonly output: string }> {
   const { docker, undoDocker, clock } = tools
   const { stack, name, file, what, timeout, onLine, onEnd } = run
   // What is deployed twice may run twice.
@@ -58,13 +63,14 @@ export async function runTask(run: TaskRun, tools: TaskTools): Promise<OneOffTas
   await whileElecting(clock, begin)
   const limit = Math.min(timeout + 60_000, LONGEST)
   const printed = openPrinted(name, { docker: undoDocker, clock, onLine, kept: KEPT_OUTPUT, timeout: limit })
-  let task: OneOffTask | undefined
+  let [task, output]: [OneOffTask | undefined, string] = [undefined, '']
   try {
     task = await untilEnded(name, clock.now() + timeout, tools)
   } finally {
-    onEnd?.(await printed.end(task?.id))
+    output = await printed.end(task?.id)
+    onEnd?.(output)
   }
-  return task
+  return { task, output }
 }
 
 /** @param latest when to stop waiting, by the clock @returns the task as it was last seen; undefined: it is gone */

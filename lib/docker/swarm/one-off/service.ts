@@ -1,11 +1,11 @@
 import type { ComposeModel } from '../../../compose/model.ts'
 import { type Stack, shortName, stackOf } from '../../../compose/stack/convert.ts'
 import type { Stream } from '../../../system/exec.ts'
-import { type Docker, verb } from '../../client.ts'
+import type { Docker } from '../../client.ts'
 import { withoutDuties } from '../../compose/run.ts'
-import { type Json, parseArray, parseWhatThereIs } from '../../inspect.ts'
+import type { Json } from '../../inspect.ts'
 import { ONE_OFF, ofStack, removeServices, serviceLogs } from '../stack.ts'
-import { exitCodeOf } from '../tasks.ts'
+import { exitCodeOf, hasEnded, inspectTasks, tasksOfService } from '../tasks.ts'
 
 /** A job of a stack that is not in its Compose file. */
 export interface OneOffJob {
@@ -73,10 +73,8 @@ export interface OneOffTask {
 
 /** @returns whether it may still do something */
 export function isAtWork({ state }: Pick<OneOffTask, 'state'>): boolean {
-  return !OVER.includes(state)
+  return !hasEnded({ state })
 }
-
-const OVER = ['complete', 'shutdown', 'failed', 'rejected', 'remove', 'orphaned']
 
 /** @param label of the one-offs @returns the names of their services, with that of the stack. @throws failed (5), unreachable (8) */
 export async function listOneOffs(docker: Docker, stack: string, label = ONE_OFF): Promise<string[]> {
@@ -86,28 +84,16 @@ export async function listOneOffs(docker: Docker, stack: string, label = ONE_OFF
   return stdout.split('\n').filter(Boolean)
 }
 
-const ps = verb(['service', 'ps'], { readOnly: true, what: 'list tasks', unless: /no such service|not found/i })
-const inspect = verb(['inspect', '--type', 'task'], { readOnly: true })
-
 /** @returns the task of a one-off, the one at work first; undefined: there is none. @throws failed (5), unreachable (8) */
 export async function lookAtOneOff(docker: Docker, name: string): Promise<OneOffTask | undefined> {
-  const flags = { 'no-trunc': true, format: '{{.ID}}\t{{.Node}}' }
-  const { code, stdout } = await ps(docker, [name], { flags })
-  if (code !== 0) return undefined
-  const nodes = new Map(stdout.split('\n').filter(Boolean).map(pair))
+  const nodes = await tasksOfService(docker, name)
   const tasks = await lookAtTasks(docker, [...nodes.keys()])
   const named = tasks.map((task) => ({ ...task, node: nodes.get(task.id) ?? '' }))
   return named.find(isAtWork) ?? named.toSorted((a, b) => b.since - a.since)[0]
 }
 
-const pair = (line: string) => {
-  const [id = '', node = ''] = line.split('\t')
-  return [id, node] as const
-}
-
 async function lookAtTasks(docker: Docker, ids: readonly string[]): Promise<Omit<OneOffTask, 'node'>[]> {
-  const { code, stdout } = await inspect(docker, ids)
-  return (code === 0 ? parseArray(stdout || '[]') : parseWhatThereIs(stdout)).map(parseTask)
+  return (await inspectTasks(docker, ids)).map(parseTask)
 }
 
 function parseTask(json: Json): Omit<OneOffTask, 'node'> {
