@@ -18,9 +18,9 @@ const LEAST_COVERAGE = 85
  * is busy with others.
  */
 const TIME_LIMIT = '--timeout=600000'
-/** What builds, installs, loads every application, dies at every place, or starts the program or others again and again. */
+/** What builds, installs, loads every application, dies at every place, is very large, or starts the program or others again and again. */
 const SLOW =
-  /^test\/(faults\/|house\/(build|release)\.|cli\/(contract|distribution\/install|commands\/(init(-host|-terminal)?|lock|prune|status-watch))\.|docker\/engine\.|hosts\/(schedules|ssh-lock)\.|phases\/hook-points\.|proxy\/inside\.|project\/secret-sources\.|release\/(approval|migrations|schedules)\.|system\/signals\.)/
+  /^test\/(faults\/|house\/(build|release)\.|cli\/(contract|distribution\/install|commands\/(init(-host|-terminal)?|lock|prune|status-watch))\.|docker\/engine\.|hosts\/(schedules|ssh-lock)\.|phases\/hook-points\.|plan\/big-swarm\.|proxy\/inside\.|project\/secret-sources\.|record\/many-releases\.|release\/(approval|migrations|schedules)\.|system\/signals\.)/
 /**
  * The long journeys, by hand (`npm run journeys`): each deploys again and again what other tests show too, in other surroundings.
  * All in one took 100 minutes on two slow processors.

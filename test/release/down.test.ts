@@ -1,64 +1,22 @@
-import { afterEach, describe, expect, test } from 'bun:test'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openDocker } from '../../lib/docker/client.ts'
-import { readOwners } from '../../lib/hosts/owners.ts'
-import { findForgetting } from '../../lib/record/bundle/own.ts'
-import { isQuestion } from '../fakes/engine.ts'
 import { FakeFleet } from '../fakes/fleet.ts'
-import type { FakeProject, Outcome } from '../fakes/project.ts'
+import { expectFresh, folders, removed, tags, twoReleases } from '../scenes/down.ts'
 import { newShop, told } from '../scenes/shop.ts'
-import { stagecraftHere } from '../support/command-line.ts'
-import { expectGolden } from '../support/golden.ts'
 
-const projects: { remove(): void }[] = []
-afterEach(() => {
-  for (const project of projects.splice(0)) project.remove()
-})
-
-/** The shop with two releases. */
-async function twoReleases(title: string): Promise<FakeProject> {
-  const project = newShop(title)
-  projects.push(project)
-  expect((await project.deploy({ version: 'v1' })).error).toBeUndefined()
-  project.engine.sources = { web: 'web two' }
-  expect((await project.deploy({ version: 'v2' })).error).toBeUndefined()
-  return project
-}
-
-const tags = (project: FakeProject) => Object.keys(project.engine.state.tags).filter((tag) => tag.startsWith('shop-'))
-const folders = (project: FakeProject, name: string) => {
-  const folder = join(project.folder, '.stagecraft', name)
-  return existsSync(folder) ? readdirSync(folder) : []
-}
-const owners = async (project: FakeProject) => [
-  ...(await readOwners(openDocker(project.engine.exec, (text) => text))).keys(),
-]
-const recoveries = ({ events }: Outcome) =>
-  events.flatMap((event) => (event.type === 'recovery' ? [event.message] : []))
-
-/** Nothing is known of the environment any more, and a deploy is a first one. */
-async function expectFresh(project: FakeProject): Promise<void> {
-  expect([project.view(), project.releases(), folders(project, 'releases'), tags(project)]).toEqual([[], [], [], []])
-  expect(await owners(project)).toEqual([])
-  const first = await project.deploy({ version: 'v3' })
-  expect([told(first), first.bundle?.served_before, first.release?.previous_id]).toEqual([
-    'no error',
-    undefined,
-    undefined,
-  ])
-}
+const projects = removed()
 
 describe('down --history', () => {
   test('removes records, bundles and images; a deploy is the first one then', async () => {
-    const project = await twoReleases('history')
+    const project = await twoReleases('history', projects)
     expect(tags(project)).not.toEqual([])
     expect(told(await project.down({ history: true }))).toBe('no error')
     await expectFresh(project)
   })
 
   test('may come after a down', async () => {
-    const project = await twoReleases('history')
+    const project = await twoReleases('history', projects)
     await project.down()
     expect(project.releases()).toHaveLength(2)
     expect(told(await project.down({ history: true }))).toBe('no error')
@@ -80,7 +38,7 @@ describe('down --history', () => {
   })
 
   test('of releases whose bundles are gone removes the records', async () => {
-    const project = await twoReleases('history')
+    const project = await twoReleases('history', projects)
     await project.down()
     for (const id of folders(project, 'releases'))
       Bun.spawnSync(['rm', '-r', join(project.folder, '.stagecraft/releases', id)])
@@ -88,60 +46,6 @@ describe('down --history', () => {
     expect(told(await project.down({ history: true }))).toBe('no error')
     expect(project.releases()).toEqual([])
     expect((await project.down({ history: true })).error?.kind).toBe('not-found')
-  })
-})
-
-describe('a run that dies at any docker command', () => {
-  test.each([{}, { history: true }])(
-    'of down %p: the same again takes all away, and a deploy instead repairs',
-    async (wish) => {
-      const project = await twoReleases('dead-down')
-      const [engine, view] = [structuredClone({ ...project.engine.state }), project.view()]
-      const anew = () => {
-        project.engine.restore(engine)
-        project.comeBack()
-      }
-      project.keep()
-      project.engine.calls = []
-      await project.down(wish)
-      const changes = project.engine.calls.flatMap((argv, at) => (isQuestion(argv) ? [] : [at + 1]))
-      expect(changes.length).toBeGreaterThan('history' in wish ? 8 : 5)
-      for (const at of changes)
-        for (const damage of ['none', 'half', 'all'] as const) {
-          anew()
-          expect(await project.dieAt(at, damage, () => project.down(wish))).toBe(true)
-          const left = structuredClone({ ...project.engine.state })
-          const begun = findForgetting(project.stateFile, 'local') !== undefined
-          project.keep('dead')
-          const again = await project.down(wish)
-          // The recovery has removed what was left, and then there is nothing to take down.
-          expect([again.error?.kind, recoveries(again).length]).toEqual(begun ? ['not-found', 1] : [undefined, 0])
-          if ('history' in wish) await expectFresh(project)
-          else expect([project.view(), project.releases().length]).toEqual([[], 2])
-          project.engine.restore(left)
-          project.comeBack('dead')
-          const next = await project.deploy({ version: 'v4' })
-          expect([told(next), project.view(), project.releases().length]).toEqual(['no error', view, begun ? 1 : 3])
-        }
-    },
-  )
-
-  test('status and a rollback after it say what became of the history', async () => {
-    const project = await twoReleases('dead-down')
-    await project.dieAt(
-      (argv) => argv[1] === 'rmi',
-      'none',
-      () => project.down({ history: true }),
-    )
-    const { stdout } = await stagecraftHere(['status'], { cwd: project.folder })
-    expect(stdout.split('\n')[0]).toBe(
-      'local: down, and its history is being removed; if that was interrupted, the next command ends it',
-    )
-    const outcome = await project.rollback()
-    const said = recoveries(outcome).map((message) => `recovery: ${message.replace('tester', 'ana')}`)
-    expectGolden('commands/down.md', 'history-recovery', said.join('\n'))
-    expect(outcome.error?.kind).toBe('not-found')
-    await expectFresh(project)
   })
 })
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { scaledLines } from '../../../lib/cli/commands/scale.ts'
-import { scratch, stagecraft } from '../../support/command-line.ts'
+import { scratch, stagecraftHere } from '../../support/command-line.ts'
 import { expectGolden } from '../../support/golden.ts'
 import { temporaries } from '../../support/temporary.ts'
 
@@ -8,7 +8,7 @@ const temporary = temporaries()
 
 const scale = async (config: string, ...words: string[]) => {
   const folder = temporary(scratch({ 'stagecraft.yml': config, 'compose.yaml': 'services: {web: {}}\n' }))
-  return stagecraft(['scale', ...words], { env: { STAGECRAFT_DIRECTORY: folder.path } })
+  return stagecraftHere(['scale', ...words], { cwd: folder.path })
 }
 
 describe('stagecraft scale', () => {
@@ -49,7 +49,7 @@ describe('what a Swarm does not have', () => {
     [['state', 'move'], 'the Swarm itself keeps the releases'],
   ])('%p is refused with what to do instead: exit 2', async (words, hint) => {
     const folder = temporary(scratch({ 'stagecraft.yml': 'environments: {prod: {engine: swarm}}\n' }))
-    const { exit, stderr } = await stagecraft(words, { env: { STAGECRAFT_DIRECTORY: folder.path } })
+    const { exit, stderr } = await stagecraftHere(words, { cwd: folder.path })
     expect([exit, stderr]).toEqual([2, expect.stringContaining('it is on a Swarm, where this command does not work')])
     expect(stderr.replaceAll(/\s+/g, ' ')).toContain(hint)
   })
