@@ -48,7 +48,9 @@ describe.skipIf(!canSwarm)('commands on a Swarm', () => {
     const before = await app.tasks()
     const ran = await run('scale', 'web=7')
     expect([ran.code, ran.stderr]).toEqual([5, expect.stringContaining('Cannot start web: no node runs it after 8 s')])
-    expect(await app.tasks()).toEqual(before)
+    // Which tasks end is the Swarm's choice, also of those that were there before.
+    const after = await app.tasks()
+    expect([after['web']?.length, { ...after, web: [] }]).toEqual([before['web']?.length, { ...before, web: [] }])
     await app.isWell()
   })
 
