@@ -120,7 +120,7 @@ async function isThere({ volume, folder }: Keeps, host: Host, docker: Docker): P
 }
 
 /**
- * The same for what ran before the first release, and only at the same paths of its containers: nobody said what else is data.
+ * As `refuseLostData`, for what ran before the first release; only at the same paths of its containers: nobody said what else is data.
  * @param before the model of what runs on one host, and its anonymous volumes
  * @throws config (3) with what to do
  */

@@ -2,12 +2,30 @@ import type { ComposeModel, Service } from '../../compose/model.ts'
 import { type Docker, openDocker } from '../../docker/client.ts'
 import { isActive, isExcluded, isReady, listNodes, platformOfNode, type SwarmNode } from '../../docker/swarm/nodes.ts'
 import { askSwarm } from '../../docker/swarm/stack.ts'
-import type { Host, NodeHosts } from '../../hosts/host.ts'
+import type { Host, NodeHost, NodeHosts } from '../../hosts/host.ts'
 import { readOwners } from '../../hosts/owners.ts'
 import type { Emit } from '../../output/events.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { pruneBuilt } from '../built-here.ts'
 import { type PrunePlan, pruneTags } from '../prune.ts'
+
+/** The engine of a host of a Swarm. */
+interface NodeEngine extends Pick<NodeHost, 'name' | 'node'> {
+  readonly docker: Docker
+}
+
+/**
+ * @param manager what it masks, they mask @param signal ends their commands
+ * @returns the engines of the hosts of a Swarm that can be used; none if it has no hosts
+ */
+export async function nodeEngines(
+  { nodes }: Pick<Host, 'nodes'>,
+  manager: Pick<Docker, 'mask'>,
+  signal?: AbortSignal,
+): Promise<NodeEngine[]> {
+  const { reached } = (await nodes?.()) ?? { reached: [] }
+  return reached.map(({ name, node, exec }) => ({ name, node, docker: openDocker(exec, manager.mask, { signal }) }))
+}
 
 /** A node of a Swarm that must have images, since tasks may be placed on it, and that can be given them. */
 export interface ImageNode {
@@ -62,11 +80,8 @@ async function enginesOf({ host, docker, signal }: NodeQuestion): Promise<(node:
     const { node: own } = await askSwarm(docker)
     return ({ id }) => (id === own ? docker : undefined)
   }
-  const { reached } = await host.nodes()
-  return ({ id }) => {
-    const exec = reached.find(({ node }) => node === id)?.exec
-    return exec && openDocker(exec, docker.mask, { signal })
-  }
+  const engines = await nodeEngines(host, docker, signal)
+  return ({ id }) => engines.find(({ node }) => node === id)?.docker
 }
 
 function mayRunOn(service: Service | undefined, node: SwarmNode): boolean {
@@ -111,15 +126,13 @@ function notAmongHosts(missing: Wanted, hosts: NodeHosts | undefined): Stagecraf
 
 /** Removes images that no release needs from the hosts of a Swarm that were sent them. @throws failed (5), unreachable (8) */
 export async function pruneNodes(
-  { nodes }: Pick<Host, 'nodes'>,
+  host: Pick<Host, 'nodes'>,
   plan: PrunePlan,
   mark: string,
   manager: Docker,
 ): Promise<void> {
-  const { reached } = (await nodes?.()) ?? { reached: [] }
   const owners = () => readOwners(manager, 'configs')
-  for (const { exec } of reached) {
-    const docker = openDocker(exec, manager.mask)
+  for (const { docker } of await nodeEngines(host, manager)) {
     await pruneTags(docker, plan, { owners })
     await pruneBuilt(docker, plan, mark)
   }

@@ -1,7 +1,8 @@
-import { type Docker, openDocker } from '../../docker/client.ts'
+import type { Docker } from '../../docker/client.ts'
 import { listContainers, listOfStack } from '../../docker/containers.ts'
 import { STACK } from '../../docker/swarm/labels.ts'
 import { listVolumes } from '../../docker/volumes/commands.ts'
+import { nodeEngines } from '../../project/engine/nodes.ts'
 import { openReleaseDocker, type Session } from '../../project/session.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { mapConcurrently } from '../../util/map-concurrently.ts'
@@ -49,11 +50,8 @@ async function enginesOf(
     return parts.map((part) => ({ at: part.project.host.name, docker: openReleaseDocker(part.project, session) }))
   const manager = openReleaseDocker(project, session)
   if (project.host.nodes === undefined) return [{ at: '', docker: manager }]
-  const { reached } = await project.host.nodes()
-  return reached.map(({ name, exec }) => ({
-    at: name,
-    docker: openDocker(exec, manager.mask, { signal: session.signal }),
-  }))
+  const engines = await nodeEngines(project.host, manager, session.signal)
+  return engines.map(({ name, docker }) => ({ at: name, docker }))
 }
 
 function refusal({ project }: ReleaseRequest, { at, services, volumes }: Left): StagecraftError {
