@@ -6,7 +6,7 @@ import { readCertificates } from '../../lib/proxy/certificates/state.ts'
 import { awaitCertificates } from '../../lib/proxy/certificates/wait.ts'
 import { createMask } from '../../lib/secrets/mask.ts'
 import { judgeCertificate } from '../../lib/status/certificates.ts'
-import { askChecks } from '../../lib/status/exposed.ts'
+import { askChecks } from '../../lib/status/doctor/exposed.ts'
 import { certificateOf, logged } from '../fakes/certificates.ts'
 
 const AT = Date.UTC(2026, 10, 22, 8)

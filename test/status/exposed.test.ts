@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import { parseConfig } from '../../lib/config/parse.ts'
-import { exposedChecks, LOOPBACK, type Place } from '../../lib/status/exposed.ts'
+import { exposedChecks, LOOPBACK, type Place } from '../../lib/status/doctor/exposed.ts'
 import type { Certificate, Network } from '../../lib/system/network/reach.ts'
 
 const NOW = Date.UTC(2026, 10, 22)

@@ -87,12 +87,12 @@ function factOf(node: SwarmNode, key: string): string | undefined {
 }
 
 /** @returns whether Swarm hears from a node */
-export function isReady({ state }: SwarmNode): boolean {
+export function isReady({ state }: Pick<SwarmNode, 'state'>): boolean {
   return state === 'ready'
 }
 
 /** @returns whether a node gets new tasks: it is neither drained nor paused */
-export function isActive({ availability }: SwarmNode): boolean {
+export function isActive({ availability }: Pick<SwarmNode, 'availability'>): boolean {
   return availability === 'active'
 }
 

@@ -1,5 +1,5 @@
 import { errorText, StagecraftError } from '../../util/errors.ts'
-import type { Check } from '../check.ts'
+import { bad, type Check, ok } from './check.ts'
 
 interface Attempted<T> {
   readonly check: Check
@@ -14,7 +14,7 @@ export async function attempt<T>(
 ): Promise<Attempted<T>> {
   try {
     const value = await act()
-    return { check: { what, ok: true, found: found(value), remedy: '' }, value }
+    return { check: ok(what, found(value)), value }
   } catch (error) {
     if (!(error instanceof StagecraftError) || error.kind === 'bug') throw error
     return { check: failed(what, error) }
@@ -24,5 +24,5 @@ export async function attempt<T>(
 /** If a host can be connected to but its folder cannot be read, the failed check is that of the folder. */
 export function failed(row: string, error: StagecraftError): Check {
   const what = error.kind === 'state' ? row.replace(/connection$/, 'state folder') : row
-  return { what, ok: false, found: errorText(error), remedy: error.hint ?? 'Fix that, then run this again.' }
+  return bad(what, errorText(error), error.hint ?? 'Fix that, then run this again.')
 }

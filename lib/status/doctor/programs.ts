@@ -1,8 +1,8 @@
 import { CLIENT_VERSIONS } from '../../docker/engine/facts.ts'
 import type { Exec } from '../../system/exec.ts'
 import { StagecraftError } from '../../util/errors.ts'
-import type { Check } from '../check.ts'
 import { attempt } from './attempt.ts'
+import { type Check, ok } from './check.ts'
 
 /** @returns a check of each program of this machine */
 export async function programs(exec: Exec): Promise<Check[]> {
@@ -37,4 +37,4 @@ const PROGRAMS = [
 ] as const
 
 /** Without git a version is the time of the deploy, unless --version is given. */
-const NO_GIT: Check = { what: 'git', ok: true, found: 'not installed: versions are named by the time', remedy: '' }
+const NO_GIT = ok('git', 'not installed: versions are named by the time')

@@ -1,5 +1,3 @@
-import { hostKey } from '../../config/host-address.ts'
-import { scheduledServices } from '../../config/services/jobs.ts'
 import type { Docker } from '../../docker/client.ts'
 import { type Container, isUp, parseEngineTime } from '../../docker/inspect.ts'
 import { lastLogLines } from '../../docker/lifecycle.ts'
@@ -7,12 +5,10 @@ import type { Host } from '../../hosts/host.ts'
 import { lookAtSchedules, missingEntries, type Schedules } from '../../hosts/schedules/host.ts'
 import type * as contract from '../../output/contract/status.ts'
 import type { LastRun, Scheduled } from '../../plan/input.ts'
-import type { Settings } from '../../project/settings.ts'
 import type { Bundle } from '../../record/bundle.ts'
 import { nextTime, parseCron } from '../../util/cron.ts'
 import { formatDuration, plainLine } from '../../util/format.ts'
 import type { Of } from '../../util/schema.ts'
-import type { Check } from '../check.ts'
 
 /** A job with a schedule, and how it does (spec/core/jobs.md). */
 export type ScheduleStatus = Of<typeof contract.schedule>
@@ -40,21 +36,6 @@ export async function scheduleStatuses(facts: ScheduleFacts): Promise<ScheduleSt
   if (all.length === 0) return []
   const found = await lookAtSchedules({ host, docker, project: bundle.project })
   return Promise.all(all.map(([service, scheduled]) => scheduleStatus(service, scheduled, found, facts)))
-}
-
-/** @returns whether a host can run the jobs that it has to run; nothing, if it has none */
-export async function schedulerChecks(
-  { host, environment: { services } }: Pick<Settings, 'host' | 'environment'>,
-  docker: Docker,
-  isFirst: boolean,
-): Promise<Check[]> {
-  const firsts = scheduledServices(services).map(([name]) => services[name]?.hosts?.[0])
-  if (!firsts.some((first) => (first ? hostKey(first) === host.key : isFirst))) return []
-  const { scheduler } = await lookAtSchedules({ host, docker, project: '-' })
-  const what = 'schedules'
-  if ('by' in scheduler) return [{ what, ok: true, found: `${scheduler.by}, as ${scheduler.user}`, remedy: '' }]
-  const { lacks, detail, hint } = scheduler
-  return [{ what, ok: false, found: [lacks, detail].filter(Boolean).join(': '), remedy: hint }]
 }
 
 async function scheduleStatus(

@@ -1,6 +1,7 @@
+import { isReady } from '../../docker/swarm/nodes.ts'
 import { plainLine, table } from '../../util/format.ts'
 import type { ServiceStatus } from '../services.ts'
-import type { NodeStatus } from './nodes.ts'
+import { type NodeStatus, nodeProblem, readyCount } from './nodes.ts'
 
 /** On a Swarm a container is a task, whose name ends with its node. @returns on which node each task runs */
 export function taskLines(services: readonly ServiceStatus[]): string[] {
@@ -16,12 +17,13 @@ export function taskLines(services: readonly ServiceStatus[]): string[] {
 /** @returns how many nodes are ready, and what is unusual about the others */
 export function nodeLines(nodes: readonly NodeStatus[]): string[] {
   if (nodes.length === 0) return []
-  const ready = nodes.filter(({ state }) => state === 'ready').length
-  const count = ready === nodes.length ? `${ready} ready` : `${ready} of ${nodes.length} ready`
-  const unusual = nodes.flatMap(({ name, state, availability }) => {
-    if (state !== 'ready') return [`${name} is ${state}`]
-    if (availability === 'drain') return [`${name} is drained: no task runs there`]
-    return availability === 'pause' ? [`${name} is paused: it gets no new task`] : []
+  const problems = nodes.flatMap((node) => {
+    const problem = nodeProblem(node)
+    const means = MEANS[node.availability]
+    if (problem === undefined) return []
+    return [isReady(node) && means ? `${problem}: ${means}` : problem]
   })
-  return [plainLine(`nodes: ${[count, ...unusual].join('; ')}`)]
+  return [plainLine(`nodes: ${[readyCount(nodes), ...problems].join('; ')}`)]
 }
+
+const MEANS: Readonly<Record<string, string>> = { drain: 'no task runs there', pause: 'it gets no new task' }

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import { doctorLines } from '../../../lib/cli/commands/doctor.ts'
-import type { Check } from '../../../lib/status/check.ts'
+import type { Check } from '../../../lib/status/doctor/check.ts'
 import { doctor } from '../../../lib/status/doctor.ts'
 import type { Exec } from '../../../lib/system/exec.ts'
 import { network } from '../../../lib/system/network/reach.ts'

@@ -1,13 +1,13 @@
-import { isWildcard, tlsOf } from '../config/edge/expose.ts'
-import { type HostAddress, hostKey } from '../config/host-address.ts'
-import type { Environment } from '../config/parse.ts'
-import type { ProxyContainer } from '../docker/inspect.ts'
-import type { ProxyState } from '../proxy/api.ts'
-import type { CertificateState } from '../proxy/certificates/certificate.ts'
-import { type ProxyPorts, parsePortsLabel } from '../proxy/ports.ts'
-import type { Certificate, Network } from '../system/network/reach.ts'
-import { leastLeft } from './certificates.ts'
-import type { Check } from './check.ts'
+import { isWildcard, tlsOf } from '../../config/edge/expose.ts'
+import { type HostAddress, hostKey } from '../../config/host-address.ts'
+import type { Environment } from '../../config/parse.ts'
+import type { ProxyContainer } from '../../docker/inspect.ts'
+import type { ProxyState } from '../../proxy/api.ts'
+import type { CertificateState } from '../../proxy/certificates/certificate.ts'
+import { type ProxyPorts, parsePortsLabel } from '../../proxy/ports.ts'
+import type { Certificate, Network } from '../../system/network/reach.ts'
+import { leastLeft } from '../certificates.ts'
+import { bad, type Check, ok } from './check.ts'
 
 /** A host of the environment, as this machine reaches it. */
 export interface Place {
@@ -76,17 +76,17 @@ export const LOOPBACK = '127.0.0.1'
 async function dnsCheck({ name, tls }: Exposed, hosts: readonly string[], { network }: Seeing): Promise<Check> {
   const what = `DNS of ${name}`
   const found = await network.resolve(name)
-  if (found === undefined) return hint(what, 'not known: no name server answers here', '')
+  if (found === undefined) return ok(what, 'not known: no name server answers here')
   if (found.length === 0 && tls === 'auto')
     return bad(
       what,
       'there is no such name',
       'Make a DNS record with the address of the host: the certificate needs it.',
     )
-  if (found.length === 0) return hint(what, 'there is no such name here', 'Make a DNS record, or use /etc/hosts.')
+  if (found.length === 0) return ok(what, 'there is no such name here', 'Make a DNS record, or use /etc/hosts.')
   const text = found.join(', ')
-  if (hosts.length === 0 || found.some((address) => hosts.includes(address))) return hint(what, text, '')
-  return hint(what, `${text}: another address than the host's`, 'Right if a proxy, a CDN or NAT is in front of it.')
+  if (hosts.length === 0 || found.some((address) => hosts.includes(address))) return ok(what, text)
+  return ok(what, `${text}: another address than the host's`, 'Right if a proxy, a CDN or NAT is in front of it.')
 }
 
 /** Ports and certificates of one host. */
@@ -99,7 +99,7 @@ async function hostChecks(
   const row = (check: Check): Check => ({ ...check, what: `${place.label}${check.what}` })
   const { http = 80, https = 443, bind } = place.proxy ?? {}
   const where = bind ?? (place.address === LOOPBACK ? LOOPBACK : address)
-  if (where === undefined) return [row(hint('ports', 'not tried: no direct way to the host is known', ''))]
+  if (where === undefined) return [row(ok('ports', 'not tried: no direct way to the host is known'))]
   const secure = names.filter(({ tls }) => tls !== 'off')
   const ports = secure.length > 0 ? [http, https] : [http]
   const knocked = await Promise.all(ports.map((port) => seeing.network.knock(where, port)))
@@ -116,12 +116,12 @@ async function hostChecks(
 /** Before the first deploy nothing listens: then only a port that never answers is a problem. */
 function portCheck(port: number, knocked: 'open' | 'refused' | 'silent', { listens }: Place, isNeeded: boolean): Check {
   const what = `port ${port}`
-  if (knocked === 'open') return hint(what, 'open from here', '')
-  if (knocked === 'refused' && !listens.includes(port)) return hint(what, 'nothing listens yet', '')
+  if (knocked === 'open') return ok(what, 'open from here')
+  if (knocked === 'refused' && !listens.includes(port)) return ok(what, 'nothing listens yet')
   const found = knocked === 'silent' ? 'no answer from here' : 'refused, though the proxy runs'
   const remedy = `Open port ${port} in the firewall of the host, and of its provider.`
   if (isNeeded) return bad(what, found, remedy)
-  return hint(what, found, 'Right if a proxy of your own is in front of it, or a VPN.')
+  return ok(what, found, 'Right if a proxy of your own is in front of it, or a VPN.')
 }
 
 /** Caddy's own authority: its certificates last hours, and are renewed in time. */
@@ -147,14 +147,14 @@ function certificateCheck(
   if (found.until <= now) return bad(what, `expired on ${end}, by ${found.issuer}${because}`, remedy)
   if (!found.fits) return bad(what, `for another name, by ${found.issuer}`, remedy)
   if (INTERNAL.test(found.issuer))
-    return hint(
+    return ok(
       what,
       "by Caddy's own authority",
       tls === 'auto' ? 'Only browsers that trust that authority accept it.' : '',
     )
   const text = `until ${end}, by ${found.issuer}`
   const isLate = found.until - now < leastLeft(found.until - found.from)
-  return isLate ? bad(what, `${text}${because}`, remedy) : hint(what, `${text}${because}`, '')
+  return isLate ? bad(what, `${text}${because}`, remedy) : ok(what, `${text}${because}`)
 }
 
 /** Checks whether the services that are asked about visitors' names give an answer that means something. */
@@ -167,7 +167,7 @@ export function askChecks(services: Environment['services'], states: readonly Ce
       if (error !== undefined)
         return bad(what, error, 'It must answer 2xx for a name that it serves, and 404 for any other.')
       if (answer < 300) return bad(what, `${service} allows any name (${answer})`, ANY_NAME)
-      return hint(what, `on demand; ${service} answers ${answer} for a name of nobody`, '')
+      return ok(what, `on demand; ${service} answers ${answer} for a name of nobody`)
     })
 }
 
@@ -177,15 +177,6 @@ const ANY_NAME =
 const REPLACE = 'Put a new one where `tls` of the service in stagecraft.yml says, and deploy.'
 const RENEW = 'It should have been renewed by now. See: stagecraft proxy logs'
 
-function bad(what: string, found: string, remedy: string): Check {
-  return { what, ok: false, found, remedy }
-}
-
-/** @returns a check that is no problem, with what to know about it */
-function hint(what: string, found: string, remedy: string): Check {
-  return { what, ok: true, found, remedy }
-}
-
 /** @param listened those of its ports on which something listens */
 export function proxyCheck(
   proxy: ProxyContainer | undefined,
@@ -193,10 +184,10 @@ export function proxyCheck(
   { http, https }: ProxyPorts,
 ): Check {
   const taken = [http, https].map(String).filter((port) => listened.includes(port))
-  if (proxy?.state === 'running') return { what: 'proxy', ok: true, found: `running, ${proxy.reference}`, remedy: '' }
-  if (taken.length === 0) return { what: 'proxy', ok: true, found: 'the next deploy starts it', remedy: '' }
+  if (proxy?.state === 'running') return ok('proxy', `running, ${proxy.reference}`)
+  if (taken.length === 0) return ok('proxy', 'the next deploy starts it')
   const remedy = `Stop what listens there (ss -ltnp), or use it as your own proxy, without \`expose\`.`
-  return { what: 'proxy', ok: false, found: `port ${taken.join(' and ')} is taken by something else`, remedy }
+  return bad('proxy', `port ${taken.join(' and ')} is taken by something else`, remedy)
 }
 
 /** @returns the ports on which a proxy answers */

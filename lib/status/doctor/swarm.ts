@@ -1,13 +1,14 @@
 import { askRegistry } from '../../docker/build.ts'
 import type { Docker } from '../../docker/client.ts'
-import { listNodes, type SwarmNode } from '../../docker/swarm/nodes.ts'
+import { isReady, listNodes, type SwarmNode } from '../../docker/swarm/nodes.ts'
 import { askSwarm } from '../../docker/swarm/stack.ts'
 import { GET_A_MANAGER, whyNoManager } from '../../hosts/swarm/errors.ts'
 import type { Settings } from '../../project/settings.ts'
 import { liveBundle } from '../../record/bundle.ts'
 import { releasesOf } from '../../record/releases.ts'
 import { errorText } from '../../util/errors.ts'
-import type { Check } from '../check.ts'
+import { nodeProblem, readyCount } from '../swarm/nodes.ts'
+import { bad, type Check, ok } from './check.ts'
 
 /**
  * Checks the Swarm of an environment: its managers and nodes, each of `hosts:`, and the registry of the live release's images.
@@ -44,7 +45,7 @@ async function hostChecks({ host }: Settings, all: readonly SwarmNode[]): Promis
 }
 
 /** A Swarm accepts changes as long as more than half of its managers are reachable. */
-export function quorum(managers: readonly SwarmNode[]): Check {
+function quorum(managers: readonly SwarmNode[]): Check {
   const all = managers.length
   const lost = managers.filter(({ isReachable }) => !isReachable).map(({ name }) => name)
   const majority = Math.floor(all / 2) + 1
@@ -56,18 +57,15 @@ export function quorum(managers: readonly SwarmNode[]): Check {
   return ok('managers', all % 2 === 0 ? `${found}; ${all - 1} would do as well` : found)
 }
 
-export function ready(nodes: readonly SwarmNode[]): Check {
-  const down = nodes.filter(({ state }) => state !== 'ready').map(({ name, state }) => `${name} is ${state}`)
-  const away = nodes
-    .filter(({ state, availability }) => state === 'ready' && availability !== 'active')
-    .map(({ name, availability }) => `${name} is ${availability === 'drain' ? 'drained' : 'paused'}`)
-  const count = nodes.length - down.length
-  const found = [`${down.length > 0 ? `${count} of ${nodes.length}` : count} ready`, ...down, ...away].join('; ')
+function ready(nodes: readonly SwarmNode[]): Check {
+  const down = nodes.filter((node) => !isReady(node))
+  const problems = [...down, ...nodes.filter(isReady)].flatMap((node) => nodeProblem(node) ?? [])
+  const found = [readyCount(nodes), ...problems].join('; ')
   if (down.length === 0) return ok('nodes', found)
   return bad('nodes', found, 'Start the engine there, or remove the node: docker node rm.')
 }
 
-export function engines(nodes: readonly SwarmNode[]): Check {
+function engines(nodes: readonly SwarmNode[]): Check {
   const versions = Map.groupBy(nodes, ({ engine }) => engine)
   if (versions.size === 1) return ok('engines', `${[...versions.keys()].join()} on all nodes`)
   const found = [...versions].map(([version, own]) => `${version} on ${own.map(({ name }) => name).join(', ')}`)
@@ -90,12 +88,4 @@ async function registryCheck({ config, stateFile, environment }: Settings, docke
       `Log in here: docker login ${registry.split('/')[0]}`,
     ),
   ]
-}
-
-function ok(what: string, found: string): Check {
-  return { what, ok: true, found, remedy: '' }
-}
-
-function bad(what: string, found: string, remedy: string): Check {
-  return { what, ok: false, found, remedy }
 }
