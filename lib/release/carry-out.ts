@@ -5,10 +5,8 @@ import { sayEngine } from '../hosts/engine-place.ts'
 import type { Emit } from '../output/events.ts'
 import { openHooks } from '../phases/hooks.ts'
 import type { HostRequest, ReleaseRun } from '../phases/host-run.ts'
-import { phasesOn } from '../phases/index.ts'
 import { liveNow, runPhases } from '../phases/loop.ts'
-import { undoBegun } from '../phases/rollout/undo/all.ts'
-import { undoBegunStack } from '../phases/swarm/undo-run.ts'
+import { onEngine } from '../phases/on-engine.ts'
 import { type Engines, openBuilder } from '../project/built-here.ts'
 import { learnSecrets } from '../project/secrets/known.ts'
 import { type LockedSession, openReleaseDocker, type Session } from '../project/session.ts'
@@ -103,9 +101,9 @@ export async function carryOut(request: ReleaseRequest, session: LockedSession):
   emit({ type: 'release', id, version, environment, project: project.model.name })
   const here = project.host.isLocal ? session.exec : project.host.local
   const hooks = openHooks(run, release, { exec: here, lock: session.held.fd })
-  const undo = project.environment.engine === 'swarm' ? undoBegunStack : undoBegun
-  const around = { signalled: () => signalOf(session), undoBegun: undo, hooks }
-  await runPhases(phasesOn(project.environment), run, release, state, around).catch(async (error: unknown) => {
+  const { phases, undoBegun } = onEngine(project.environment)
+  const around = { signalled: () => signalOf(session), undoBegun, hooks }
+  await runPhases(phases, run, release, state, around).catch(async (error: unknown) => {
     const isSignal = error instanceof StagecraftError && error.signal !== undefined
     await notify(state, release, isSignal ? 'interrupted' : 'failed')
     throw error

@@ -11,7 +11,7 @@ import { outputTo } from '../output/events.ts'
 import { namingHost } from '../phases/each-host.ts'
 import type { HostRequest } from '../phases/host-run.ts'
 import { readPending } from '../phases/migrate/pending.ts'
-import { planRelease } from '../phases/plan-release.ts'
+import { onEngine } from '../phases/on-engine.ts'
 import type { Planning } from '../phases/rollout/planning.ts'
 import type { PlanInput } from '../plan/input.ts'
 import { planNetworks, refuseChangedVolumes } from '../plan/networks.ts'
@@ -86,9 +86,9 @@ export async function planDeploy(
     const known = { version: version.name, rendering: part.rendering, images, obstacles }
     const { adopted, notes = [] } = adoption[at] ?? {}
     const tools = { docker, exec, clock: session.clock }
-    const planning = await planRelease({ ...part, pending, adopted }, tools, known).catch(
-      namingHost(part.project.host, project.hosts),
-    )
+    const planning = await onEngine(project.environment)
+      .plan({ ...part, pending, adopted }, tools, known)
+      .catch(namingHost(part.project.host, project.hosts))
     return { ...planning, plan: { ...planning.plan, notes: [...planning.plan.notes, ...notes] } }
   })
   await refuseOthers(project, project.model.name, session)

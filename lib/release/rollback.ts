@@ -6,7 +6,7 @@ import { NO_IMAGES, remoteName } from '../docker/images.ts'
 import type { Host } from '../hosts/host.ts'
 import { namingHost } from '../phases/each-host.ts'
 import type { HostRequest } from '../phases/host-run.ts'
-import { planRelease } from '../phases/plan-release.ts'
+import { onEngine } from '../phases/on-engine.ts'
 import type { Planning } from '../phases/rollout/planning.ts'
 import { runsInRollback } from '../plan/services/jobs.ts'
 import { claimHistory } from '../project/ownership.ts'
@@ -125,7 +125,8 @@ export async function planRollback({ request }: Rollback, session: Session): Pro
     const { rendering } = part
     const exec = execOn(part.project.host, session)
     const known = { version, rendering, images: new Map() }
-    return planRelease(part, { docker, exec, clock: session.clock }, known).catch(
+    const { plan } = onEngine(part.project.environment)
+    return plan(part, { docker, exec, clock: session.clock }, known).catch(
       namingHost(part.project.host, request.project.hosts),
     )
   })

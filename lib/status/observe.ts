@@ -1,14 +1,12 @@
 import { type Docker, openDocker } from '../docker/client.ts'
-import { ofProject } from '../docker/containers.ts'
 import { engineNow, enginePlatform } from '../docker/engine/facts.ts'
 import { inspectImages } from '../docker/image-store.ts'
 import type { Container } from '../docker/inspect.ts'
 import { listNetworks } from '../docker/networks.ts'
-import { ofStack } from '../docker/swarm/stack.ts'
 import type { PlanInput } from '../plan/input.ts'
 import { networksOf } from '../plan/networks.ts'
 import { madeIn, releaseId } from '../plan/release-id.ts'
-import { listRunning } from '../project/engine/running.ts'
+import { labelOf, listRunning } from '../project/engine/running.ts'
 import { learnSecrets } from '../project/secrets/known.ts'
 import type { Settings } from '../project/settings.ts'
 import { readCertificates } from '../proxy/certificates/state.ts'
@@ -93,7 +91,7 @@ export async function observe(
     const services = serviceStatuses(input, known).map((one) => withSchedule(one, schedules))
     const drift = [
       ...services.flatMap(serviceDrift),
-      ...(await networkDrift(docker, serving, environment.engine === 'swarm' ? ofStack(project) : ofProject(project))),
+      ...(await networkDrift(docker, serving, labelOf(environment, project))),
       ...(await routeDrift(docker, serving.bundle, containers)),
       ...strays,
     ]

@@ -3,8 +3,8 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import type { Event } from '../../lib/output/events.ts'
 import type { ReleaseRun } from '../../lib/phases/host-run.ts'
-import { phasesOn } from '../../lib/phases/index.ts'
 import { type Phase, runPhases } from '../../lib/phases/loop.ts'
+import { onEngine } from '../../lib/phases/on-engine.ts'
 import { PHASES, type PhaseName } from '../../lib/plan/six-phases.ts'
 import { readBundle } from '../../lib/record/bundle.ts'
 import { openState } from '../../lib/record/releases.ts'
@@ -46,10 +46,10 @@ function newest(project: FakeProject) {
   return { release, bundleFile: join(project.folder, '.stagecraft/releases', release.id, 'release.json') }
 }
 
-describe('phasesOn()', () => {
+describe('onEngine()', () => {
   test('are the six of the state, in its order', () => {
     for (const engine of ['compose', 'swarm'] as const)
-      expect(phasesOn({ engine }).map(({ name }) => name)).toEqual([...PHASES])
+      expect(onEngine({ engine }).phases.map(({ name }) => name)).toEqual([...PHASES])
   })
 })
 
