@@ -29,7 +29,7 @@ type Value = string | boolean | readonly string[]
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** The first argument that is not a flag, and the arguments before and after it. */
-export interface Split {
+interface Split {
   readonly word: string | undefined
   readonly before: readonly string[]
   readonly after: readonly string[]

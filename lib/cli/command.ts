@@ -57,7 +57,7 @@ export interface Context {
   readonly interactive: boolean
 }
 
-export interface CommandDefinition<D extends ArgumentDefinitions> {
+interface CommandDefinition<D extends ArgumentDefinitions> {
   /** as it is typed: `deploy`, `releases list` */
   readonly name: string
   readonly description: string

@@ -9,7 +9,7 @@ import { asksForJson, GLOBAL_ARGS, parseArguments, usage, type Values } from './
 import type { Command, Context } from './command.ts'
 import { type Found, findCommand, type Table } from './find-command.ts'
 
-export interface Surroundings {
+interface Surroundings {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly commands: Table
@@ -17,7 +17,7 @@ export interface Surroundings {
   readonly streams?: Streams
 }
 
-export interface Streams {
+interface Streams {
   readonly stdout: Output
   readonly stderr: Output
 }

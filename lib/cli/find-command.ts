@@ -5,7 +5,7 @@ import { GLOBAL_ARGS, parseArguments, seeHelp, splitAtWord, usage } from './argu
 import type { Command } from './command.ts'
 
 /** A command in the table, with its summary and how to load it; or a group, with its own commands. */
-export type Entry =
+type Entry =
   | { readonly summary: string; readonly load: () => Promise<{ readonly default: Command }> }
   | { readonly summary: string; readonly commands: Table }
 

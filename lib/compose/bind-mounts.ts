@@ -9,7 +9,7 @@ import { isRenewed, looksLike } from './path-names.ts'
 import type { ContentFile, Data, RenderOptions } from './rendering.ts'
 
 /** The bind mounts of a model in a release. */
-export interface Binds {
+interface Binds {
   readonly mounts: ReadonlyMap<Mount, Mount>
   readonly content: readonly ContentFile[]
   readonly data: readonly Data[]

@@ -8,7 +8,7 @@ import type { ComposeModel, FileMount, FileResource, Service } from './model.ts'
 import type { ContentFile, OwnedFile, RenderOptions } from './rendering.ts'
 
 /** The configs, or the secrets, of a model in a release. */
-export interface Files {
+interface Files {
   readonly resources: Readonly<Record<string, FileResource>>
   readonly content: readonly ContentFile[]
   /** files with an owner, for the engine to create */

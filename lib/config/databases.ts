@@ -77,7 +77,7 @@ interface MigrationsBase {
   readonly timeout: number
 }
 
-export type MigrationsConfig = MigrationsBase &
+type MigrationsConfig = MigrationsBase &
   (
     | { readonly engine: 'job'; readonly service: string }
     | { readonly engine: 'command'; readonly service: string; readonly command: string | readonly string[] }

@@ -25,7 +25,7 @@ const OF_ROLLOUT = {
 } as const
 
 /** A wrong setting: its path in the environment, and what is wrong with it. */
-export interface EngineFault {
+interface EngineFault {
   readonly path: readonly string[]
   readonly message: string
 }

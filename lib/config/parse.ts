@@ -29,7 +29,7 @@ export interface Config {
   readonly environments: Readonly<Record<string, EnvironmentConfig>>
 }
 
-export interface EnvironmentConfig {
+interface EnvironmentConfig {
   /** what places its containers; default: compose */
   readonly engine?: EngineName
   /** where it runs; default: this machine's engine */

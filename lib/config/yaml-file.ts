@@ -13,7 +13,7 @@ import {
 } from 'yaml'
 
 /** Line and column, counted from 1 as in editors. */
-export interface Position {
+interface Position {
   readonly line: number
   readonly column: number
 }

@@ -7,7 +7,7 @@ import { pull, tagImage } from './image-store.ts'
 import { type BuildTarget, buildModel, imageRepository, type Pull } from './images.ts'
 
 /** What building and pushing need, in a release or in `stagecraft build`. */
-export interface BuildInput {
+interface BuildInput {
   readonly project: {
     readonly model: ComposeModel
     readonly source: ComposeSource

@@ -158,7 +158,7 @@ export async function hasContainers(docker: Docker, network: string): Promise<bo
 }
 
 /** A running container, and what it writes to: folders of bind mounts, and names of volumes. */
-export interface Writer {
+interface Writer {
   readonly name: string
   readonly project: string
   readonly writes: readonly string[]

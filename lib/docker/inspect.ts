@@ -59,7 +59,7 @@ export function isServiceWell(
 }
 
 /** A container's connection to a network. */
-export interface Endpoint {
+interface Endpoint {
   readonly aliases: readonly string[]
   /** empty while it does not run */
   readonly address: string

@@ -7,7 +7,7 @@ import type { Docker } from './client.ts'
 import { create, NOBODYS } from './lifecycle.ts'
 
 /** What creating files through an engine needs. */
-export interface Maker {
+interface Maker {
   readonly docker: Docker
   readonly store: ContentStore
   /** the Compose project */

@@ -10,14 +10,14 @@ import { makeTempFolder } from '../system/temp-folder.ts'
 import { programError, StagecraftError } from '../util/errors.ts'
 
 /** The engine that images are sent from, without a registry. */
-export interface Origin {
+interface Origin {
   readonly exec: Exec
   /** this machine's engine, which built them */
   readonly from: Docker
 }
 
 /** The host that images are sent to. */
-export interface Destination {
+interface Destination {
   readonly to: Docker
   readonly emit: Emit
   readonly host: string
@@ -26,14 +26,14 @@ export interface Destination {
 }
 
 /** What was sent: `bytes` is the compressed size, `whole` that of the complete images. */
-export interface Sent {
+interface Sent {
   readonly tags: readonly string[]
   readonly bytes: number
   readonly whole: number
 }
 
 /** The images of a host afterwards. */
-export interface Arrived {
+interface Arrived {
   readonly images: ReadonlyMap<string, Image>
   readonly sent?: Sent
 }

@@ -20,7 +20,7 @@ import { type Database, openDatabase } from './sql/server/database.ts'
 import { parseUrl } from './sql/server/url.ts'
 
 /** Files of SQL, and how to reach the database that they are for. */
-export interface RawDatabase {
+interface RawDatabase {
   readonly name: string
   readonly config: DatabaseConfig
   /** the project folder */
@@ -81,7 +81,7 @@ export async function pendingOf(raw: RawDatabase, to?: string): Promise<string[]
   return pending.map(({ name }) => name)
 }
 
-export interface Applying {
+interface Applying {
   readonly to?: string | undefined
   /** recorded with each file */
   readonly release: string

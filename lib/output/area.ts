@@ -1,7 +1,7 @@
 import type { Output } from './streams.ts'
 
 /** The part of a terminal below what stays: it is drawn again and again. */
-export interface Area {
+interface Area {
   /**
    * Prints lines that stay above the area, and draws the area below them, in one write. A line that has not changed is not
    * written. The cursor is hidden only while it moves, so that it is there whatever ends this process.

@@ -5,14 +5,14 @@ import type { Progress } from './progress.ts'
 import type { Output } from './streams.ts'
 
 /** What a reporter shows on a terminal while something is under way. */
-export interface Live {
+interface Live {
   /** prints finished lines that stay, above what is drawn */
   print(lines: readonly string[]): void
   /** draws, and goes on drawing as long as something is under way */
   update(): void
 }
 
-export interface LiveSource {
+interface LiveSource {
   readonly output: Output
   readonly progress: Progress
   readonly lineOptions: () => LineOptions
@@ -23,7 +23,7 @@ export interface LiveSource {
 
 export type OpenLive = (source: LiveSource) => Live
 
-export interface Terminal {
+interface Terminal {
   size(): { readonly columns: number; readonly rows: number }
   readonly unicode: boolean
 }

@@ -3,10 +3,10 @@ import { formatBytes, formatDuration } from '../util/format.ts'
 import type { Event } from './events.ts'
 
 /** What happens to a service, to the proxy or to a database, or a hook: each has a line. */
-export type Step = Event & { type: 'service' | 'proxy' | 'migration' | 'hook' }
+type Step = Event & { type: 'service' | 'proxy' | 'migration' | 'hook' }
 
 /** What is under way on a host, or with a service there. */
-export type Row = Step | (Event & { type: 'progress' | 'sending' | 'output' })
+type Row = Step | (Event & { type: 'progress' | 'sending' | 'output' })
 
 /** Lines of a child's output that are remembered: more than are ever shown at once is of no use. */
 const MOST_OUTPUT = 4

@@ -2,7 +2,7 @@
 const SILENCE = 15_000
 
 /** Says what is waited for when nothing else was printed for a while. */
-export interface Reminder {
+interface Reminder {
   /** something was printed */
   printed(): void
   /** looks whether there is anything to wait for, and stops if there is not */

@@ -32,7 +32,7 @@ export interface Reporter {
   callPath(path: string, shown: string): void
 }
 
-export type ReportMode = 'terminal' | 'plain' | 'json'
+type ReportMode = 'terminal' | 'plain' | 'json'
 
 /** The reporter with the methods that only the dispatcher calls. */
 export interface ReporterControl extends Reporter {

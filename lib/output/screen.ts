@@ -2,7 +2,7 @@ import { WriteStream } from 'node:tty'
 import type { Output } from './streams.ts'
 
 /** The size of a terminal, in cells. */
-export interface ScreenSize {
+interface ScreenSize {
   readonly rows: number
   readonly columns: number
 }

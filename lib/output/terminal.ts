@@ -19,7 +19,7 @@ const COLOURS: Record<Tone, (text: string) => string> = {
 }
 
 /** Colours for a terminal. Loaded only for one: it costs 6 ms at the start. consola heeds NO_COLOR and TERM=dumb. */
-export const terminalStyle: Style = (tone, text) => COLOURS[tone](text)
+const terminalStyle: Style = (tone, text) => COLOURS[tone](text)
 
 /**
  * @returns how a reporter uses the terminal that stderr is: no live display on a dumb one or in CI, and only ASCII where the

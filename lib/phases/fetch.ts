@@ -16,7 +16,7 @@ export interface Here {
 }
 
 /** Names of images that are not built and were brought to a host. */
-export interface Fetched {
+interface Fetched {
   readonly pulled: readonly string[]
   readonly sent: readonly string[]
 }

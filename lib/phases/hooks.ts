@@ -23,7 +23,7 @@ export interface Hooks {
 }
 
 /** What hooks work with besides the release. */
-export interface HookTools {
+interface HookTools {
   /** runs programs on the machine where Stagecraft was called */
   readonly exec: Exec
   /** a file descriptor with the environment's lock: it is held until a hook has ended, also if the run dies */

@@ -7,7 +7,7 @@ import type { Hooks } from './hooks.ts'
 import type { HostRequest, ReleaseRun } from './host-run.ts'
 
 /** The work of a phase. @returns one line that says what it did, or why there was nothing to do */
-export type PhaseWork = (run: ReleaseRun) => Promise<string>
+type PhaseWork = (run: ReleaseRun) => Promise<string>
 
 /** What a phase does in one kind of release. */
 interface PhaseKind {

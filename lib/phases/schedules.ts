@@ -111,7 +111,7 @@ export async function removeSpent(
 const KEPT_LINES = 100
 
 /** @returns how the last run of a container ended; undefined: it has not run, or has not ended */
-export function lastRun(container: Container, version: string): LastRun | undefined {
+function lastRun(container: Container, version: string): LastRun | undefined {
   const [started, finished] = [container.startedAt, container.finishedAt].map(parseEngineTime)
   if (started === undefined || finished === undefined || isUp(container)) return undefined
   const [started_at, finished_at] = [started, finished].map((time) => new Date(time).toISOString())

@@ -27,13 +27,11 @@ export type ProxyPlan = Of<typeof schema.proxyPlan>
 export type NetworkPlan = Of<typeof schema.networkPlan>
 
 /**
- * How the containers of a service come to be. `up`: Compose creates or recreates them. `scale`: Compose adds or removes
- * some. `alongside`: more are added to those that stay until the release is live. `aside`: the same, but the old ones
- * are stopped before the new ones start. `in-turn`: replaced one at a time. `scheduled`: one is created, and started at its hours.
+ * What a rollout does to the containers of one service, and how the new ones come to be. `up`: Compose creates or recreates them.
+ * `scale`: Compose adds or removes some. `alongside`: more are added to those that stay until the release is live. `aside`: the
+ * same, but the old ones are stopped before the new ones start. `in-turn`: replaced one at a time. `scheduled`: one is created, and
+ * started at its hours.
  */
-export type How = Step['how']
-
-/** What a rollout does to the containers of one service. */
 export type Step = Of<typeof schema.step>
 
 /** What a rollout does, in this order (spec/core/plan.md). Each stage begins when the one before has ended on all hosts. */

@@ -8,7 +8,7 @@ import { lockLines, type Obstacle, refusal, shortDuration, waitingText } from '.
 import { protectFromGit } from '../system/protect-from-git.ts'
 import { StagecraftError } from '../util/errors.ts'
 
-export interface HoldRequest {
+interface HoldRequest {
   readonly stateFile: string
   readonly environment: string
   readonly message: string

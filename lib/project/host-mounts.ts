@@ -6,7 +6,7 @@ import { mapConcurrently } from '../util/map-concurrently.ts'
 import { Problems } from '../util/problems.ts'
 
 /** What a release mounts on one host. */
-export interface Mounted {
+interface Mounted {
   readonly project: { readonly host: Host }
   readonly rendering: Rendering
 }

@@ -12,7 +12,7 @@ import { namesHint } from '../util/nearest.ts'
 import type { Settings } from './settings.ts'
 
 /** What a command on a service of the live release acts on: a host that has it. */
-export interface LiveService {
+interface LiveService {
   readonly host: Host
   readonly docker: Docker
   readonly release: LiveRelease

@@ -26,7 +26,7 @@ export function ownerHere({ host, stateFile, environment: { name: environment } 
 }
 
 /** Another owner of a project, and the hosts where it is recorded or follows from the running containers. */
-export interface OtherOwner {
+interface OtherOwner {
   readonly owner: HistoryOwner
   readonly on: readonly { readonly host: Host; readonly isMarked: boolean }[]
 }

@@ -30,7 +30,7 @@ export interface PrunePlan {
   readonly project: string | undefined
 }
 
-export type Pruned = Of<typeof contract.pruned>
+type Pruned = Of<typeof contract.pruned>
 
 /**
  * @param keep completed releases that stay besides the current one

@@ -12,7 +12,7 @@ export interface SourceVersion {
   readonly isTime?: true
 }
 
-export interface VersionWorld {
+interface VersionWorld {
   /** milliseconds since 1970 */
   readonly clock: () => number
   /** called if there is a git checkout, but git does not say which commit it is */

@@ -157,7 +157,7 @@ export function inFlightTo(counts: ReadonlyMap<string, number>, address: string)
 export const NO_PROXY = 'the proxy is not running'
 
 /** Where and how to probe whether a container takes requests. */
-export interface ProbeTarget {
+interface ProbeTarget {
   readonly address: string
   readonly port: number
   /** it must speak HTTP/2 without TLS, and is asked for nothing */

@@ -14,7 +14,7 @@ import { inProxy } from './inside/run.ts'
 import { connectLive, type RoutingRepair, repairRouting } from './routing.ts'
 
 /** The project whose live containers are asked. */
-export interface Asked {
+interface Asked {
   readonly docker: Docker
   /** the Compose project's name */
   readonly name: string

@@ -11,7 +11,7 @@ import { inProxy } from './inside/run.ts'
 import { MAINTENANCE_OFF, MAINTENANCE_ON } from './inside/scripts.ts'
 
 /** The public routes of an environment, and the hosts whose proxies have them. */
-export interface PublicRoutes {
+interface PublicRoutes {
   /** the Compose project's name */
   readonly project: string
   readonly routes: readonly Route[]

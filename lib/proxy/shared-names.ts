@@ -8,7 +8,7 @@ import { StagecraftError } from '../util/errors.ts'
 import { ownAliases } from './api.ts'
 
 /** A container on a network that belongs to another Compose project, or to none. */
-export interface Stranger {
+interface Stranger {
   readonly name: string
   /** name of its Compose project; empty: it has none */
   readonly project: string
@@ -36,7 +36,7 @@ export function describeStranger({ name, project }: Stranger): string {
 }
 
 /** What a release puts on which networks, and what is there already. */
-export interface SharedNetworks {
+interface SharedNetworks {
   readonly docker: Docker
   readonly model: ComposeModel
   readonly services: Readonly<Record<string, ServiceConfig>>

@@ -7,7 +7,7 @@ import { inFlightTo, readProxy, requestsInFlight } from './api.ts'
 import type { HostProxy } from './container.ts'
 
 /** A host's proxy and its routes. */
-export type ProxyStatus = Of<typeof contract.proxyStatus>
+type ProxyStatus = Of<typeof contract.proxyStatus>
 
 export type RouteStatus = Of<typeof contract.routeStatus>
 

@@ -73,7 +73,7 @@ export interface Bundle extends LiveFacts {
 /** A migration that a release ran: a file, a command, or a job. */
 export type MigrationRecord = Of<typeof contract.migrationRecord>
 
-export type Actor = Of<typeof contract.actor>
+type Actor = Of<typeof contract.actor>
 
 export type PhaseRecord = Of<typeof contract.phaseRecord>
 

@@ -49,7 +49,7 @@ export function statusText({ status, phase }: ReleaseStatus): string {
 }
 
 /** Where releases and locks are looked up. */
-export interface Lookup {
+interface Lookup {
   /** all releases as they are now, newest first */
   readonly releases: () => readonly Release[]
   readonly lock: (environment: string) => LockState

@@ -9,7 +9,7 @@ import type { Release } from './releases-file/format.ts'
 import type { PhaseChanges } from './releases-file/print.ts'
 
 /** What a release is made from. */
-export interface NewRelease {
+interface NewRelease {
   readonly environment: string
   readonly version: string
   readonly commit_sha: string

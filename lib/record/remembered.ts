@@ -4,7 +4,7 @@ import { isSameModel, modelFile, modelRef } from './bundle/ref.ts'
 import { readModel } from './bundle.ts'
 
 /** Definitions of services whose containers were restored after a failed adoption. Its bundle keeps the models. */
-export interface Remembered {
+interface Remembered {
   readonly services: Record<string, Service>
   /** the models that contain them */
   readonly models: readonly ComposeModel[]

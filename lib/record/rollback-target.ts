@@ -15,7 +15,7 @@ export type RollbackRequest =
   | { readonly to: 'version'; readonly version: string }
 
 /** The releases of one environment, and the live one. */
-export interface History {
+interface History {
   readonly state: State
   readonly environment: string
   readonly serving: Bundle | undefined

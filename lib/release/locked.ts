@@ -8,7 +8,7 @@ import { refuseOtherEngine } from './engine/swarm.ts'
 import { recover } from './recovery.ts'
 
 /** The command that wants to change an environment, and how long it waits for the lock (milliseconds). */
-export interface Turn {
+interface Turn {
   readonly command: string
   readonly wait: number
 }

@@ -20,7 +20,7 @@ import { namesHint } from '../util/nearest.ts'
 import { openBundle, openTools } from './open-host-run.ts'
 
 /** Which migrations a person asks for. */
-export interface MigrationWish {
+interface MigrationWish {
   /** default: all databases, whatever their strategy */
   readonly database?: string | undefined
   /** the last file of a `raw` database */

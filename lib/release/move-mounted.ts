@@ -10,7 +10,7 @@ import { mapConcurrently } from '../util/map-concurrently.ts'
 import type { Of } from '../util/schema.ts'
 
 /** Content and data of a host that have been moved, because containers mount them from another folder now. */
-export type MountedMove = NonNullable<Of<typeof contract.moved>['mounted']>[number]
+type MountedMove = NonNullable<Of<typeof contract.moved>['mounted']>[number]
 
 /**
  * Each host has its own content and data, in a folder below `root:`. If the live release has them in another folder,

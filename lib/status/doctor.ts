@@ -14,7 +14,7 @@ import { programs } from './doctor/programs.ts'
 import { swarmChecks } from './doctor/swarm.ts'
 
 /** What doctor looks at. */
-export interface DoctorWorld {
+interface DoctorWorld {
   readonly exec: Exec
   readonly directory: string
   /** milliseconds since the epoch */

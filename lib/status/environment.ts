@@ -27,7 +27,7 @@ import type { NodeStatus } from './swarm/nodes.ts'
 export type Interrupted = Of<typeof contract.interrupted>
 
 /** The live release. */
-export type LiveSince = Of<typeof contract.live>
+type LiveSince = Of<typeof contract.live>
 
 /** What should run in an environment, and what runs. */
 export interface EnvironmentStatus {

@@ -17,7 +17,7 @@ import { dirname, join, parse, resolve } from 'node:path'
 import { errnoOf } from '../util/errors.ts'
 import { deadTemporaries, temporaryName } from './temporaries.ts'
 
-export interface AtomicWriteOptions {
+interface AtomicWriteOptions {
   /** Permission bits of the file, regardless of the umask and of its previous bits. */
   readonly mode: number
   /** Permission bits of the folders that are created for it, regardless of the umask. Existing folders are left alone. */

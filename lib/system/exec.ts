@@ -54,7 +54,7 @@ export interface ExecOptions {
 }
 
 /** A sign of life for a child that ends if it gets none. */
-export interface Heartbeat {
+interface Heartbeat {
   readonly text: string
   /** milliseconds */
   readonly every: number

@@ -109,6 +109,8 @@ function exists(path: string): boolean {
   return path !== '' && existsSync(join(ROOT, path))
 }
 
+const EXPORTED = /^export (?:async )?(?:function\*?|const|let|class|interface|type) (\w+)/gm
+
 /** The files that a file imports of ours, types included: the transpiler drops those, so it is read in the text. */
 function importsOf(path: string): string[] {
   const specifiers = [...read(path).matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^']+\.ts)'/g)].map(
@@ -148,6 +150,22 @@ describe('rooms', () => {
     const folders = Map.groupBy(modules, dirname)
     folders.delete('lib/cli/commands')
     expect([...folders].filter(([, files]) => files.length > MOST_FILES).map(([folder]) => folder)).toEqual([])
+  })
+
+  test('nothing is exported that no other file uses', () => {
+    const files = [...sources, 'build.ts', ...trackedFiles.filter((path) => /^test\/.*\.ts$/.test(path))]
+    const texts = new Map<string, string[]>()
+    for (const path of files) {
+      const text = read(path)
+      for (const found of importsOf(path)) texts.set(found, [...(texts.get(found) ?? []), text])
+    }
+    const unused = modules.flatMap((path) =>
+      [...read(path).matchAll(EXPORTED)].flatMap(([, name = '']) => {
+        const isUsed = texts.get(path)?.some((text) => new RegExp(`\\b${name}\\b`).test(text))
+        return isUsed ? [] : [`${path}: ${name}`]
+      }),
+    )
+    expect(unused).toEqual([])
   })
 
   test("a file's name does not repeat that of its folder", () => {

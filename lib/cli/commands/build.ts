@@ -65,7 +65,7 @@ export default command({
 })
 
 /** What was built for one service, as `--json` gives it. */
-export type BuiltImage = Of<typeof contract.builtImage>
+type BuiltImage = Of<typeof contract.builtImage>
 
 export function formatBuilt(built: readonly BuiltImage[]): string[] {
   if (built.length === 0) return ['Nothing to build: no service has a build section.']

@@ -16,7 +16,7 @@ import { StagecraftError } from '../../util/errors.ts'
 import { formatMinute, plainLine, table } from '../../util/format.ts'
 import type { Context } from '../command.ts'
 
-export interface History {
+interface History {
   readonly state: State
   /** of every environment, newest first */
   readonly releases: readonly Release[]

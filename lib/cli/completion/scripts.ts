@@ -56,5 +56,5 @@ end
 complete -c stagecraft -f -k -a '(__stagecraft_complete)'`,
 } as const
 
-export type Shell = keyof typeof SCRIPTS
+type Shell = keyof typeof SCRIPTS
 export const SHELLS = Object.keys(SCRIPTS) as [Shell, ...Shell[]]

@@ -4,7 +4,7 @@ declare const BUILD_TARGET: string | undefined
 declare const BUILD_KEY: string | undefined
 declare const BUILD_RELEASES: string | undefined
 
-export interface Built {
+interface Built {
   readonly version: string
   /** `linux-x64-musl`, as in the names of a release's files */
   readonly target: string

@@ -3,7 +3,7 @@ import type { Table } from '../find-command.ts'
 import { manPage } from '../man.ts'
 import { type Lock, sbomOf } from './sbom.ts'
 
-export interface ReleaseSources {
+interface ReleaseSources {
   readonly commands: Table
   readonly lock: Lock
   /** contents of files of the repository */

@@ -12,7 +12,7 @@ import type { ReleaseSource } from './release-source.ts'
 import { parseSums, SIGNATURE, SUMS, sha256, VERSION } from './sums.ts'
 
 /** The binary that runs. */
-export interface Installed {
+interface Installed {
   /** absolute, without symlinks */
   readonly file: string
   readonly version: string
@@ -26,7 +26,7 @@ const MOST_UNPACKED = 800 * MIB
 const FIRST_START = 60_000
 
 /** A release whose list of checksums has the right signature. */
-export interface Offer {
+interface Offer {
   readonly version: string
   /** @returns a file whose checksum is the one listed */
   readonly read: (name: string, limit: number) => Promise<Buffer>

@@ -4,7 +4,7 @@ import { writeFileAtomic } from '../../system/atomic-write.ts'
 import { errnoOf, StagecraftError } from '../../util/errors.ts'
 
 /** What happened to a `.gitignore` or `.dockerignore`. */
-export interface IgnoreChange {
+interface IgnoreChange {
   readonly change: 'created' | 'changed' | 'unchanged'
   /** the lines that were added */
   readonly lines: readonly string[]

@@ -3,7 +3,7 @@ import { isHostName } from '../../config/edge/expose.ts'
 import { isPort } from './known-images.ts'
 
 /** Where another proxy sends requests. */
-export interface Label {
+interface Label {
   readonly port: number
   readonly host?: string
   /** the proxy's name */

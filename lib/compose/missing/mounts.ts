@@ -4,7 +4,7 @@ import type { Looks } from '../path-names.ts'
 import { exampleOf } from './examples.ts'
 
 /** A mounted path that does not exist and cannot be created. */
-export interface Missing {
+interface Missing {
   /** the services that mount it */
   readonly users: readonly string[]
   /** as people write it */

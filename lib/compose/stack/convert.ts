@@ -8,7 +8,7 @@ import { TAKEN } from './keys.ts'
 export type Stack = Readonly<Record<string, unknown>>
 
 /** A service that is deployed, and how Swarm replaces its tasks. */
-export interface StackService extends Rollout {
+interface StackService extends Rollout {
   readonly service: string
 }
 

@@ -135,7 +135,7 @@ export interface OwnCertificate {
 }
 
 /** `tls` of `expose`: a word; a certificate; or the path at which the service says which names have one. */
-export type Tls = 'off' | 'auto' | 'internal' | (OwnCertificate & { readonly ask?: string })
+type Tls = 'off' | 'auto' | 'internal' | (OwnCertificate & { readonly ask?: string })
 
 /** @returns how a service gets its certificates; `own`: it is given one */
 export function tlsOf({ tls = 'auto' }: Pick<ExposeConfig, 'tls'>): 'off' | 'auto' | 'internal' | 'own' {
@@ -144,7 +144,7 @@ export function tlsOf({ tls = 'auto' }: Pick<ExposeConfig, 'tls'>): 'off' | 'aut
 }
 
 /** @returns the path at which a service says whether there is a certificate for a name; undefined: it is not asked */
-export function askOf({ tls }: { readonly tls?: Tls | undefined }): string | undefined {
+function askOf({ tls }: { readonly tls?: Tls | undefined }): string | undefined {
   return typeof tls === 'object' ? tls.ask : undefined
 }
 

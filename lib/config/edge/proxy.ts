@@ -95,7 +95,7 @@ export interface ProxyConfig {
 }
 
 /** The CA of routes with `tls: auto`. */
-export interface AcmeConfig {
+interface AcmeConfig {
   readonly email?: string
   /** URL of its directory; default: Let's Encrypt */
   readonly ca?: string

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 
 /** The word for `PRIVATE` in stagecraft.yml, as in Caddy. */
-export const PRIVATE_RANGES = 'private_ranges'
+const PRIVATE_RANGES = 'private_ranges'
 
 /** Ranges without internet addresses: RFC 1918, RFC 4193, and loopback. */
 const PRIVATE = ['192.168.0.0/16', '172.16.0.0/12', '10.0.0.0/8', '127.0.0.1/8', 'fd00::/8', '::1']

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { ComposeModel } from '../../compose/model.ts'
 
 /** What is shown of a failed build, instead of the output of all services at once. */
-export interface BuildFailure {
+interface BuildFailure {
   /** those whose build failed */
   readonly services: readonly string[]
   readonly reason: string

@@ -41,7 +41,7 @@ function newLife(): Life {
 }
 
 /** The time in which a service may end and be restarted while what it needs is starting. Milliseconds. */
-export interface Grace {
+interface Grace {
   readonly from: number
   readonly time: number
 }

@@ -102,7 +102,7 @@ export interface SwarmPlace {
 }
 
 const FIELDS = ['ControlAvailable', 'NodeID', 'Nodes', 'Error'].map((field) => `{{.Swarm.${field}}}`)
-export const ASK_SWARM = ['info', '--format', [...FIELDS, '{{with .Swarm.Cluster}}{{.ID}}{{end}}'].join('\t')]
+const ASK_SWARM = ['info', '--format', [...FIELDS, '{{with .Swarm.Cluster}}{{.ID}}{{end}}'].join('\t')]
 
 /** @throws failed (5), unreachable (8) */
 export async function askSwarm(docker: Docker): Promise<SwarmPlace> {

@@ -27,7 +27,7 @@ export interface Task {
 type Fixed = Pick<Task, 'service' | 'slot' | 'template' | 'iteration'>
 
 /** Looks at the tasks of a stack. What of one never changes is asked for once. */
-export interface TaskView {
+interface TaskView {
   /** @throws failed (5), unreachable (8) */
   look(): Promise<Task[]>
 }

@@ -5,7 +5,7 @@ import { create, NOBODYS } from '../lifecycle.ts'
 import { ArchiveDigest } from './archive-digest.ts'
 
 /** What comparing volumes with the image that filled them needs. */
-export interface Comparing {
+interface Comparing {
   readonly docker: Docker
   /** not ended by a signal: it removes the container of the comparison */
   readonly undoDocker: Docker

@@ -40,7 +40,7 @@ done
 true
 `
 
-export interface BootstrapOptions extends ConnectOptions {
+interface BootstrapOptions extends ConnectOptions {
   readonly host: HostAddress
   readonly root: string
   /** reports the steps, and changes nothing */

@@ -125,7 +125,7 @@ carryAll
 [ -z "$did" ] || echo moved`
 
 /** Names that a folder without data may contain. Both a POSIX extended and a JavaScript regular expression. */
-export const NO_DATA = '^(\\.git.*|\\.keep|lost\\+found)$'
+const NO_DATA = '^(\\.git.*|\\.keep|lost\\+found)$'
 
 /** Whether the file `$1` exists: 0 yes, 1 no, 2 a folder above it may not be read. */
 export const EXISTS = `[ -e "$1" ] && exit 0

@@ -10,7 +10,7 @@ import { openNodes } from './nodes.ts'
 import { type Reached, reach } from './reach.ts'
 
 /** A manager of a Swarm: all commands go there, and nothing is kept there. */
-export type Manager = Pick<Host, 'exec' | 'local' | 'attach' | 'close'> & Required<Pick<Host, 'nodes'>>
+type Manager = Pick<Host, 'exec' | 'local' | 'attach' | 'close'> & Required<Pick<Host, 'nodes'>>
 
 /**
  * Connects to the first of the hosts that answers and manages its Swarm. If it is lost, or its engine, the next command goes to

@@ -22,7 +22,7 @@ export interface Pack {
 }
 
 /** A text for a config of its own. */
-export interface Part {
+interface Part {
   readonly name: string
   readonly text: string
 }

@@ -17,7 +17,7 @@ const FIRST_LOOK_MS = 1000
 const UNHURRIED = new AbortController().signal
 
 /** A statement that failed, and what is known of it. */
-export interface Failed {
+interface Failed {
   readonly db: Database
   readonly file: SqlFile
   /** undefined: the end of the file's transaction */

@@ -12,7 +12,7 @@ import { createTable, readTable } from './table.ts'
 import { applyWhole } from './whole.ts'
 
 /** What happens to a file. `durationMs` is that of this run. */
-export type FileEvent =
+type FileEvent =
   | { readonly type: 'begin'; readonly name: string }
   | { readonly type: 'done'; readonly name: string; readonly durationMs: number }
 

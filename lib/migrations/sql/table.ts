@@ -84,7 +84,7 @@ function toApplied(row: Row): AppliedFile {
 }
 
 /** What is recorded with a file. */
-export interface Recorded {
+interface Recorded {
   readonly name: string
   readonly sha256: string
   readonly release: string

@@ -99,7 +99,7 @@ export const ignored = v.strictObject({
   lines: described(texts, 'that were added'),
 })
 
-export const bundleTag = v.strictObject({ tag: v.string(), id: v.string() })
+const bundleTag = v.strictObject({ tag: v.string(), id: v.string() })
 
 const objects = {
   configs: v.exactOptional(described(texts, 'of a Swarm')),

@@ -9,7 +9,7 @@ import { networksOf } from '../../plan/networks.ts'
 import type { Recorder } from '../../record/journal.ts'
 
 /** What it takes to start containers alongside those that a service has. */
-export interface Alongside {
+interface Alongside {
   readonly docker: Docker
   readonly stage: ModelFile
   readonly services: Readonly<Record<string, ServiceConfig>>

@@ -36,7 +36,7 @@ export interface StepContext {
 }
 
 /** What is brought up: a stage of the plan, from the release's model. */
-export interface Stage {
+interface Stage {
   readonly plan: Plan
   readonly modelFile: ModelFile
   readonly waves: readonly Wave<Step>[]

@@ -4,7 +4,7 @@ import { compare } from '../../util/format.ts'
 import type { PlanInput } from '../input.ts'
 
 /** The parts of a plan's input that are compared with the live release. */
-export type Compared = Pick<PlanInput, 'images' | 'serving' | 'target'>
+type Compared = Pick<PlanInput, 'images' | 'serving' | 'target'>
 
 /** @returns what differs from the live release, in words without values. */
 export function differences(service: string, target: Service, before: Service, input: Compared): string[] {

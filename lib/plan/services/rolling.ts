@@ -37,10 +37,10 @@ export function rollIfPossible(plan: ServicePlan, input: PlanInput, replaced: Re
 }
 
 /** What decides whether a service can run twice at once. */
-export type Doubled = Pick<PlanInput, 'environment' | 'target' | 'images' | 'serving' | 'containers'>
+type Doubled = Pick<PlanInput, 'environment' | 'target' | 'images' | 'serving' | 'containers'>
 
 /** @returns whether something sends requests to a service only once it is ready: the proxy, or the routing mesh of a Swarm. */
-export function isRouted(service: string, { environment, target }: Pick<PlanInput, 'environment' | 'target'>): boolean {
+function isRouted(service: string, { environment, target }: Pick<PlanInput, 'environment' | 'target'>): boolean {
   if (environment.engine !== 'swarm') return environment.services[service]?.expose !== undefined
   return (target.model.services[service]?.ports ?? []).some(({ mode }) => mode !== 'host')
 }

@@ -4,7 +4,7 @@ import { isDevProject } from '../../config/projects.ts'
 import type { Started } from '../../docker/containers.ts'
 
 /** The application that is to be deployed. */
-export interface Wanted {
+interface Wanted {
   /** the project folder, absolute */
   readonly directory: string
   readonly model: ComposeModel

@@ -5,7 +5,7 @@ import { errnoOf, type StagecraftError } from '../../util/errors.ts'
 import { readVariable, type Settings } from '../settings.ts'
 
 /** A text that the environment names: a file, or a variable. */
-export interface Given {
+interface Given {
   readonly file?: string | undefined
   readonly variable?: string | undefined
   /** where the environment names it */

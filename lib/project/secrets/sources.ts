@@ -11,7 +11,7 @@ import { formatDuration } from '../../util/format.ts'
 import { Problems } from '../../util/problems.ts'
 
 /** What reading a source needs. */
-export interface SourceTools {
+interface SourceTools {
   /** runs programs on this machine */
   readonly exec: Exec
   /** the project folder */

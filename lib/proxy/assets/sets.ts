@@ -46,7 +46,7 @@ export async function linkAssets(
 }
 
 /** What making a set needs. */
-export interface Storing {
+interface Storing {
   readonly docker: Docker
   /** not ended by a signal: it removes what was made for it */
   readonly undoDocker: Docker

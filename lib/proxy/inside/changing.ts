@@ -5,10 +5,10 @@ import { inProxy } from './run.ts'
 import { PROXY_FOLDER } from './scripts.ts'
 
 /** From now on the health of the host is 503. @param $1 seconds that this counts at most */
-export const CHANGING = `cd ${PROXY_FOLDER} && echo $(($(date +%s) + $1)) >.changing.$$ && mv .changing.$$ changing`
+const CHANGING = `cd ${PROXY_FOLDER} && echo $(($(date +%s) + $1)) >.changing.$$ && mv .changing.$$ changing`
 
 /** The proxy that is started again ends this too. */
-export const CHANGED = `rm -f ${PROXY_FOLDER}/changing`
+const CHANGED = `rm -f ${PROXY_FOLDER}/changing`
 
 /** Seconds that a proxy may take to be recreated: after that, the next command ends what a killed one has left. */
 const LONGEST = 120

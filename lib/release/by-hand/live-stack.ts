@@ -29,7 +29,7 @@ export interface LiveStack {
 }
 
 /** Waits for services of the live release. */
-export interface StackWatch {
+interface StackWatch {
   /** @param redeploy with these numbers, if an update waits for a node that is dead @throws failed (5), unreachable (8) */
   until(services: readonly string[], redeploy?: (service: string) => number): Promise<void>
 }

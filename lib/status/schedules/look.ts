@@ -14,7 +14,7 @@ import type { Of } from '../../util/schema.ts'
 export type ScheduleStatus = Of<typeof contract.schedule>
 
 /** What is known of the live release on a host. */
-export interface ScheduleFacts {
+interface ScheduleFacts {
   readonly host: Host
   /** hides secrets in what the jobs print */
   readonly docker: Docker

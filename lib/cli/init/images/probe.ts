@@ -2,7 +2,7 @@ import type { Service } from '../../../compose/model.ts'
 import type { ImageFacts } from './facts.ts'
 
 /** What a healthcheck requests of its own container over HTTP. */
-export interface Probe {
+interface Probe {
   readonly port: number
   /** its path, if it is by its name one for this: another may answer with a redirect */
   readonly health?: string

@@ -4,7 +4,7 @@ import type { Docker } from '../../client.ts'
 import { followOneOff, readOneOff } from './service.ts'
 
 /** What a one-off job prints, from its beginning, whatever node it runs on. */
-export interface Printed {
+interface Printed {
   /**
    * Ends the reading: the job has ended.
    * @returns the last of what it printed, masked, in the order in which its lines came
@@ -12,7 +12,7 @@ export interface Printed {
   end(task: string | undefined): Promise<string>
 }
 
-export interface Reader {
+interface Reader {
   readonly docker: Docker
   readonly clock: Clock
   /** gets each line once, masked, in the order in which they come */

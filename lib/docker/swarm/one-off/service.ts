@@ -8,7 +8,7 @@ import { ONE_OFF, ofStack, removeServices, serviceLogs } from '../stack.ts'
 import { exitCodeOf, hasEnded, inspectTasks, tasksOfService } from '../tasks.ts'
 
 /** A job of a stack that is not in its Compose file. */
-export interface OneOffJob {
+interface OneOffJob {
   /** in the Compose file: what it is made like */
   readonly service: string
   /** instead of the service's own; docker splits a text into words */
@@ -54,7 +54,7 @@ export function oneOffStack(model: ComposeModel, { service, command, name, label
 }
 
 /** Milliseconds from TERM to KILL. */
-export const GRACE = 10_000
+const GRACE = 10_000
 
 /** The task of a one-off: it has one, unless somebody interferes. */
 export interface OneOffTask {
