@@ -1,8 +1,8 @@
-import type { RecoveryOutcome } from '../output/events.ts'
-import type { Undone } from '../phases/rollout/undo/request.ts'
-import type { RoutingTable } from '../plan/routes/table.ts'
-import type { Bundle } from '../record/bundle.ts'
-import type { Unsettled } from '../record/unsettled.ts'
+import type { RecoveryOutcome } from '../../output/events.ts'
+import type { Undone } from '../../phases/rollout/undo/request.ts'
+import type { RoutingTable } from '../../plan/routes/table.ts'
+import type { Bundle } from '../../record/bundle.ts'
+import type { Unsettled } from '../../record/unsettled.ts'
 
 /** What a recovery did on one host. */
 export interface Settled {
