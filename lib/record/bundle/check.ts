@@ -1,16 +1,11 @@
 import { releaseId } from '../../plan/release-id.ts'
 import { PHASES } from '../../plan/six-phases.ts'
 import { HOST_KEY, OF_BUNDLE, OF_MODEL } from './ref.ts'
+import { type Check, list, matching, number, object, table, text, yes } from './value.ts'
 
-/**
- * Others can write to the folder of the bundles, so every field is checked before it is used as a path, an id or an argument
- * of docker (spec/core/bundle.md). Checked by hand, without a schema library, since thousands of bundles are read.
- */
-type Check = (value: unknown, at: string) => string | undefined
+// Others can write to the folder of the bundles, so every field is checked before it is used as a path, an id or an argument
+// of docker (spec/core/bundle.md).
 
-const text = matching(/^/, 'a text')
-const number: Check = (value, at) => (Number.isFinite(value) ? undefined : `${at} is no number`)
-const yes: Check = (value, at) => (typeof value === 'boolean' ? undefined : `${at} is neither true nor false`)
 /** docker takes it neither for an option nor for two arguments. */
 const word = matching(/^[A-Za-z0-9_][^\s\p{Cc}]*$/u, 'a name')
 const service = matching(/^[a-zA-Z0-9._-]+$/, 'the name of a service')
@@ -200,51 +195,4 @@ export function bundleProblem(value: Readonly<Record<string, unknown>>, id: stri
     if (typeof other === 'string' && releaseId(other) >= releaseId(id)) return `${key} is not an earlier release`
   }
   return undefined
-}
-
-function matching(pattern: RegExp, what: string): Check {
-  return (value, at) => (typeof value === 'string' && pattern.test(value) ? undefined : `${at} is not ${what}`)
-}
-
-function list(check: Check): Check {
-  return (value, at) => {
-    if (!Array.isArray(value)) return `${at} is no list`
-    return first(value.entries(), (entry, index) => check(entry, `${at}[${index}]`))
-  }
-}
-
-/** @param key checks each key */
-function table(key: Check, check: Check): Check {
-  return (value, at) => {
-    if (!isObject(value)) return `${at} is no table`
-    return first(Object.entries(value), (entry, name) => {
-      if (name in Object.prototype) return `${at} has the key ${name}`
-      return key(name, `${at}: ${JSON.stringify(name)}`) ?? check(entry, `${at}.${name}`)
-    })
-  }
-}
-
-/** Other keys are allowed: no code uses them. */
-function object(required: Record<string, Check>, optional: Record<string, Check>): Check {
-  const [needed, others] = [Object.entries(required), Object.entries(optional)]
-  return (value, at) => {
-    if (!isObject(value)) return `${at || 'the whole'} is no table`
-    const place = (key: string) => (at === '' ? key : `${at}.${key}`)
-    return (
-      first(needed, (check, key) => check(value[key], place(key))) ??
-      first(others, (check, key) => (value[key] === undefined ? undefined : check(value[key], place(key))))
-    )
-  }
-}
-
-function first<K, V>(entries: Iterable<[K, V]>, check: (value: V, key: K) => string | undefined): string | undefined {
-  for (const [key, value] of entries) {
-    const problem = check(value, key)
-    if (problem !== undefined) return problem
-  }
-  return undefined
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
