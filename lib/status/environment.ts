@@ -2,7 +2,7 @@ import { openDocker } from '../docker/client.ts'
 import type { LockState } from '../lock/holder.ts'
 import { readConnections, secretsOf } from '../migrations/connection.ts'
 import type * as contract from '../output/contract/status.ts'
-import { nodesOf } from '../project/session.ts'
+import { execOn, nodesOf } from '../project/session.ts'
 import type { Settings } from '../project/settings.ts'
 import { type Bundle, findLive, type LiveRelease, lastLive } from '../record/bundle.ts'
 import { partOn, placeOf } from '../record/bundle-parts.ts'
@@ -92,8 +92,7 @@ export async function environmentStatus(
   const seen = await mapConcurrently(hosts, async (one) => {
     const place = placeOf(one, hosts)
     const own = { ...history, serving: serving && partOn(stateFile, serving, place) }
-    const exec = one.isLocal ? world.exec : one.exec
-    const found = await observe({ ...settings, host: one }, own, { ...world, exec }, extent)
+    const found = await observe({ ...settings, host: one }, own, { ...world, exec: execOn(one, world) }, extent)
     return several && !(found instanceof StagecraftError) ? onHost(found, one.name) : found
   })
   const silent = [
@@ -132,10 +131,9 @@ async function databasesOf(settings: Settings, { serving, releases, stateFile }:
   const secrets = createSecrets()
   const connections = await readConnections(settings)
   secrets.add(secretsOf(connections))
-  const engines = hosts.map((host) => {
-    const exec = host.isLocal ? world.exec : host.exec
-    return openDocker(exec, secrets.mask, { execOnNode: nodesOf(host, world) })
-  })
+  const engines = hosts.map((host) =>
+    openDocker(execOn(host, world), secrets.mask, { execOnNode: nodesOf(host, world) }),
+  )
   const project = { ...settings, connections, model: { name: serving.bundle.project } }
   return databaseStatuses({ project, engines }, { stateFile, releases })
 }

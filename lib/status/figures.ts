@@ -1,5 +1,6 @@
 import { type Docker, openDocker } from '../docker/client.ts'
 import { type Usage, usageOf } from '../docker/stats.ts'
+import { execOn } from '../project/session.ts'
 import type { Settings } from '../project/settings.ts'
 import { findProxy } from '../proxy/container.ts'
 import { proxyStatus, type RouteStatus } from '../proxy/status.ts'
@@ -31,7 +32,7 @@ export async function figuresOf(
   const several = isOnSeveral(status)
   const bundle = serving && readBundle(stateFile, serving.id)
   const all = await mapConcurrently(hosts, async (host) => {
-    const docker = openDocker(host.isLocal ? world.exec : host.exec, (text) => text)
+    const docker = openDocker(execOn(host, world), (text) => text)
     const here = services.filter((service) => service.host === undefined || service.host === host.name)
     const running = here.flatMap(({ containers }) => containers.filter(({ state }) => state === 'running'))
     const ids = running.map(({ id }) => id)
