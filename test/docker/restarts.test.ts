@@ -1,19 +1,16 @@
-import { afterEach, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import type { Service } from '../../lib/compose/model.ts'
 import { composeModel } from '../fakes/compose-model.ts'
 import type { Behaviour } from '../fakes/engine-state.ts'
 import { FakeProject, story } from '../fakes/project.ts'
+import { temporaries } from '../support/temporary.ts'
 
 // What ends while its database comes up, in a whole deploy. What the gate says of it: test/docker/gate.test.ts.
 
-const projects: FakeProject[] = []
-afterEach(() => {
-  for (const project of projects.splice(0)) project.remove()
-})
+const temporary = temporaries()
 
 function shop(behaviours: Record<string, Behaviour>, services: Record<string, Service>): FakeProject {
-  const project = new FakeProject('restarts')
-  projects.push(project)
+  const project = temporary(new FakeProject('restarts'))
   project.engine.addImage('busybox:1', 'busybox')
   project.engine.behave = ({ service }) => behaviours[service]
   return change(project, services)

@@ -1,22 +1,19 @@
-import { afterEach, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { hostname } from 'node:os'
 import { sayEngine } from '../../lib/hosts/engine-place.ts'
 import type { Event } from '../../lib/output/events.ts'
 import { composeModel } from '../fakes/compose-model.ts'
 import { FakeProject } from '../fakes/project.ts'
 import { told } from '../scenes/shop.ts'
+import { temporaries } from '../support/temporary.ts'
 
-const projects: FakeProject[] = []
-afterEach(() => {
-  for (const project of projects.splice(0)) project.remove()
-})
+const temporary = temporaries()
 
 const warned = (events: readonly Event[]) =>
   events.flatMap((event) => (event.type === 'warning' ? [`${event.message}\n${event.hint}`] : []))
 
 function shop(): FakeProject {
-  const project = new FakeProject('engine')
-  projects.push(project)
+  const project = temporary(new FakeProject('engine'))
   project.engine.registry = { 'web:1': 'web' }
   project.engine.model = composeModel('shop', { services: { web: { image: 'web:1' } } })
   return project

@@ -1,21 +1,18 @@
-import { afterEach, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import type { Service } from '../../lib/compose/model.ts'
 import { mayEnd } from '../../lib/plan/services/ending.ts'
 import { composeModel } from '../fakes/compose-model.ts'
 import { FakeProject, type Outcome } from '../fakes/project.ts'
+import { temporaries } from '../support/temporary.ts'
 
 // Services that end with 0, and that nobody waits for.
 
-const projects: FakeProject[] = []
-afterEach(() => {
-  for (const project of projects.splice(0)) project.remove()
-})
+const temporary = temporaries()
 
 const INIT: Service = { image: 'busybox:1', restart: 'on-failure', command: ['exit', '0'] }
 
 function shop(services: Record<string, Service>): FakeProject {
-  const project = new FakeProject('ending')
-  projects.push(project)
+  const project = temporary(new FakeProject('ending'))
   project.engine.registry = { 'busybox:1': 'busybox' }
   project.engine.addImage('busybox:1', 'busybox')
   return change(project, services)

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { symlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { localHost } from '../../lib/hosts/host.ts'
@@ -9,16 +9,13 @@ import { composeModel } from '../fakes/compose-model.ts'
 import { FakeProject } from '../fakes/project.ts'
 import { formatError } from '../support/failure.ts'
 import { expectGolden } from '../support/golden.ts'
+import { temporaries } from '../support/temporary.ts'
 
-const projects: FakeProject[] = []
-afterEach(() => {
-  for (const project of projects.splice(0)) project.remove()
-})
+const temporary = temporaries()
 
 /** A project folder whose Compose file says that its name is `name`. */
 function folder(name: string, config?: string): FakeProject {
-  const project = new FakeProject('project')
-  projects.push(project)
+  const project = temporary(new FakeProject('project'))
   project.engine.model = composeModel(name, { services: { web: { image: 'web' }, db: { image: 'db' } } })
   if (config !== undefined) project.write('stagecraft.yml', config)
   return project

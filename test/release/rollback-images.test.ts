@@ -25,14 +25,18 @@ function newest(project: FakeProject): Bundle | undefined {
   return readBundle(project.stateFile, project.releases()[0]?.id ?? '')
 }
 
+/** As if somebody had removed it, with all of its tags. */
+function loseImage({ engine }: FakeProject, id: string): void {
+  delete engine.state.images[id]
+  for (const [tag, of] of Object.entries(engine.state.tags)) if (of === id) delete engine.state.tags[tag]
+}
+
 describe('images', () => {
   test('that are gone end it before a release is made, and are named', async () => {
     const project = shop()
     const [a = ''] = await threeReleases(project)
     const id = readBundle(project.stateFile, a)?.images['web']?.id ?? ''
-    delete project.engine.state.images[id]
-    for (const [tag, of] of Object.entries(project.engine.state.tags))
-      if (of === id) delete project.engine.state.tags[tag]
+    loseImage(project, id)
     expect(await refused(project, toVersion('A'))).toBe(
       `Cannot roll back to ${a} (A): the image of web is gone (shop-web:A)`,
     )
@@ -57,9 +61,7 @@ describe('images', () => {
     change(project, { db: { image: 'mysql:9' } })
     project.engine.registry['mysql:9'] = 'mysql'
     await released(project, 'D')
-    delete project.engine.state.images[id]
-    for (const [tag, of] of Object.entries(project.engine.state.tags))
-      if (of === id) delete project.engine.state.tags[tag]
+    loseImage(project, id)
     expect(await refused(project)).toContain('the image of db is gone (postgres:16)')
     project.engine.registry[reference] = 'postgres'
     expect(told(await project.rollback())).toBe('no error')
@@ -76,9 +78,7 @@ describe('images', () => {
     change(project, { db: { image: 'mysql:9' } })
     project.engine.registry['mysql:9'] = 'mysql'
     await released(project, 'D')
-    delete project.engine.state.images[id]
-    for (const [tag, of] of Object.entries(project.engine.state.tags))
-      if (of === id) delete project.engine.state.tags[tag]
+    loseImage(project, id)
     project.engine.registry[reference] = 'postgres'
     expect(told(await project.rollback())).toBe('no error')
     expect(project.engine.changes()).toContain(`docker pull --platform linux/arm64 ${reference}`)

@@ -1,18 +1,15 @@
-import { afterEach, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { composeModel } from '../fakes/compose-model.ts'
 import { FakeProject } from '../fakes/project.ts'
 import { formatError } from '../support/failure.ts'
 import { expectGolden } from '../support/golden.ts'
+import { temporaries } from '../support/temporary.ts'
 
-const projects: FakeProject[] = []
-afterEach(() => {
-  for (const project of projects.splice(0)) project.remove()
-})
+const temporary = temporaries()
 
 /** A folder of its own, whose environment is always `prod` of `shop`. @param other has the engine */
 function folder(engine: string, other?: FakeProject): FakeProject {
-  const project = new FakeProject('left-running', undefined, other?.engine)
-  projects.push(project)
+  const project = temporary(new FakeProject('left-running', undefined, other?.engine))
   project.write('stagecraft.yml', JSON.stringify({ environments: { prod: { engine, compose_project: 'shop' } } }))
   project.engine.addImage('busybox:1', 'busybox')
   project.engine.model = composeModel('shop', { services: { web: { image: 'busybox:1' } } })
