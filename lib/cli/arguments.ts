@@ -13,10 +13,15 @@ export const GLOBAL_ARGS = {
     description: 'the project folder (default: the current one)',
     env: 'STAGECRAFT_DIRECTORY',
   },
-  state: { type: 'string', valueHint: 'file', description: 'another state file', env: 'STAGECRAFT_STATE_FILE' },
-  json: { type: 'boolean', description: 'print one JSON object a line' },
+  state: {
+    type: 'string',
+    valueHint: 'file',
+    description: 'another file for the history of releases',
+    env: 'STAGECRAFT_STATE_FILE',
+  },
+  json: { type: 'boolean', description: 'print one JSON object per line' },
   quiet: { type: 'boolean', alias: 'q', description: 'no progress: results, warnings and errors only' },
-  verbose: { type: 'boolean', description: 'also what the programs that are run print' },
+  verbose: { type: 'boolean', description: 'also show the output of the programs that it runs' },
   help: { type: 'boolean', alias: 'h', description: 'this help' },
 } as const satisfies ArgumentDefinitions
 

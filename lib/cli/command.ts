@@ -29,7 +29,7 @@ export const environmentArgument = {
   type: 'string',
   alias: 'e',
   valueHint: 'name',
-  description: 'environment (may be left out when there is one)',
+  description: 'environment (optional if there is only one)',
   env: 'STAGECRAFT_ENV',
 } as const
 

@@ -22,7 +22,7 @@ export function findTopic(word: string): string | undefined {
   return only === undefined || others.length > 0 ? undefined : TOPICS[only]
 }
 
-/** What `stagecraft help <topic>` prints, by topic: what somebody needs who has no browser at hand. At most 80 columns. */
+/** What `stagecraft help <topic>` prints, by topic: for a user without a browser at hand. At most 80 columns. */
 export const TOPICS: Readonly<Record<string, string>> = {
   'first-deploy': `
 Your first deploy
@@ -30,7 +30,7 @@ Your first deploy
 1. In the folder of your compose.yaml:
 
      stagecraft init          # writes stagecraft.yml; read it
-     stagecraft doctor        # is all there that a deploy needs?
+     stagecraft doctor        # is everything there that a deploy needs?
      stagecraft plan          # what would happen, service by service, and why
      stagecraft deploy
 
@@ -48,7 +48,7 @@ Your first deploy
            web:
              expose: {host: shop.example.com, port: 3000, health: /up}
 
-A deploy that fails leaves what was live. See: stagecraft help zero-downtime`,
+If it fails, the previous release stays live. See: stagecraft help zero-downtime`,
 
   rollbacks: `
 Rollbacks
@@ -136,11 +136,11 @@ When something is wrong
      stagecraft status --watch         # as it changes, with CPU and memory
      stagecraft logs web --since 10m   # what does it say?
      stagecraft releases show latest   # what became of the last release
-     stagecraft logs --release latest  # last words of containers that are gone
+     stagecraft logs --release latest  # last output of containers that are gone
      stagecraft exec web               # a shell in a container
      stagecraft doctor                 # what a deploy needs
      stagecraft proxy status           # routes and open requests
-     stagecraft lock status            # who is at work?
+     stagecraft lock status            # is a run under way?
 
 A run that was killed, or whose cable was cut: the next deploy, rollback or
 prune undoes or finishes it, and says so. If in doubt, \`stagecraft deploy\`

@@ -84,7 +84,7 @@ function usesOf(model: ComposeModel, which: keyof typeof KINDS): FileMount[] {
   return Object.values(model.services).flatMap((service: Service) => service[which] ?? [])
 }
 
-/** Who asks for the same gets the same file. */
+/** Equal requests get the same file. */
 function useKey(use: FileMount, file: FileResource): string {
   const { source, uid, gid, mode } = use
   return isText(file) ? JSON.stringify([source, uid, gid, modeOf(mode)]) : source

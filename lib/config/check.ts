@@ -116,7 +116,7 @@ function faultsOf(issue: v.BaseIssue<unknown>, above: YamlPath = []): Fault[] {
   return [{ path, part, message: issue.message + (mayBePassword(path) ? '' : received(issue)) }]
 }
 
-/** Whoever misunderstands `auth` writes a password where a hash is wanted: no message repeats what is there. */
+/** Somebody who misunderstands `auth` may write a password in place of a hash, so no message repeats the value. */
 function mayBePassword(path: YamlPath): boolean {
   return path.some((step, at) => step === 'auth' && path[at - 1] === 'expose')
 }

@@ -30,7 +30,7 @@ interface EngineFault {
   readonly message: string
 }
 
-/** An environment as far as it matters here. */
+/** What these checks need of an environment. */
 interface Settings {
   readonly engine?: EngineName
   readonly services?: Readonly<Record<string, ServiceSettings | null>> | null

@@ -18,7 +18,7 @@ export async function listNetworks(docker: Docker, label: string, { patient = fa
   return list.stdout.split('\n').filter(Boolean)
 }
 
-/** Removes networks that have a label, as far as the engine allows it. */
+/** Removes networks that have a label; those that the engine refuses to remove stay. */
 export async function removeNetworks(docker: Docker, label: string): Promise<void> {
   const list = await docker.try(['network', 'ls', '-q', '--filter', `label=${label}`])
   for (const id of list.stdout.split('\n').filter(Boolean)) await docker.try(['network', 'rm', id])

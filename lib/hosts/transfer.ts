@@ -111,14 +111,14 @@ function notArrived(host: string, tags: readonly string[], theirs: Images): Stag
       'failed',
       `Cannot send ${tags.join(', ')} to ${host}: what arrived is not the same image`,
       {
-        hint: 'Look at the room on its disk (docker system df), then deploy again.',
+        hint: 'Check its free disk space (docker system df), then deploy again.',
       },
     )
   return new StagecraftError(
     'failed',
     `Cannot send ${gone.join(', ')} to ${host}: it was removed there twice, right after it had arrived`,
     {
-      hint: 'Something removes images there (docker image prune -a?): stop it for a while, or look at the room on its disk, then deploy again.',
+      hint: 'Something removes images there (docker image prune -a?): stop it for a while, or check its free disk space, then deploy again.',
     },
   )
 }

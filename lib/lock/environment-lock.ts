@@ -213,7 +213,7 @@ function requireWhole(lock: FileLock, request: LockRequest): void {
   if (asState(request, () => lock.isWhole())) return
   throw new StagecraftError(
     'state',
-    `Cannot go on with ${request.environment}: its lock ${lock.file} was removed or replaced`,
+    `Cannot continue with ${request.environment}: its lock ${lock.file} was removed or replaced`,
     {
       hint: 'Another run may be under way now, so nothing more was changed. See: stagecraft status',
     },

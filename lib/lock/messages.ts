@@ -71,7 +71,7 @@ export function heldByOwnHook({ holder }: Obstacle & { kind: 'run' }, request: L
     'locked',
     `${attempt(request)}: this is the hook ${hook}${of}, which holds the lock until it ends`,
     {
-      hint: 'In a hook: status, logs, exec, run, plan, releases. What needs the lock belongs after the release.',
+      hint: 'Allowed in a hook: status, logs, exec, run, plan, releases. What needs the lock must run after the release.',
     },
   )
 }

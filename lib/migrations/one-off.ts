@@ -23,7 +23,7 @@ export interface OneOffTools {
   readonly emit: Emit
   /** gets each line that the container prints, masked */
   readonly onLine: (line: string) => void
-  /** gets the last of what it printed, masked, when it has ended in whatever way */
+  /** gets the last of what it printed, masked, when it has ended, in any way */
   readonly onEnd: (output: string) => void
 }
 
@@ -129,7 +129,7 @@ async function follow(
   if (isOverdue) await end(undoDocker, id)
   const printed = await Promise.race([output, clock.sleep(LAST_LINES)])
   onEnd(docker.mask(printed?.stdout ?? '').trimEnd())
-  const kept = `Its container is kept for a look until the next release: docker logs ${name}`
+  const kept = `Its container is kept until the next release: docker logs ${name}`
   if (now === undefined) throw failure(migration, `the container ${name} disappeared`)
   if (isOverdue) {
     const detail = await lastWords(undoDocker, (await look(undoDocker, id)) ?? now)
@@ -142,7 +142,7 @@ async function follow(
   if (now.exitCode === 0 && now.error === '') return
   if (ENDED_BY_ENGINE.includes(now.exitCode) && (await hasStopped({ docker: undoDocker, clock }, id)))
     throw new StagecraftError('unreachable', `Cannot migrate ${migration.database}: the engine stopped meanwhile`, {
-      hint: `It ended ${name} when it stopped (exit ${now.exitCode}). Start it again, and look what the migration has done.`,
+      hint: `It ended ${name} when it stopped (exit ${now.exitCode}). Start it again, and check what the migration has done.`,
     })
   const how = now.oomKilled ? 'ran out of memory' : `exited with ${now.exitCode}`
   throw failure(migration, `${nameOf(migration)} ${how}`, { detail: await lastWords(docker, now), hint: kept })

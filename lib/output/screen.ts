@@ -43,7 +43,7 @@ export function terminalSize(): ScreenSize {
   return { columns: columns || 80, rows: rows || 24 }
 }
 
-/** @returns lines that no terminal of this size wraps or scrolls; the last one tells of those that are left out */
+/** @returns lines that no terminal of this size wraps or scrolls; the last one says how many are left out */
 export function fit(lines: readonly string[], { rows, columns }: ScreenSize): string[] {
   const left = lines.length - rows
   const shown = left <= 0 ? lines : [...lines.slice(0, Math.max(0, rows - 1)), `… ${left + 1} more lines`]

@@ -50,7 +50,7 @@ export function createOutput(fd: number): Output {
   }
 }
 
-/** @returns the same file with a mode of its own: it does not wait, and whoever shares `fd` notices nothing. Otherwise `fd` */
+/** @returns the same file with a mode of its own: it does not wait, and other processes that share `fd` are not affected. Otherwise `fd` */
 function openHasty(fd: number): number {
   try {
     return openSync(`/dev/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY)

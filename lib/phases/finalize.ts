@@ -54,7 +54,7 @@ async function confirmRoutes({ request, tools, bundle }: HostRun): Promise<void>
   const silent = await confirmAnswers(job, { routes, slots }, isOurs)
   if (silent.size === 0) return
   const names = [...silent.keys()].join(', ')
-  throw new StagecraftError('after-commit', `Cannot confirm that ${names} answers: the proxy does not reach it`, {
+  throw new StagecraftError('after-commit', `Cannot confirm that requests reach ${names}: the proxy does not`, {
     detail: silentLines(silent),
     hint: "See the proxy's log (stagecraft proxy logs), then deploy again.",
   })

@@ -30,7 +30,7 @@ interface HookTools {
   readonly lock: number | undefined
 }
 
-/** What a hook is told of the release. */
+/** What a hook gets to know about the release. */
 interface Moment {
   readonly phase: PhaseName
   readonly status: Ending

@@ -79,7 +79,7 @@ export async function runPhases(
 /** Once the release is live, a signal does not stop it: the remaining phases are finished. */
 function stopIfAsked(run: ReleaseRun, signal: number | undefined): void {
   if (signal !== undefined && run.bundle.now.switched_at === undefined)
-    throw new StagecraftError('failed', `Cannot go on: ended by signal ${signal}`)
+    throw new StagecraftError('failed', `Cannot continue: ended by signal ${signal}`)
 }
 
 /** Records the failure in the state and in the bundle. If that fails too, the error has both reasons. */

@@ -93,7 +93,7 @@ function ofName(host: HostAddress, { before, now }: Replaced): string {
 export function beginsEmpty(host: string, environment: string, services: readonly string[]): Event {
   return {
     type: 'warning',
-    message: `${host} has no release of ${environment} yet, and no data of it: ${services.join(', ')} starts empty`,
-    hint: `Has ${environment} been on another host? Name that first under \`hosts:\` again, and move from there.`,
+    message: `this is the first release of ${environment} on ${host}, so data starts empty: ${services.join(', ')}`,
+    hint: `Right for a new environment. If ${environment} has been on another host, name that first under \`hosts:\` again, and move from there.`,
   }
 }

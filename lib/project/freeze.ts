@@ -71,7 +71,7 @@ function obstacleOf({ holder }: LockState): Obstacle {
 function anotherHold(environment: string, hold: Freeze | undefined, { clock }: LockWorld): StagecraftError {
   if (hold === undefined)
     return new StagecraftError('locked', `Cannot hold ${environment}: somebody has released it meanwhile`, {
-      hint: `Look with: stagecraft lock status --env ${environment}`,
+      hint: `See: stagecraft lock status --env ${environment}`,
     })
   return refusal({ kind: 'hold', hold }, { environment, command: 'hold', wait: 0, stateFile: '' }, clock.now())
 }
@@ -86,7 +86,7 @@ function stillAtWork(
   const why = number ? ` (ended by signal ${number})` : wait > 0 ? ` (waited ${shortDuration(wait)})` : ''
   return new StagecraftError('locked', `Cannot have ${environment} to yourself yet: ${first}${why}`, {
     ...(number ? { signal: number } : {}),
-    hint: `It is held: that run goes on, and no other one begins. Wait for its end with --wait 10m, or end the hold: stagecraft lock release --env ${environment}`,
+    hint: `It is held: that run goes on, and no new one begins. Wait for its end with --wait 10m, or end the hold: stagecraft lock release --env ${environment}`,
   })
 }
 

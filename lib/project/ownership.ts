@@ -197,12 +197,16 @@ export function notOurs(settings: Settings, project: string, owner: HistoryOwner
   if (other !== undefined && other !== environment.name)
     return sharedProject(environment.name, project, { ...owner, environment: other })
   if (owner.root === '')
-    return new StagecraftError('state', `Cannot go on with ${project}: what runs there was released from elsewhere`, {
-      hint:
-        'Deploy from the place that released it. If its releases are gone for good, go on without them: ' +
-        `stagecraft state move --env ${environment.name} --lost`,
-    })
-  return new StagecraftError('state', `Cannot go on with ${project}: its releases are kept in ${place(owner)}`, {
+    return new StagecraftError(
+      'state',
+      `Cannot continue with ${project}: what runs there was released from elsewhere`,
+      {
+        hint:
+          'Deploy from the place that released it. If its releases are gone for good, go on without them: ' +
+          `stagecraft state move --env ${environment.name} --lost`,
+      },
+    )
+  return new StagecraftError('state', `Cannot continue with ${project}: its releases are kept in ${place(owner)}`, {
     hint:
       host.kept !== undefined
         ? anotherOnSwarm(project)

@@ -91,7 +91,7 @@ export async function applyRoutes(docker: Docker, project: string, routes: reado
 
 /**
  * Refuses to write Caddy's configuration if that would leave out of other projects' routes what only a newer Stagecraft
- * knows, which may be who may ask them.
+ * knows, which may decide who has access.
  * @throws config (3)
  */
 function refuseIfOlder(project: string, { writer, projects }: ProxyState): void {

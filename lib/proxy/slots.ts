@@ -150,7 +150,7 @@ async function proveOne(routing: RouteJob, id: string, { isLate, cancelled }: Pa
     const isPlain = expose.host === undefined || (expose.tls === 'off' && trustedRanges(expose).length === 0)
     const scheme = isPlain ? 'http' : 'https'
     const target = { address: address ?? '', port, h2c, health, host: wholeName(expose) ?? service, scheme }
-    const away = container.state === 'running' ? 'it is not on the proxy’s network' : 'it is not running any more'
+    const away = container.state === 'running' ? "it is not on the proxy's network" : 'it is not running any more'
     const wrong = address ? await probe(docker, target, PROBE_SECONDS) : ({ kind: 'unwell', why: away } as const)
     if (wrong === undefined) return
     const [now] = await inspectContainers(docker, [id])

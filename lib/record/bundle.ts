@@ -143,9 +143,13 @@ export function findLive(stateFile: string, releases: readonly Release[]): LiveR
   const whole = bundle && withModel(stateFile, bundle)
   if (bundle === undefined || whole) return whole
   const file = modelFile(stateFile, bundle.id)
-  throw new StagecraftError('state', `Cannot read ${file}: it does not exist, but the live ${bundle.id} needs it`, {
-    hint: 'Restore the file from a backup, or remove the folder of that release to adopt what runs.',
-  })
+  throw new StagecraftError(
+    'state',
+    `Cannot read ${file}: it does not exist, but the live release (${bundle.id}) needs it`,
+    {
+      hint: 'Restore the file from a backup, or remove the folder of that release to adopt what runs.',
+    },
+  )
 }
 
 /** @returns undefined if the model is missing */

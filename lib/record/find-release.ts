@@ -50,7 +50,7 @@ function findByPrefix(here: readonly Release[], prefix: string, where: string, a
   if (first) return notFound(`${what}: ${found.length} ids begin with that`, `Candidates: ${listed(found)}`)
   const elsewhere = all.find(({ id }) => id === prefix)
   if (elsewhere) return notFound(`${what}: it is a release of ${elsewhere.environment}`)
-  return notFound(`${what}: no id begins with that, and no version is called so`, releasesHint(prefix, here))
+  return notFound(`${what}: no release has an id that begins with that, or that version`, releasesHint(prefix, here))
 }
 
 /** Further back nobody means one. */

@@ -53,7 +53,7 @@ export function detailsJson(bundle: Bundle): Of<typeof contract.details> {
   }
 }
 
-/** What programs are told of a release: its hooks (spec/core/hooks.md), and whom it notifies (spec/core/notify.md). */
+/** What programs get to know about a release: its hooks (spec/core/hooks.md), and whom it notifies (spec/core/notify.md). */
 export interface ReleaseDocument extends Of<typeof contract.document> {
   readonly v: 1
   readonly type: 'release'

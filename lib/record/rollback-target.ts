@@ -43,11 +43,11 @@ export function whyNoTarget({ state, environment, serving }: History, release: R
   if (!isComplete(release)) return `it did not complete (${statusText(statusOf(release))})`
   const bundle = readBundle(state.file, release.id)
   if (bundle === undefined) return 'its bundle is gone: it was pruned, or removed by hand'
-  if (withModel(state.file, bundle) === undefined) return 'its bundle is not whole: compose.json is missing'
+  if (withModel(state.file, bundle) === undefined) return 'its bundle is incomplete: compose.json is missing'
   if (bundle.hosts !== undefined) return undefined // each host has its own content, and checks it
   const lost = [...contentOf(state.file, release.id)].find((hash) => !existsSync(join(contentFolder(state.file), hash)))
   const name = bundle.content.find(({ hash }) => hash === lost)?.name ?? `a held service (${lost})`
-  return lost && `its bundle is not whole: the content of ${name} is missing`
+  return lost && `its bundle is incomplete: the content of ${name} is missing`
 }
 
 /**

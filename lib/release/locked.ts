@@ -82,14 +82,14 @@ function byKey(a: Host, b: Host): number {
 
 function ownFirst(host: Host, all: ReadonlyMap<Host, EnvironmentLock>): Pick<LockedSession, 'held' | 'locks'> {
   const held = all.get(host)
-  if (held === undefined) throw new StagecraftError('bug', 'Cannot go on: the lock of the first host is missing')
+  if (held === undefined) throw new StagecraftError('bug', 'Cannot continue: the lock of the first host is missing')
   if (all.size === 1) return { held }
   const waited = [...all.values()].some((each) => each.waited)
   return { held: { ...held, waited }, locks: new Map([...all].filter(([each]) => each !== host)) }
 }
 
 function endedAfterRecovery(signal: number): StagecraftError {
-  return new StagecraftError('failed', `Cannot go on: ended by signal ${signal}`, {
+  return new StagecraftError('failed', `Cannot continue: ended by signal ${signal}`, {
     signal,
     hint: 'No release was made.',
   })

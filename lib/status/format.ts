@@ -82,7 +82,7 @@ function verdict(status: EnvironmentStatus): string {
   const environment = plainLine(status.environment)
   if (releases.length === 0) return `nothing has been deployed to ${environment} yet`
   if (status.forgetting)
-    return `${environment}: down, and its history is being removed; if that was interrupted, the next command ends it`
+    return `${environment}: down, and its history is being removed; if that was interrupted, the next command finishes it`
   if (status.down !== undefined)
     return `${environment}: down since ${formatMinute(status.down)}; \`stagecraft deploy\` or \`stagecraft rollback\` brings it back`
   const what = serving

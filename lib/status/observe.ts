@@ -168,8 +168,8 @@ function strayDrift(containers: readonly Container[], history: History): Drift[]
     if (serving?.model.services[service]) return []
     const removed = serving?.bundle.retiring?.includes(service)
     const why = removed
-      ? `left over of ${service}, which ${serving?.bundle.version} has no more`
-      : (madeByAnother(container, history) ?? 'no release knows it')
+      ? `left over from ${service}, which ${serving?.bundle.version} no longer has`
+      : (madeByAnother(container, history) ?? 'it belongs to no release')
     return [{ kind: 'container', name, why }]
   })
 }

@@ -4,7 +4,7 @@ const ELSEWHERE = 'Name a file with --state or STAGECRAFT_STATE_FILE.'
 
 const SYSTEM_ERRORS: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
   EACCES: ['permission denied', 'Run as the user who owns the file and its folder, or give this user access to them.'],
-  EPERM: ['operation not permitted', 'Look at the owner and the attributes of the file and its folder (lsattr).'],
+  EPERM: ['operation not permitted', 'Check the owner and the attributes of the file and its folder (lsattr).'],
   ENOSPC: ['no space left on the device', 'Free some space, then run the command again.'],
   EDQUOT: ['the disk quota is used up', 'Free some space, then run the command again.'],
   EROFS: ['the file system is read-only', 'Make it writable, then run the command again.'],

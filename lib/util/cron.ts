@@ -53,7 +53,7 @@ const LENGTHS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 export function parseCron(text: string): Schedule | string {
   const word = text.trim().toLowerCase()
   if (word.startsWith('@') && WORDS[word] === undefined)
-    return `must be a schedule: of the words there are ${Object.keys(WORDS).join(', ')}`
+    return `must be a schedule: the words are ${Object.keys(WORDS).join(', ')}`
   const parts = (WORDS[word] ?? text.trim()).split(/[ \t]+/)
   if (parts.length !== FIELDS.length)
     return `must have 5 fields (minute, hour, day of the month, month, day of the week), such as 0 3 * * *, not ${parts.length}`

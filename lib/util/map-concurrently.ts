@@ -39,6 +39,6 @@ export async function mapConcurrently<T, R>(
 /** @returns the same list, typed as not empty. @throws bug (1) if it is empty */
 export function nonEmpty<T>(all: readonly T[]): readonly [T, ...T[]] {
   const [first, ...others] = all
-  if (first === undefined) throw new StagecraftError('bug', 'Cannot go on: there is no host')
+  if (first === undefined) throw new StagecraftError('bug', 'Cannot continue: there is no host')
   return [first, ...others]
 }

@@ -52,7 +52,7 @@ export class Subject implements Application {
   async advance(extra = !this.serving.extra): Promise<void> {
     const version = this.version('good', extra)
     const ran = await this.start(version).done
-    if (ran.code !== 0) throw new Error(`Cannot go on: ${tell(ran)}`)
+    if (ran.code !== 0) throw new Error(`Cannot continue: ${tell(ran)}`)
     this.serving = version
   }
 

@@ -66,11 +66,11 @@ describe('exit codes', () => {
   }
 
   test.each(Object.entries(EXIT_CODES) as [ErrorKind, number][])('%s is %i, on both streams', async (kind, code) => {
-    const error = kind === 'bug' ? new TypeError('x is undefined') : new StagecraftError(kind, 'Cannot go on: why')
+    const error = kind === 'bug' ? new TypeError('x is undefined') : new StagecraftError(kind, 'Cannot continue: why')
     const { exit, stdout, stderr } = await failing(error)
     expect(exit).toBe(code)
     expect(JSON.parse(stdout)).toMatchObject({ v: 1, type: 'finished', exit: code, error: { kind } })
-    expect(stderr).toStartWith(kind === 'bug' ? 'Stagecraft has a bug: x is undefined\n' : 'Cannot go on: why\n')
+    expect(stderr).toStartWith(kind === 'bug' ? 'Stagecraft has a bug: x is undefined\n' : 'Cannot continue: why\n')
   })
 
   test('there is an example of those that need no engine', async () => {

@@ -86,19 +86,19 @@ async function shown(engine: Engine, folder: Folder, argv: readonly string[]): P
   const [program = '', ...args] = argv
   running = folder.show(program === 'stagecraft' ? [engine.binary(), ...args] : argv)
   const code = await running.exited
-  if (code !== 0 || interrupted) throw new Error(`Cannot go on: \`${argv.join(' ')}\` ended with exit code ${code}`)
+  if (code !== 0 || interrupted) throw new Error(`Cannot continue: \`${argv.join(' ')}\` ended with exit code ${code}`)
 }
 
 async function ask(engine: Engine, port: number, expected: string): Promise<void> {
   process.stdout.write(`\n$ curl http://${engine.ip}:${port}/\n`)
   const { body } = await engine.fetch(port)
   process.stdout.write(`${body}\n`.replace(/\n+$/, '\n'))
-  if (!body.includes(expected)) throw new Error(`Cannot go on: the application should say "${expected}"`)
+  if (!body.includes(expected)) throw new Error(`Cannot continue: the application should say "${expected}"`)
 }
 
 async function here(argv: string[]): Promise<void> {
   running = Bun.spawn(argv, { stdin: 'ignore', stdout: 'inherit', stderr: 'inherit' })
-  if ((await running.exited) !== 0 || interrupted) throw new Error(`Cannot go on: \`${argv.join(' ')}\` failed`)
+  if ((await running.exited) !== 0 || interrupted) throw new Error(`Cannot continue: \`${argv.join(' ')}\` failed`)
 }
 
 /** Lets the command that runs undo what it can. A terminal has signalled it already; twice would end it at once. */

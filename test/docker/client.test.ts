@@ -70,7 +70,7 @@ describe('childError()', () => {
     ['docker compose -p shop config --hash *', 'docker compose config'],
     ['docker pull x', 'docker pull'],
   ])('of %s names %s', (argv, command) => {
-    expect(childError('go on', result(argv)).message).toBe(`Cannot go on: ${command} exited with 1`)
+    expect(childError('continue', result(argv)).message).toBe(`Cannot continue: ${command} exited with 1`)
   })
 
   test.each([
@@ -84,15 +84,15 @@ describe('childError()', () => {
   })
 
   test('shows what was said', () => {
-    expect(childError('go on', result('docker ps')).detail).toBe('out')
-    expect(childError('go on', result('docker ps', { stderr: 'err\n' })).detail).toBe('err')
+    expect(childError('continue', result('docker ps')).detail).toBe('out')
+    expect(childError('continue', result('docker ps', { stderr: 'err\n' })).detail).toBe('err')
   })
 
   test('leaves out the progress of Compose, unless that is all', () => {
     const progress = 'Container shop-web-1  Creating\n Container shop-web-1  Created\n Network shop_default Created'
     const wrong = 'Error response from daemon: unable to find user node'
-    expect(childError('go on', result('docker ps', { stderr: `${progress}\n${wrong}\n` })).detail).toBe(wrong)
-    expect(childError('go on', result('docker ps', { stderr: progress })).detail).toBe(progress)
+    expect(childError('continue', result('docker ps', { stderr: `${progress}\n${wrong}\n` })).detail).toBe(wrong)
+    expect(childError('continue', result('docker ps', { stderr: progress })).detail).toBe(progress)
   })
 
   test.each([
@@ -100,7 +100,7 @@ describe('childError()', () => {
     ['error during connect: Get "http://x": EOF', 'Start it'],
     ['permission denied while trying to connect to the Docker daemon socket', 'Add yourself to the group'],
   ])('knows an engine that does not answer: %s', (stderr, hint) => {
-    const error = childError('go on', result('docker ps', { stderr }))
+    const error = childError('continue', result('docker ps', { stderr }))
     expect([error.kind, error.hint?.slice(0, hint.length)]).toEqual(['unreachable', hint])
   })
 })
@@ -126,9 +126,9 @@ describe('verb()', () => {
   test('fails if it is said what cannot be done then, and docker’s words are not those of success', async () => {
     const failing = (stderr: string) => answering({ network: { code: 1, stderr } }).docker
     expect((await connect(failing('no'), ['net'])).code).toBe(1)
-    expect((await connect(failing('it already exists'), ['net'], { what: 'go on' })).code).toBe(1)
-    const error = await failureOf(connect(failing('no'), ['net'], { what: 'go on' }))
-    expect(error.message).toBe('Cannot go on: docker network exited with 1')
+    expect((await connect(failing('it already exists'), ['net'], { what: 'continue' })).code).toBe(1)
+    const error = await failureOf(connect(failing('no'), ['net'], { what: 'continue' }))
+    expect(error.message).toBe('Cannot continue: docker network exited with 1')
   })
 })
 

@@ -30,10 +30,10 @@ const NOBODY = {
 } as const
 
 const ASKS = [
-  ['down', 'Cannot take local down without asking', '--yes'],
-  ['down --yes --volumes', 'Cannot take local down without asking', '--yes --confirm local'],
+  ['down', 'Cannot take local down without --yes', '--yes'],
+  ['down --yes --volumes', 'Cannot take local down without --yes', '--yes --confirm local'],
   ['down --volumes --confirm prod', 'Cannot take local down: --confirm names "prod"', '--yes --confirm local'],
-  ['rollback', 'Cannot roll back to v1 without asking: migrations ran since then, and they stay', '--yes'],
+  ['rollback', 'Cannot roll back to v1 without --yes: migrations ran since then, and they stay', '--yes'],
 ] as const
 
 test.each(Object.entries(NOBODY))(

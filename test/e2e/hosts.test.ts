@@ -213,7 +213,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     const before = await all()
     const ran = await cutAt(/h6:22 +fresh +create/, 'h6', 'v-first')
     expect(ran).toMatchObject({ code: 8 })
-    expect(ran.stderr).toContain('Cannot go on: the connection to ssh://deploy@h6:22 was lost')
+    expect(ran.stderr).toContain('Cannot continue: the connection to ssh://deploy@h6:22 was lost')
     const { h7, h5 } = await all()
     expect([h7, h5]).toEqual([before['h7'], before['h5']])
     write()

@@ -196,7 +196,7 @@ describe('one application, release after release', () => {
     const target = releases(folder)[0]?.id ?? ''
     const refused = await folder.stagecraft(['rollback', '--to-release', target])
     expectCode(refused, 2)
-    expect(refused.stderr).toContain('Cannot roll back to v1 without asking: migrations ran since then, and they stay')
+    expect(refused.stderr).toContain('Cannot roll back to v1 without --yes: migrations ran since then, and they stay')
     expect(refused.stderr).toMatch(/^migration migrate of rel-\d{8}-\d{9} stays in alpha$/m)
     expect(refused.stderr).toMatch(
       /^migration sh -c echo after >>\/kept\/ledger --password ••• of rel-\d{8}-\d{9} stays in last$/m,

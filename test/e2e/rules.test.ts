@@ -27,7 +27,7 @@ lab('who may ask: a password, and an address; a hash is in no output', async () 
   expect(refused).toContain('www-authenticate: basic')
   expect(refused.slice(refused.indexOf('401'))).not.toContain('server:')
   await release('v2', { tls: 'off', trusted_proxies: [], allow: ['203.0.113.7'] })
-  expect(await asked()).toEqual({ status: 403, body: 'You may not ask this site from here.' })
+  expect(await asked()).toEqual({ status: 403, body: 'Access to this site is not allowed from here.' })
   for (const command of [
     ['plan', '--json'],
     ['status', '--json'],

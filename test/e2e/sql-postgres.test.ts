@@ -286,14 +286,14 @@ test('no connection: nothing of the connection string is shown', async () => {
   const wrong = (change: string, to: string) => printed(open(server.url.replace(change, to)))
   expect(await wrong('postgres:p', 'postgres:q')).toMatchInlineSnapshot(`
     "Cannot connect to main: the server refuses the user or the password
-      hint: Look at the connection string of main, and at the server (28P01)."
+      hint: Check the connection string of main, and the server (28P01)."
   `)
   expect(await wrong('/app', '/nosuch')).toMatchInlineSnapshot(`
     "Cannot connect to main: there is no such database, or the user may not use it
-      hint: Look at the connection string of main, and at the server (3D000)."
+      hint: Check the connection string of main, and the server (3D000)."
   `)
   expect(await wrong(/:\d+\/app$/.exec(server.url)?.[0] ?? '', ':9/app')).toMatchInlineSnapshot(`
     "Cannot connect to main: nothing answers there
-      hint: Look at the connection string of main, and at the server (ERR_POSTGRES_CONNECTION_REFUSED)."
+      hint: Check the connection string of main, and the server (ERR_POSTGRES_CONNECTION_REFUSED)."
   `)
 })

@@ -70,7 +70,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     await labHostCommand('heal', 'h8')
     expect(waited).toBeLessThan(30) // to ask takes time too, on a busy machine
     expect(ran).toMatchObject({ code: 8 })
-    expect(ran.stderr).toContain('Cannot go on: the connection to h8 was lost')
+    expect(ran.stderr).toContain('Cannot continue: the connection to h8 was lost')
     expect(await mended('v1')).toContain('v-cut')
   })
 

@@ -3,7 +3,7 @@ import { Site } from '../scenes/site.ts'
 import { isUp } from '../support/lab.ts'
 import { deploy, expectCode, idle, type ServiceSource, until } from './app.ts'
 
-// A run whose lock is lost while it sleeps, one that hangs behind another one's writing, and a hold while a run is at work.
+// A run whose lock is lost while it sleeps, one that hangs behind another one's writing, and a hold while a run is under way.
 describe.skipIf(!isUp('h2') || !isUp('h1'))('the lock of an environment on a host', () => {
   const site = new Site('h2', 'deploy@h2', 'locks')
   const { folder, server } = site

@@ -148,7 +148,7 @@ describe('by hand', () => {
     const name = `${folder.name}-stranger`
     const labels = ['--label', label, '--label', 'com.docker.compose.service=stranger']
     await docker('run', '-d', '--name', name, ...labels, 'busybox:1', 'sleep', '1d')
-    expect(await seen()).toEqual({ code: 5, drift: { [name]: 'no release knows it' } })
+    expect(await seen()).toEqual({ code: 5, drift: { [name]: 'it belongs to no release' } })
     expect((await status()).stdout).toContain('; its services are as released, but something else is not\n')
     await docker('rm', '-f', name)
 

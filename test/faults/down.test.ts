@@ -52,7 +52,7 @@ describe('a run that dies at any docker command', () => {
     )
     const { stdout } = await stagecraftHere(['status'], { cwd: project.folder })
     expect(stdout.split('\n')[0]).toBe(
-      'local: down, and its history is being removed; if that was interrupted, the next command ends it',
+      'local: down, and its history is being removed; if that was interrupted, the next command finishes it',
     )
     const outcome = await project.rollback()
     const said = recoveries(outcome).map((message) => `recovery: ${message.replace('tester', 'ana')}`)

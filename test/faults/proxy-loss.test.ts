@@ -199,7 +199,7 @@ describe('what was live and cannot be asked any more', () => {
     start()
     project.engine.proxy.responds = ({ service }) => (service === 'web' ? undefined : 200)
     const { error } = await project.deploy()
-    expect(told({ error })).toContain('Cannot reach web through the proxy: it was live before')
+    expect(told({ error })).toContain('Cannot reach web through the proxy: it was reachable before')
     expect(exitCodeOf(error)).toBe(6)
     project.engine.proxy.responds = () => 503 // an error is an answer: it was so before
     const again = await project.deploy()
@@ -214,7 +214,7 @@ describe('what was live and cannot be asked any more', () => {
       project.engine.proxy.portTaken = true
     })
     const { error } = await project.deploy()
-    expect(told({ error })).toStartWith('after-commit (exit 10): Cannot confirm that api, web answers')
+    expect(told({ error })).toStartWith('after-commit (exit 10): Cannot confirm that requests reach api, web')
   })
 })
 

@@ -64,8 +64,8 @@ test.each([
   ['service', { ...backup, service: 'a\n* * * * * b' }],
   ['container', { ...backup, container: '$(reboot)' }],
 ])('nothing that a shell or cron reads otherwise comes into a line: %s', (_, entry) => {
-  expect(() => cronLines([entry], SHOP)).toThrow('is no plain name')
-  expect(() => units([entry], SHOP)).toThrow('is no plain name')
+  expect(() => cronLines([entry], SHOP)).toThrow('is not a plain name')
+  expect(() => units([entry], SHOP)).toThrow('is not a plain name')
 })
 
 test('a schedule that is no schedule is not written', () => {

@@ -157,7 +157,7 @@ test('a relative path begins in the folder of the project, wherever the command 
 test('no such folder, and no database', async () => {
   expect(await printed(open('sqlite:/nosuch/ana.db'))).toMatchInlineSnapshot(`
     "Cannot connect to main: the file or its folder does not exist, or is not ours to write
-      hint: Look at the connection string of main, and at the server (SQLITE_CANTOPEN)."
+      hint: Check the connection string of main, and the server (SQLITE_CANTOPEN)."
   `)
   const folder = temporary(sqlFolder({ 'text.db': 'x'.repeat(4096) }))
   expect(await printed(open(`sqlite:${folder.path}/text.db`))).toContain('the file is not a SQLite database')

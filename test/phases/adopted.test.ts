@@ -128,7 +128,7 @@ describe('what ran before the first release', () => {
     const web: Service = { image: 'web:one', post_start: [{ command: ['true'], privileged: true }] }
     const project = await running({ web })
     const lost =
-      'a rollback to what runs now does not restore all of it: web: only the Compose file has post_start, which come back only if it was made from just this file'
+      'a rollback to what runs now does not restore all of it: web: only the Compose file has post_start, which a rollback restores only if it was started from the Compose file as it is now'
     expect((await project.plan()).notes).toContain(lost)
     project.engine.addImage('web:one', 'two') // somebody moved the tag
     expect((await project.deploy()).error).toBeUndefined()

@@ -63,7 +63,7 @@ test('a rollback keeps the CA, without the files; `down` forgets the keys', asyn
 test.each([
   ['root.pem', 'no PEM', '3:35: root.pem has no certificate (PEM)'],
   ['root.pem', CERTIFICATE.replace('MIIB', 'MIIA'), '3:35: root.pem has a certificate that cannot be read'],
-  ['eab', 'no key!', '3:35: EAB_KEY has a value that is no base64url'],
+  ['eab', 'no key!', '3:35: EAB_KEY has a value that is not base64url'],
 ])('%s with the wrong content is refused, with its line', async (file, text, message) => {
   const project = newShop()
   project.write(file, text)

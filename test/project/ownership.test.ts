@@ -158,7 +158,7 @@ describe('stagecraft state move', () => {
     expect([versions(two), existsSync(one.stateFile)]).toEqual([['v1'], false])
   })
 
-  test('is refused while a run is at work there', async () => {
+  test('is refused while a run is under way there', async () => {
     const { one, two } = await checkouts('busy')
     let moving: Promise<Outcome> | undefined
     const onEvent = () => {
@@ -215,7 +215,7 @@ describe('another first host', () => {
     fleet.write(services, settings, ['a', 'b'])
     expect(told(await project.deploy({ version: 'v1' }))).toBe('no error')
     fleet.write({ web: { image: 'web:2' } }, settings, ['b', 'a'])
-    expect(told(await project.deploy({ version: 'v2' }))).toContain('state (exit 9): Cannot go on with shop-prod')
+    expect(told(await project.deploy({ version: 'v2' }))).toContain('state (exit 9): Cannot continue with shop-prod')
     const { moved, error } = await project.moveState()
     expect(told({ error })).toBe('no error')
     expect(moved).toMatchObject({ from: { host: 'a' }, to: { host: 'b' }, releases: 1 })

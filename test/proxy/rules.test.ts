@@ -22,7 +22,7 @@ test('a request that says that it is too long does not reach the service; one th
         },
       ],
       terminal: true,
-      handle: [{ handler: 'static_response', status_code: '413', body: 'This is too large.\n' }],
+      handle: [{ handler: 'static_response', status_code: '413', body: 'This request is too large.\n' }],
     },
     { handle: [{ handler: 'request_body', max_size: 5000 }] },
   ])
@@ -47,7 +47,9 @@ test('who is not allowed is refused before a password is asked for, and has the 
     {
       match: [{ not: [{ remote_ip: { ranges: ['10.0.0.0/8'] } }] }],
       terminal: true,
-      handle: [{ handler: 'static_response', status_code: '403', body: 'You may not ask this site from here.\n' }],
+      handle: [
+        { handler: 'static_response', status_code: '403', body: 'Access to this site is not allowed from here.\n' },
+      ],
     },
     {
       handle: [

@@ -234,7 +234,7 @@ describe('findServing()', () => {
     fs.writeFileSync(path, '{"name": "shop"}')
     expect(refusal(serving)).toEndWith('compose.json: it is not a file of this version of Stagecraft')
     fs.rmSync(path)
-    expect(refusal(serving)).toEndWith(`compose.json: it does not exist, but the live ${ids[0]} needs it`)
+    expect(refusal(serving)).toEndWith(`compose.json: it does not exist, but the live release (${ids[0]}) needs it`)
     expect(fs.existsSync(dirname(path))).toBe(true)
   })
 })

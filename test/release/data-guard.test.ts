@@ -172,5 +172,5 @@ test('the first release on a host says what begins with nothing', async () => {
   place(fleet, 'hosts: [a]')
   const { events } = await fleet.project.deploy()
   const said = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
-  expect(said).toEqual([`a has no release of prod yet, and no data of it: db (volume ${VOLUME}) starts empty`])
+  expect(said).toEqual([`this is the first release of prod on a, so data starts empty: db (volume ${VOLUME})`])
 })

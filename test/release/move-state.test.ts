@@ -94,7 +94,7 @@ describe('a move on one host', () => {
     expect(fs.readFileSync(join(other.to, 'data/uploads/else'), 'utf8')).toBe('x')
   })
 
-  test('is refused while a run is at work there, or somebody holds it', () => {
+  test('is refused while a run is under way there, or somebody holds it', () => {
     const { from, write, move } = folders()
     write(join(from, 'locks/prod.lock'), '')
     const holder = Bun.spawn(['flock', join(from, 'locks/prod.lock'), 'sh', '-c', 'echo held; read x'], {

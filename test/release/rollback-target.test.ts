@@ -165,8 +165,8 @@ describe('there is nothing to roll back to, exit 4,', () => {
     expect(await refused(project, toRelease('rel-2026'))).toBe(
       'Cannot find release "rel-2026" of local: 4 ids begin with that',
     )
-    expect(await refused(project, toRelease('rel-1999'))).toContain('no id begins with that')
-    expect(await refused(project, toRelease('../../x'))).toContain('no id begins with that')
+    expect(await refused(project, toRelease('rel-1999'))).toContain('no release has an id that begins with that')
+    expect(await refused(project, toRelease('../../x'))).toContain('no release has an id that begins with that')
     expect((await project.prepareRollback(toRelease(a.slice(0, -1)))).target.bundle.id).toBe(a)
   })
 
@@ -199,11 +199,11 @@ describe('there is nothing to roll back to, exit 4,', () => {
     rmSync(bundleFolder(project.stateFile, a), { recursive: true })
     expect(await refused(project, toRelease(a))).toEndWith('its bundle is gone: it was pruned, or removed by hand')
     rmSync(modelFile(project.stateFile, b))
-    expect(await refused(project, toRelease(b))).toEndWith('its bundle is not whole: compose.json is missing')
+    expect(await refused(project, toRelease(b))).toEndWith('its bundle is incomplete: compose.json is missing')
     const [hash = ''] = readdirSync(contentFolder(project.stateFile))
     rmSync(join(contentFolder(project.stateFile), hash))
     expect(await refused(project, toVersion('C'))).toEndWith(
-      'its bundle is not whole: the content of config site is missing',
+      'its bundle is incomplete: the content of config site is missing',
     )
     expect(await refused(project)).toContain('no release before D (')
   })

@@ -215,7 +215,7 @@ describe('an environment whose engine is changed', () => {
     const { error } = await project.deploy()
     expect([error?.kind, error?.message.replace(/rel-[\d-]+/, '<id>')]).toEqual([
       'config',
-      'Cannot go on with prod as a Compose project: v1 (<id>) runs as a stack of a Swarm',
+      'Cannot continue with prod as a Compose project: v1 (<id>) runs as a stack of a Swarm',
     ])
     expect((await project.down()).error?.kind).toBe('config')
     move(project, 'swarm')

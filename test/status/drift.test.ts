@@ -111,7 +111,7 @@ describe('what is not as released', () => {
     const status = await look(project)
     expect(drift(status)).toEqual([
       'network shop_default: it does not exist any more',
-      'container shop-old-1: left over of old, which v2 has no more',
+      'container shop-old-1: left over from old, which v2 no longer has',
       `container shop-older-1: it belongs to v1 (${first?.id})`,
     ])
     expect(printed(project, status)).toContain('; its services are as released, but something else is not\n')

@@ -28,7 +28,7 @@ describe('where little is known', () => {
     project.engine.state.containers = containers(other, 'cache').map((one) => ({ ...one, file: '/srv/compose.yaml' }))
     const status = await look(project)
     expect(printed(project, status).split('\n')[0]).toBe('local: no release is live yet')
-    expect(drift(status)).toEqual(['container shop-cache-1: no release knows it'])
+    expect(drift(status)).toEqual(['container shop-cache-1: it belongs to no release'])
     expect(isAsReleased(status)).toBe(false)
   })
 

@@ -43,7 +43,7 @@ test.each([
   ['0 3 * *', 'must have 5 fields'],
   ['0 0 3 * * *', 'must have 5 fields'],
   ['0 3 * * *\n* * * * * rm', 'must have 5 fields'],
-  ['@reboot', 'must be a schedule: of the words there are @hourly'],
+  ['@reboot', 'must be a schedule: the words are @hourly'],
   ['@', 'must be a schedule'],
   ['60 * * * *', 'has no minute "60": write numbers from 0 to 59'],
   ['* 24 * * *', 'has no hour "24"'],

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { StagecraftError, withHint } from '../../lib/util/errors.ts'
 
-const LOST = new StagecraftError('failed', 'Cannot go on', { hint: 'Look.', detail: 'EOF', cause: 'x', signal: 2 })
+const LOST = new StagecraftError('failed', 'Cannot continue', { hint: 'Look.', detail: 'EOF', cause: 'x', signal: 2 })
 
 const parts = ({ kind, message, hint, detail, cause, signal }: StagecraftError) => {
   return { kind, message, hint, detail, cause, signal }

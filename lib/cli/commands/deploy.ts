@@ -18,7 +18,7 @@ export default command({
     plan: {
       type: 'string',
       valueHint: 'token',
-      description: 'only if all is as it was planned (stagecraft plan --token)',
+      description: 'only if nothing has changed since that plan (stagecraft plan --token)',
     },
     ...imageArgs,
     'no-hooks': noHooksArgument,
@@ -33,7 +33,7 @@ export default command({
   ],
   exits: [
     [3, 'stagecraft.yml, the Compose file or an env file is invalid; nothing was changed'],
-    [4, 'no such environment; with --plan: something has changed since; without building: an image is nowhere'],
+    [4, 'no such environment; with --plan: something has changed since; without building: an image cannot be found'],
     [5, 'a phase failed; the previous release is still live'],
     [6, 'a phase failed, and the previous release could not be restored'],
     [7, 'another run is under way, or somebody holds the environment (stagecraft lock status)'],

@@ -11,7 +11,7 @@ import { openProjectOf, openSession } from './release-arguments.ts'
 export default command({
   name: 'dev',
   description:
-    "Run an environment's own model on this machine's engine while you work on it, until Ctrl-C. It makes no release and touches none.",
+    "Run the application of an environment on this machine's engine while you work on it, until Ctrl-C. Makes no release, and touches none.",
   args: { env: environmentArgument },
   examples: [
     ['stagecraft dev', 'build, migrate, route at https://….localhost, show logs, follow changes of files'],

@@ -11,7 +11,7 @@ import { openSession, openSettingsOf, parseWait, waitArgument } from './release-
 export default command({
   name: 'down',
   description:
-    'Take an environment away: its containers, networks and routes. Data and history stay, unless asked for.',
+    'Take an environment down: remove its containers, networks and routes. Data stays without --volumes, history without --history.',
   args: {
     env: environmentArgument,
     volumes: { type: 'boolean', description: 'remove its volumes too, with the data in them' },
@@ -27,15 +27,15 @@ export default command({
   },
   examples: [
     ['stagecraft down --env staging --dry-run', 'what would be removed?'],
-    ['stagecraft down --env staging --yes', 'take it away without asking'],
-    ['stagecraft down --env staging --yes --volumes --confirm staging', 'and its data'],
-    ['stagecraft down --env review-7 --yes --history', 'and its releases: nothing is left to roll back to'],
+    ['stagecraft down --env staging --yes', 'without being asked'],
+    ['stagecraft down --env staging --yes --volumes --confirm staging', 'with its data'],
+    ['stagecraft down --env review-7 --yes --history', 'with its releases: nothing is left to roll back to'],
   ],
   exits: [
     [3, 'stagecraft.yml is invalid'],
     [4, 'no such environment; nothing was deployed to it'],
     [5, 'something cannot be removed'],
-    [6, 'a run died, and its changes could not be undone completely'],
+    [6, 'an earlier run died, and its changes could not be undone completely'],
     [7, 'another run is under way, or somebody holds the environment (stagecraft lock status)'],
     [8, 'a host or the engine cannot be reached'],
     [9, 'the state cannot be read or written; another folder keeps the releases'],

@@ -26,10 +26,10 @@ export default command({
     ['stagecraft exec db -- psql -U postgres app < dump.sql', 'and back'],
   ],
   exits: [
-    [0, 'the command ended with 0; any other exit code of it is the exit code'],
+    [0, 'the command ended with 0; any other exit code is passed on'],
     [3, 'stagecraft.yml is invalid'],
     [4, 'no such environment, service or host; no release is live; it has no such running container'],
-    [8, 'a host or the engine cannot be reached; on a Swarm: the task is on a node that is none of the hosts'],
+    [8, 'a host or the engine cannot be reached; on a Swarm: the task runs on a node that is not one of the hosts'],
     [9, 'the state cannot be read'],
   ],
   async run({ service, env, host, replica = '1' }, context) {
@@ -63,7 +63,7 @@ async function findTask(settings: Settings, wish: ServiceWish, at: number) {
 
 function refuseMissing({ service }: ServiceWish, count: number): never {
   throw new StagecraftError('not-found', `Cannot run in ${service}: ${countText(count)}`, {
-    hint: `See: stagecraft status. To run with its image all the same: stagecraft run ${service} -- …`,
+    hint: `See: stagecraft status. To run it in a new container: stagecraft run ${service} -- …`,
   })
 }
 

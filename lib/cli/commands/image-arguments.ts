@@ -7,11 +7,11 @@ import { type openRelease, openSettingsOf } from './release-arguments.ts'
 
 /** Flags for a release of images that exist. */
 export const imageArgs = {
-  'no-build': { type: 'boolean', description: 'build nothing: take the images that exist of the version' },
+  'no-build': { type: 'boolean', description: 'build nothing: use the existing images of the version' },
   from: {
     type: 'string',
     valueHint: 'env',
-    description: 'build nothing: take the images of the release that is live in this environment',
+    description: 'build nothing: use the images of the release that is live in this environment',
   },
 } as const
 
@@ -48,7 +48,7 @@ export function refuseUnfit(
   { env }: Pick<Context, 'env'>,
 ): void {
   if (build && (noBuild || from !== undefined))
-    throw new StagecraftError('usage', `Cannot build and take images that exist at once`, {
+    throw new StagecraftError('usage', `Cannot build, and use existing images, at once`, {
       hint: 'Leave out --build.',
     })
   // The variable is set for all commands of a job, and in hooks.

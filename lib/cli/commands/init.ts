@@ -31,7 +31,7 @@ const ARGS = {
   host: {
     type: 'string',
     valueHint: 'hosts',
-    description: 'where it runs, user@host, with commas between several (default: here)',
+    description: 'the server, user@host; several with commas (default: this machine)',
   },
   domain: { type: 'string', valueHint: 'domain', description: 'the host name of the service that answers HTTP' },
   yes: { type: 'boolean', alias: 'y', description: 'ask nothing' },
@@ -53,7 +53,7 @@ export default command({
     ['stagecraft init --schema > stagecraft.schema.json', 'the schema for editors, after an update of Stagecraft'],
   ],
   exits: [
-    [0, 'written, whatever doctor says of the host'],
+    [0, 'written, even if doctor reports problems on the host'],
     [3, 'there is no Compose file, or it is invalid'],
     [8, 'the docker CLI or its compose plugin is missing'],
     [9, 'a file cannot be written'],
@@ -128,7 +128,7 @@ async function loadModel(
   return model
 }
 
-/** A proxy that is there already needs the ports, and who has one is not asked. @throws usage (2) */
+/** A proxy that is there already needs the ports, so then nothing is asked. @throws usage (2) */
 async function chooseDomain(
   expose: TemplateInput['expose'],
   given: string | undefined,

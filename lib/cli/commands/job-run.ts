@@ -13,7 +13,7 @@ import { openSettingsOf } from './release-arguments.ts'
 
 export default command({
   name: 'job run',
-  description: 'Run a job with a schedule now, as at its hour, and show what it prints. Ctrl-C ends it.',
+  description: 'Run a job that has a schedule now, as its schedule would, and show what it prints. Ctrl-C ends it.',
   args: {
     job: { type: 'positional', required: true, description: 'a service of the live release with a schedule' },
     env: environmentArgument,
@@ -23,10 +23,10 @@ export default command({
     ['stagecraft status --env prod', 'when do the jobs run, and how did they end?'],
   ],
   exits: [
-    [0, 'the job ended with 0; any other exit code of it is the exit code'],
+    [0, 'the job ended with 0; any other exit code is passed on'],
     [3, 'stagecraft.yml is invalid'],
     [4, 'no such environment or job; no release is live; its container is gone'],
-    [5, 'docker cannot tell what exists'],
+    [5, 'docker cannot list what exists'],
     [7, 'it is running already'],
     [8, 'a host or the engine cannot be reached'],
     [9, 'the state cannot be read'],
@@ -44,7 +44,7 @@ export default command({
       throw new StagecraftError('not-found', `Cannot find job ${quote(job)} in ${version}`, {
         hint:
           names.length === 0
-            ? 'No service has a schedule. Any service runs once by: stagecraft run'
+            ? 'No service has a schedule. To run any service once: stagecraft run <service>'
             : namesHint('Jobs with a schedule', job, names.toSorted()),
       })
     const { project, schedules } = part.release.bundle
@@ -63,7 +63,7 @@ export default command({
     const container = own.find(({ id }) => id === schedules?.[job]?.container)
     if (container === undefined)
       throw new StagecraftError('not-found', `Cannot run ${job}: its container is gone`, {
-        hint: 'The next deploy makes it again: stagecraft deploy',
+        hint: 'The next deploy recreates it: stagecraft deploy',
       })
     const signal = untilSignal()
     const code = await part.host.attach(startAttached(container.id))

@@ -19,31 +19,35 @@ export default command({
   args: {
     services: { type: 'words', valueHint: 'service', description: 'of the live release (default: all of them)' },
     env: environmentArgument,
-    follow: { type: 'boolean', alias: 'f', description: 'go on with new lines, over rollouts too, until Ctrl-C' },
+    follow: { type: 'boolean', alias: 'f', description: 'keep printing new lines, over rollouts too, until Ctrl-C' },
     lines: {
       type: 'string',
       alias: 'n',
       valueHint: 'number',
-      description: 'the last of each container, or all (default: 100)',
+      description: 'how many of the last lines of each container, or all (default: 100)',
     },
-    since: { type: 'string', valueHint: 'time', description: 'not older: 10m, or 2026-11-22T08:00:00' },
-    until: { type: 'string', valueHint: 'time', description: 'not newer' },
+    since: {
+      type: 'string',
+      valueHint: 'time',
+      description: 'only lines since then: 10m (ago), or 2026-11-22T08:00:00',
+    },
+    until: { type: 'string', valueHint: 'time', description: 'only lines until then' },
     host: { type: 'string', valueHint: 'host', description: 'only this one, as in stagecraft.yml' },
     access: {
       type: 'boolean',
-      description: 'instead: requests to services with `access_log: true`, as the proxy has answered them',
+      description: 'show requests instead, to services with `access_log: true`, as the proxy answered them',
     },
     release: {
       type: 'string',
       valueHint: 'id',
-      description: 'what containers that this release replaced, or that failed, printed last',
+      description: 'the last output of containers that this release replaced, or that failed',
     },
   },
   examples: [
     ['stagecraft logs web -f', 'what web prints, on all hosts, over rollouts too'],
     ['stagecraft logs --since 10m', 'the last ten minutes of all services'],
     ['stagecraft logs --access -f', 'requests, as the proxy answers them'],
-    ['stagecraft logs --release latest', 'what the containers of the last release printed that are gone'],
+    ['stagecraft logs --release latest', 'the last output of containers that the last release replaced'],
   ],
   exits: [
     [3, 'stagecraft.yml is invalid'],

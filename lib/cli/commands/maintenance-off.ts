@@ -8,7 +8,7 @@ export default command({
   name: 'maintenance off',
   description: 'End the maintenance page: the public routes of an environment lead to its services again.',
   args: { env: environmentArgument },
-  examples: [['stagecraft maintenance off --env prod', 'the jobs are done']],
+  examples: [['stagecraft maintenance off --env prod', 'the work is done']],
   exits: [
     [3, 'stagecraft.yml is invalid'],
     [4, 'no such environment, or it exposes no service'],

@@ -4,5 +4,5 @@ import { environmentArgument } from '../command.ts'
 export const migrateArgs = {
   env: environmentArgument,
   database: { type: 'string', valueHint: 'name', description: 'only this database (default: all of them)' },
-  to: { type: 'string', valueHint: 'file', description: 'the last file to apply, with the engine raw' },
+  to: { type: 'string', valueHint: 'file', description: 'stop after this file (only with the engine raw)' },
 } as const

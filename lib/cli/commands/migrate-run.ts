@@ -7,7 +7,7 @@ import { openProjectOf, openSession, parseWait, waitArgument } from './release-a
 export default command({
   name: 'migrate run',
   description:
-    'Migrate databases now, outside a release, whatever their strategy. Jobs and commands run with the live release.',
+    'Migrate databases now, outside a release, of any strategy. Jobs and commands run with the image of the live release.',
   args: { ...migrateArgs, wait: waitArgument },
   examples: [
     ['stagecraft migrate run --env prod --database main', 'apply what is pending in one database'],
@@ -16,8 +16,8 @@ export default command({
   exits: [
     [3, 'stagecraft.yml or the Compose file is invalid; files differ from what the database has applied'],
     [4, 'no such environment; no such database or file; no databases are configured'],
-    [5, 'a migration failed, and those before it stay'],
-    [6, 'a run died, and its changes could not be undone completely, and nothing was migrated'],
+    [5, 'a migration failed, those before it stay applied'],
+    [6, 'an earlier run died, its changes could not be undone completely, and nothing was migrated'],
     [7, 'another run is under way, in the environment or in the database (stagecraft lock status)'],
     [8, 'a host cannot be reached; the engine does not answer; a database cannot be reached'],
     [9, 'the state cannot be read; the state cannot be written'],

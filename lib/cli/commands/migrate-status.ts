@@ -18,7 +18,7 @@ export default command({
   exits: [
     [3, 'stagecraft.yml or the Compose file is invalid'],
     [4, 'no such environment; no databases are configured'],
-    [5, 'a database cannot be asked, or its files differ from what it has applied, or a file is unfinished'],
+    [5, 'a database cannot be queried, or its files differ from what it has applied, or a file is unfinished'],
     [8, 'a host cannot be reached'],
     [9, 'the state cannot be read'],
   ],

@@ -16,7 +16,7 @@ export default command({
     'exit-code': { type: 'boolean', description: 'exit with 11 if there is something to do' },
     build: { type: 'boolean', description: 'build the images first, to know which of them differ' },
     'no-hooks': { type: 'boolean', description: 'the plan of `deploy --no-hooks`' },
-    token: { type: 'boolean', description: 'also print what `deploy --plan` takes (with --json it is always there)' },
+    token: { type: 'boolean', description: 'also print a token for `deploy --plan` (--json always has it)' },
   },
   examples: [
     ['stagecraft plan', 'what `stagecraft deploy` would do now'],

@@ -27,7 +27,7 @@ export function powerCommand(
       [3, 'stagecraft.yml is invalid'],
       [4, 'no such environment, service or host; no release is live'],
       [5, 'a container does not stop, or does not become ready'],
-      [6, 'a run died, and its changes could not be undone completely'],
+      [6, 'an earlier run died, and its changes could not be undone completely'],
       [7, 'another run is under way, or somebody holds the environment (stagecraft lock status)'],
       [8, 'a host or the engine cannot be reached'],
       [9, 'the state cannot be read or written'],

@@ -14,7 +14,7 @@ export default command({
   args: {
     env: environmentArgument,
     lines: { type: 'string', valueHint: 'number', description: 'how many of the last lines (default: 100)' },
-    follow: { type: 'boolean', alias: 'f', description: 'go on with new lines, until Ctrl-C' },
+    follow: { type: 'boolean', alias: 'f', description: 'keep printing new lines, until Ctrl-C' },
   },
   examples: [
     ['stagecraft proxy logs', 'the last 100 lines'],

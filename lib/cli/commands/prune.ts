@@ -19,7 +19,7 @@ import { openSession, openSettingsOf, parseWait, waitArgument } from './release-
 export default command({
   name: 'prune',
   description:
-    'Remove the bundles and images of old releases. The live and the current one and the last `keep` completed ones stay.',
+    'Remove the bundles and images of old releases. The live release, the current one and the last `keep` completed ones stay.',
   args: {
     env: environmentArgument,
     wait: waitArgument,
@@ -33,7 +33,7 @@ export default command({
     [3, 'stagecraft.yml is invalid; the Compose project is that of another environment'],
     [4, 'no such environment'],
     [5, 'docker cannot list the images, or the proxy cannot remove assets'],
-    [6, 'a run died, and its changes could not be undone completely; nothing else was changed'],
+    [6, 'an earlier run died, and its changes could not be undone completely; nothing else was changed'],
     [7, 'another run is under way, or somebody holds the environment (stagecraft lock status)'],
     [8, 'a host or the engine cannot be reached'],
     [9, 'the state cannot be read; a bundle cannot be removed'],

@@ -43,7 +43,7 @@ function openBundle(state: State, reference: string, env: string | undefined): L
   const bundle = readBundle(state.file, id)
   const whole = bundle && withModel(state.file, bundle)
   if (whole) return whole
-  throw new StagecraftError('not-found', `Cannot compare ${id} (${version}): it has no whole bundle`, {
+  throw new StagecraftError('not-found', `Cannot compare ${id} (${version}): its bundle is incomplete`, {
     hint: 'It was pruned, or failed before its rollout. "stagecraft releases list" shows the others.',
   })
 }

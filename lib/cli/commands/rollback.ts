@@ -24,10 +24,10 @@ export default command({
     wait: waitArgument,
     'no-hooks': noHooksArgument,
     'dry-run': { type: 'boolean', description: 'show the plan, and write nothing' },
-    yes: { type: 'boolean', alias: 'y', description: 'go on even if migrations ran since then' },
+    yes: { type: 'boolean', alias: 'y', description: 'do not ask, even if migrations ran since then' },
   },
   examples: [
-    ['stagecraft rollback', 'back to the previous release; again: further back'],
+    ['stagecraft rollback', 'back to the previous release; run it again to go further back'],
     ['stagecraft rollback --env prod --to-version v1.4.2', 'back to the newest completed release of v1.4.2'],
     ['stagecraft rollback --dry-run', 'what would it do?'],
   ],
@@ -107,7 +107,7 @@ async function confirmMigrations(prepared: Rollback, yes: boolean, interactive: 
   if (prepared.migrations.length === 0 || yes) return
   const detail = migrationLines(prepared).join('\n')
   const { version } = prepared.target.bundle
-  const message = `Cannot roll back to ${version} without asking: migrations ran since then, and they stay`
+  const message = `Cannot roll back to ${version} without --yes: migrations ran since then, and they stay`
   const refused = new StagecraftError('usage', message, {
     detail,
     hint: 'Add --yes if this version can work with them.',

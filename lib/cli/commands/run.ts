@@ -27,10 +27,10 @@ export default command({
     ['stagecraft run web --env prod -- bin/import < users.csv', 'a script that reads what is piped in'],
   ],
   exits: [
-    [0, 'the command ended with 0; any other exit code of it is the exit code'],
+    [0, 'the command ended with 0; any other exit code is passed on'],
     [3, 'stagecraft.yml is invalid'],
     [4, 'no such environment, service or host; no release is live'],
-    [5, 'docker cannot tell what exists; on a Swarm: its task did not start, or was ended'],
+    [5, 'docker cannot list what exists; on a Swarm: its task did not start, or was ended'],
     [8, 'a host or the engine cannot be reached'],
     [9, 'the state cannot be read'],
   ],

@@ -8,7 +8,7 @@ import { openSession, openSettingsOf, parseWait, waitArgument } from './release-
 export default command({
   name: 'scale',
   description:
-    'Set the number of tasks of services on a Swarm. The next release keeps it, until that in the Compose file changes.',
+    'Set the number of tasks of services on a Swarm. The next release keeps it, until the number in the Compose file changes.',
   args: {
     counts: {
       type: 'words',
@@ -23,11 +23,14 @@ export default command({
     ['stagecraft scale web=5 worker=3', 'both, or neither'],
   ],
   exits: [
-    [2, 'wrong usage; no Swarm; a job, a global service, or 0'],
+    [2, 'wrong usage; not on a Swarm; a job, a global service, or 0'],
     [3, 'stagecraft.yml is invalid'],
     [4, 'no such environment or service; no release is live'],
-    [5, 'a task does not become ready; all have the number that they had before'],
-    [6, 'the same, and they could not be set back; or a run died, and its changes could not be undone completely'],
+    [5, 'a task does not become ready; all services have their former numbers again'],
+    [
+      6,
+      'the same, and the former numbers could not be restored; or an earlier run died, and its changes could not be undone completely',
+    ],
     [7, 'another run is under way, or somebody holds the environment (stagecraft lock status)'],
     [8, 'no manager can be reached'],
     [9, 'the state cannot be read or written'],
@@ -51,11 +54,11 @@ function parseCounts(words: readonly string[]): ScaleWish[] {
   if (words.length === 0) throw usage('scale', 'which service, and how many', how)
   const wishes = words.map((word) => {
     const [, service, count] = /^([^=]+)=(\d{1,5})$/.exec(word) ?? []
-    if (service === undefined) throw usage('scale', `${quote(word)} is no service and number`, how)
+    if (service === undefined) throw usage('scale', `${quote(word)} is not of the form service=number`, how)
     return { service, replicas: Number(count) }
   })
   const twice = wishes.find(({ service }, at) => wishes.findIndex((one) => one.service === service) !== at)
-  if (twice) throw usage('scale', `${twice.service} is there twice`)
+  if (twice) throw usage('scale', `${twice.service} is named twice`)
   return wishes
 }
 

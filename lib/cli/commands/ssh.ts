@@ -15,13 +15,13 @@ export default command({
     host: { type: 'positional', required: false, description: 'as in stagecraft.yml (default: the first)' },
     env: environmentArgument,
   },
-  rest: 'a command to run there instead of a shell: words as they are, or one line for its shell',
+  rest: 'a command to run there instead of a shell: several words are passed on as they are, one word is a line for its shell',
   examples: [
     ['stagecraft ssh --env prod', 'a shell on the first host'],
     ['stagecraft ssh deploy@web-2 -- df -h', 'one command on another one'],
   ],
   exits: [
-    [0, "the command ended with 0; any other exit code of it is the exit code, and 255 is ssh's own"],
+    [0, "the command ended with 0; any other exit code is passed on, and 255 is ssh's own"],
     [3, 'stagecraft.yml is invalid'],
     [4, 'no such environment or host; the environment has no hosts'],
   ],

@@ -6,8 +6,8 @@ import { openProjectOf, openSession, parseWait, waitArgument } from './release-a
 export default command({
   name: 'state move',
   description:
-    'Move the history of releases here, from the folder or host that keeps it, and write that down on every engine: ' +
-    'deploys from there are refused afterwards.',
+    'Move the history of releases here, from the folder or host that keeps it, and record that on every engine: ' +
+    'deploys from the former place are refused afterwards.',
   args: {
     env: environmentArgument,
     wait: waitArgument,
@@ -24,7 +24,7 @@ export default command({
     ],
     [4, 'no such environment'],
     [5, 'the new place cannot be recorded on an engine'],
-    [6, 'a run died, and its changes could not be undone completely; nothing else was changed'],
+    [6, 'an earlier run died, and its changes could not be undone completely; nothing else was changed'],
     [7, 'another run is under way, here or there'],
     [8, 'a host or the engine cannot be reached'],
     [9, 'there are releases here as well, or those there cannot be read'],

@@ -17,11 +17,15 @@ export default command({
   reads: true,
   args: {
     env: { ...environmentArgument, description: 'only this environment (default: all of them)' },
-    watch: { type: 'boolean', alias: 'w', description: 'again and again, with CPU, memory and requests, until Ctrl-C' },
+    watch: {
+      type: 'boolean',
+      alias: 'w',
+      description: 'show it again and again until Ctrl-C, with CPU, memory and requests',
+    },
     interval: {
       type: 'string',
       valueHint: 'duration',
-      description: 'of --watch: the pause between looks (default: 2s)',
+      description: 'with --watch: the pause between two looks (default: 2s)',
     },
   },
   streams: 'watch',
@@ -35,7 +39,7 @@ export default command({
     [4, 'no such environment'],
     [
       5,
-      'something is not as released, or not healthy; a release was interrupted; a database cannot be asked, or its files differ; a certificate is missing or has ended; nothing has been deployed',
+      'something is not as released, or not healthy; a release was interrupted; a database cannot be queried, or its files differ; a certificate is missing or has ended; nothing has been deployed',
     ],
     [8, 'a host or the engine cannot be reached; the rest was shown'],
     [9, 'the state or a bundle cannot be read'],
@@ -79,7 +83,7 @@ function parseInterval(text: string | undefined, watch: boolean): number {
   if (!watch) throw usage('status', '"--interval" is for --watch')
   const pause = parseDuration(text)
   if (pause !== undefined && pause >= LEAST) return pause
-  throw usage('status', `"--interval ${text}" is no duration of at least ${LEAST}ms`, {
+  throw usage('status', `"--interval ${text}" is not a duration of at least ${LEAST}ms`, {
     hint: 'For example: --interval 2s, --interval 1m',
   })
 }

@@ -5,6 +5,6 @@ export default powerCommand(
   'Stop services until they are started, or until the next deploy. Containers and data stay.',
   [
     ['stagecraft stop --env prod', 'all services'],
-    ['stagecraft stop worker --env prod', 'one service: its route answers 502 meanwhile'],
+    ['stagecraft stop worker --env prod', 'one service; if it is routed, its route answers 502 until it is started'],
   ],
 )

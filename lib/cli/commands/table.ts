@@ -7,7 +7,7 @@ export const COMMANDS: Table = {
   build: { summary: 'Build the images of a version', load: () => import('./build.ts') },
   deploy: { summary: 'Release a version in an environment', load: () => import('./deploy.ts') },
   rollback: { summary: 'Restore an earlier release', load: () => import('./rollback.ts') },
-  dev: { summary: 'Run it here while you work on it', load: () => import('./dev.ts') },
+  dev: { summary: 'Run the application here while you work on it', load: () => import('./dev.ts') },
   migrate: {
     summary: 'Migrate databases, or show what is pending',
     commands: {
@@ -27,17 +27,17 @@ export const COMMANDS: Table = {
   start: { summary: 'Start services that were stopped', load: () => import('./start.ts') },
   stop: { summary: 'Stop services, until they are started', load: () => import('./stop.ts') },
   restart: { summary: 'Restart services, one container at a time', load: () => import('./restart.ts') },
-  scale: { summary: 'Set numbers of replicas on a Swarm', load: () => import('./scale.ts') },
+  scale: { summary: 'Set the number of replicas on a Swarm', load: () => import('./scale.ts') },
   tunnel: { summary: 'Reach a port of a service from here', load: () => import('./tunnel.ts') },
   ssh: { summary: 'Log in to a host', load: () => import('./ssh.ts') },
-  down: { summary: 'Take an environment away', load: () => import('./down.ts') },
+  down: { summary: 'Take an environment down', load: () => import('./down.ts') },
   doctor: { summary: 'Check everything that a deploy needs', load: () => import('./doctor.ts') },
   bootstrap: { summary: 'Prepare the hosts of an environment', load: () => import('./bootstrap.ts') },
   prune: { summary: 'Remove what no rollback needs', load: () => import('./prune.ts') },
   maintenance: {
     summary: 'Show a maintenance page (503) for a while',
     commands: {
-      on: { summary: 'Show it, until it is ended', load: () => import('./maintenance-on.ts') },
+      on: { summary: 'Show it, until `maintenance off`', load: () => import('./maintenance-on.ts') },
       off: { summary: 'End it', load: () => import('./maintenance-off.ts') },
     },
   },

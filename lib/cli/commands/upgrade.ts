@@ -68,7 +68,8 @@ function settingsOf(from: string | undefined, key: string | undefined) {
   if (!place) throw usage('where releases are published is not known', 'Add --from <url-or-folder>')
   const publicKey = key ?? built.key
   if (!publicKey) throw usage('this binary was built without the key of releases', 'Add --key <key>')
-  if (!isPublicKey(publicKey)) throw usage('--key is no public key of minisign', 'It begins with RW and has 56 letters')
+  if (!isPublicKey(publicKey))
+    throw usage('--key is not a minisign public key', 'Such a key begins with RW and has 56 characters')
   return { built, place, publicKey }
 }
 

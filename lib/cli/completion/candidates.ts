@@ -26,7 +26,7 @@ const NAMES_BY_KEY: Readonly<Record<string, readonly Names[]>> = {
 /** Names of releases that are always there. */
 const LATEST: readonly Candidate[] = [['latest'], ['current']]
 
-/** The words before the one that is completed, as far as they are understood. */
+/** The words before the one that is completed, if they are understood. */
 interface Typed {
   /** where commands are looked up; undefined: a command has been found */
   table: Table | undefined

@@ -31,10 +31,10 @@ export function signText(content: Uint8Array, key: KeyObject, comment: string): 
 export function signatureProblem(content: Uint8Array, signature: string, publicKey: string): string | undefined {
   const [untrusted = '', first = '', trusted = '', second = ''] = signature.split('\n')
   const [key, made, whole] = [publicKey, first, second].map((text) => Buffer.from(text, 'base64'))
-  if (!key || !isPublicKey(publicKey)) return 'the public key is none of minisign'
+  if (!key || !isPublicKey(publicKey)) return 'the public key is not a minisign key'
   if (!made || !whole || !untrusted.startsWith(UNTRUSTED) || !trusted.startsWith(TRUSTED) || made.length !== 74)
-    return 'it is no signature of minisign'
-  if (!made.subarray(0, 2).equals(KIND)) return 'it is of another kind than Ed'
+    return 'it is not a minisign signature'
+  if (!made.subarray(0, 2).equals(KIND)) return 'its algorithm is not Ed'
   if (!made.subarray(2, 10).equals(key.subarray(2, 10))) return 'it was made with another key'
   const known = createPublicKey({ key: Buffer.concat([DER, key.subarray(10)]), format: 'der', type: 'spki' })
   const comment = Buffer.concat([made.subarray(10), Buffer.from(trusted.slice(TRUSTED.length))])

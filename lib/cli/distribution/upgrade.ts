@@ -40,7 +40,7 @@ export async function readOffer(source: ReleaseSource, key: string): Promise<Off
   if (problem !== undefined) throw failed(`the signature of ${SUMS} is wrong: ${problem}`)
   const sums = parseSums(list.toString())
   const check = (name: string, bytes: Uint8Array) => {
-    if (sums.get(name) !== sha256(bytes)) throw failed(`${name} has another checksum than ${SUMS} says`)
+    if (sums.get(name) !== sha256(bytes)) throw failed(`${name} does not have the checksum that ${SUMS} names`)
   }
   const read = async (name: string, limit: number) => {
     if (!sums.has(name)) throw failed(`the release has no ${name}`)
@@ -56,12 +56,12 @@ export async function readOffer(source: ReleaseSource, key: string): Promise<Off
 /** @throws failed (5) if the offer is older */
 export function refuseOlder({ version }: Offer, installed: Installed): void {
   if (compareVersions(version, installed.version) >= 0) return
-  throw failed(`${version} is older than this, ${installed.version}`, '--force installs it all the same')
+  throw failed(`${version} is older than this, ${installed.version}`, 'To install it anyway: --force')
 }
 
 /**
  * Puts the offered binary into the place of the installed one, in one step, after it has been started once. The old one stays
- * beside it. @returns the file that is kept @throws failed (5): nothing has changed
+ * next to it. @returns the file that is kept @throws failed (5): nothing has changed
  */
 export async function install(offer: Offer, { file, target }: Installed, exec: Exec): Promise<string> {
   const folder = dirname(file)

@@ -21,7 +21,7 @@ function namesIn(file: string): string[] {
   return lines.flatMap((line) => /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*[=:]/.exec(line)?.[1] ?? [])
 }
 
-/** @returns the Compose files in the project folder, the one that docker compose finds first; none if it is told others */
+/** @returns the Compose files in the project folder, the one that docker compose finds first; none if it is given others */
 export function findComposeFiles(directory: string, env: Readonly<Record<string, string | undefined>>): string[] {
   const found = readdirSync(directory).filter((name) => /^(docker-)?compose[\w.-]*\.ya?ml$/.test(name))
   const main = DEFAULT_FILES.find((name) => found.includes(name))

@@ -82,7 +82,7 @@ function isBelow(path: string): boolean {
   return path !== '' && path !== '..' && !path.startsWith('../') && !isAbsolute(path)
 }
 
-/** @returns what to add where, for who has to do it */
+/** @returns what the user has to add, and where */
 export function contextText({ services, context, lines, ignoreFile }: ContextAbove): string {
   const are = services.length === 1 ? 'is' : 'are'
   return `${services.join(', ')} ${are} built from ${context}, which holds this folder: add ${lines.join(' and ')} to ${ignoreFile}`

@@ -103,7 +103,7 @@ async function askOnTerminal(question: string, offered: string): Promise<string>
   const { ask } = await import('../../output/terminal.ts')
   const answer = await ask(question, offered)
   if (answer !== undefined) return answer
-  throw new StagecraftError('usage', 'Cannot go on: no answer was given', {
+  throw new StagecraftError('usage', 'Cannot continue: no answer was given', {
     hint: 'Nothing was written. Without questions: stagecraft init --yes',
   })
 }

@@ -85,7 +85,8 @@ export function modelProblem(model: ComposeModel, files: 'content' | 'any' = 'co
   const parts: unknown = model
   if (!isObject(parts)) return { at: 'the model', is: 'is no object' }
   const { name, services, networks, volumes, configs, secrets } = parts
-  if (typeof name !== 'string' || !PROJECT.test(name)) return { at: 'name', is: 'is no name of a Compose project' }
+  if (typeof name !== 'string' || !PROJECT.test(name))
+    return { at: 'name', is: 'is not a valid name of a Compose project' }
   return (
     unknownKey(parts, '', MODEL) ??
     each(services, 'services', serviceProblem) ??
@@ -111,7 +112,7 @@ export function refuseUnkept(model: ComposeModel): void {
 function serviceProblem(service: Parts, at: string): Problem | undefined {
   return (
     unknownKey(service, at, SERVICE) ??
-    (isWord(service['image']) ? undefined : { at: `${at}.image`, is: 'is no name of an image' }) ??
+    (isWord(service['image']) ? undefined : { at: `${at}.image`, is: 'is not a valid name of an image' }) ??
     variablesProblem(service['environment'], `${at}.environment`) ??
     items(service['volumes'], `${at}.volumes`, mountProblem) ??
     items(service['configs'], `${at}.configs`, (mount, place) => unknownKey(mount, place, FILE_MOUNT)) ??
@@ -147,7 +148,7 @@ function hookProblem(hook: Parts, at: string): Problem | undefined {
 /** Compose takes a variable without a value from its shell, except for those that it runs without (variables.ts). */
 function variablesProblem(variables: unknown, at: string): Problem | undefined {
   if (variables === undefined || variables === null) return undefined
-  if (!isObject(variables)) return { at, is: 'is no table of variables' }
+  if (!isObject(variables)) return { at, is: 'is not a mapping of variables' }
   const open = Object.entries(variables).find(([name, value]) => value === null && !isSettled(name))?.[0]
   return open === undefined
     ? undefined
@@ -161,7 +162,7 @@ function mountProblem(mount: Parts, at: string): Problem | undefined {
   const { type, source } = mount
   if (!['bind', 'volume', 'tmpfs', 'npipe', 'cluster', 'image'].includes(String(type)))
     return { at: `${at}.type`, is: UNKNOWN }
-  if (type === 'bind' && !isAbsolute(source)) return { at: `${at}.source`, is: 'is no absolute path' }
+  if (type === 'bind' && !isAbsolute(source)) return { at: `${at}.source`, is: 'is not an absolute path' }
   return undefined
 }
 
@@ -170,7 +171,7 @@ function fileProblem(file: Parts, at: string, files: 'content' | 'any'): Problem
   if (unknown) return unknown
   const { file: path, external } = file
   if (path === undefined || external === true) return undefined
-  if (!isAbsolute(path)) return { at: `${at}.file`, is: 'is no absolute path' }
+  if (!isAbsolute(path)) return { at: `${at}.file`, is: 'is not an absolute path' }
   return files === 'any' || CONTENT.test(path)
     ? undefined
     : { at: `${at}.file`, is: 'points outside the files that releases keep' }
@@ -180,7 +181,8 @@ function fileProblem(file: Parts, at: string, files: 'content' | 'any'): Problem
 function resourceProblem({ name, driver_opts: options }: Parts, at: string): Problem | undefined {
   if (name !== undefined && !isWord(name)) return { at: `${at}.name`, is: 'is no name' }
   const device = isObject(options) ? options['device'] : undefined
-  if (typeof device === 'string' && /^[.~]/.test(device)) return { at: `${at}.driver_opts`, is: 'is no absolute path' }
+  if (typeof device === 'string' && /^[.~]/.test(device))
+    return { at: `${at}.driver_opts`, is: 'is not an absolute path' }
   return undefined
 }
 

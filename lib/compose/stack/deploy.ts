@@ -7,9 +7,9 @@ export interface Rollout {
   readonly order: 'start-first' | 'stop-first'
   /** undefined: as in the Compose file */
   readonly replicas?: number | undefined
-  /** it runs to completion: the release that runs it, since Swarm starts nothing anew whose definition is the same */
+  /** it runs to completion: the release that runs it, since Swarm does not start a service again whose definition is the same */
   readonly job?: string | undefined
-  /** how often Swarm was told to look at the same update again */
+  /** how often Swarm was asked to look at the same update again */
   readonly nudges?: number | undefined
 }
 

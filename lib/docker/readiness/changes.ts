@@ -1,7 +1,7 @@
 import type { Clock } from '../../system/clock.ts'
 import type { Docker } from '../client.ts'
 
-/** What the engine reports of some containers, so that whoever waits for them need not ask all the time. */
+/** What the engine reports of some containers, so that code that waits for them need not ask all the time. */
 export interface Changes {
   /** Waits until one of them has changed, for at most `ms`. What changed since the last wait ends this one at once. */
   next(ms: number): Promise<void>

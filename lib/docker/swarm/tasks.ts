@@ -128,7 +128,7 @@ export function isOfLastRun(
   return task.iteration === iteration && (iteration > 0 || task.template === template)
 }
 
-/** @returns whether a task is over, for whatever reason */
+/** @returns whether a task has ended, for any reason */
 export function hasEnded({ state }: Pick<Task, 'state'>): boolean {
   return ['complete', 'failed', 'rejected', 'shutdown', 'orphaned', 'remove'].includes(state)
 }

@@ -84,7 +84,7 @@ export function planBootstrap(facts: HostFacts): BootstrapStep[] {
   return steps
 }
 
-/** @throws unreachable (8) if there is something to do for who may not do it */
+/** @throws unreachable (8) if there is something to do and the user may not do it */
 export function requireRoot({ name, user, isRoot, maySudo }: HostFacts, steps: readonly BootstrapStep[]): void {
   if (steps.length === 0 || isRoot || maySudo) return
   throw new StagecraftError(

@@ -30,7 +30,8 @@ const PLAIN = /^[A-Za-z0-9/._:-]+$/
  */
 function commandOf({ service, container, timeout }: Entry, { project, endpoint, docker }: Where): string {
   for (const text of [service, container, project, endpoint, docker])
-    if (!PLAIN.test(text)) throw new StagecraftError('config', `Cannot schedule ${service}: ${text} is no plain name`)
+    if (!PLAIN.test(text))
+      throw new StagecraftError('config', `Cannot schedule ${service}: ${text} is not a plain name`)
   const labels = { project, service, oneoff: 'False' }
   const filters = Object.entries(labels).map(([name, value]) => `--filter label=com.docker.compose.${name}=${value}`)
   const seconds = timeout === undefined ? undefined : Math.ceil(timeout / 1000)

@@ -47,7 +47,7 @@ set -- "$root/$2" "$3"
 /** What is copied of an environment's folder when its history moves; the file that readers begin with is last. */
 export const KEPT = ['objects', 'releases', 'releases.json', 'head']
 
-/** What containers have mounted: it is moved as a whole, whoever owns the files, and a link is left in its place. */
+/** What containers have mounted: it is moved as a whole, regardless of who owns the files, and a link is left in its place. */
 const CARRIED = ['data', 'content']
 
 /** The name of `releases.json` in the former folder after the move: nobody goes on with it by mistake. */

@@ -84,7 +84,7 @@ export function unusableHost(
 
 /** @returns the error (8) for a connection that was lost */
 export function lostConnection(host: HostAddress): StagecraftError {
-  return new StagecraftError('unreachable', `Cannot go on: the connection to ${host.written} was lost`, {
+  return new StagecraftError('unreachable', `Cannot continue: the connection to ${host.written} was lost`, {
     hint: 'What was begun there is undone or finished by the next command that reaches it: `stagecraft status`, then `stagecraft deploy`.',
   })
 }

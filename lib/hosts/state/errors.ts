@@ -34,15 +34,15 @@ export function unusableState({ host, folder, user }: StatePlace, { why, path, h
 export function silentHost(host: string, silence: number): StagecraftError {
   return new StagecraftError('state', `Cannot read the releases on ${host}: it hangs`, {
     detail: `It has sent nothing for ${silence / 1000} s.`,
-    hint: 'Look at its disk and at its load there (dmesg, uptime), then run the command again.',
+    hint: 'Check the disk and the load there (dmesg, uptime), then run the command again.',
   })
 }
 
 /** @param hangs the host did not end in time @returns the error (9) for a write that failed */
 export function cannotWrite({ host, folder, user }: StatePlace, stderr: string, hangs: boolean): StagecraftError {
   const hint = hangs
-    ? 'Look at its disk and at its load there (dmesg, uptime), then look with "stagecraft status" what has been written.'
-    : `Make room there (df -h ${dirname(folder)}), or let ${user} write it, then try again.`
+    ? 'Check the disk and the load there (dmesg, uptime), then see what was written: stagecraft status'
+    : `Free space there (df -h ${dirname(folder)}), or let ${user} write it, then try again.`
   const reason = hangs ? 'it hangs' : reasonOf(stderr)
   return new StagecraftError('state', `Cannot write ${folder} on ${host}: ${reason}`, { detail: stderr.trim(), hint })
 }
@@ -82,9 +82,9 @@ export function cannotMake(
 export function lockTaken({ environment, host }: StatePlace): StagecraftError {
   return new StagecraftError(
     'state',
-    `Cannot go on with ${environment} on ${host}: its lock was lost, and another run may have it`,
+    `Cannot continue with ${environment} on ${host}: its lock was lost, and another run may have it`,
     {
-      hint: 'Nothing more was changed. Look with "stagecraft status".',
+      hint: 'Nothing more was changed. See: stagecraft status',
     },
   )
 }

@@ -26,14 +26,14 @@ export const GET_A_MANAGER =
 export function leaseTaken({ environment }: StorePlace): StagecraftError {
   return new StagecraftError(
     'state',
-    `Cannot go on with ${environment}: its lock in the Swarm was lost, and another run may have it`,
-    { hint: 'Nothing more was changed. Look with "stagecraft status".' },
+    `Cannot continue with ${environment}: its lock in the Swarm was lost, and another run may have it`,
+    { hint: 'Nothing more was changed. See: stagecraft status' },
   )
 }
 
 /** @returns the error (9) for a lock that could not be renewed. @param patience milliseconds */
 export function leaseInDoubt({ environment }: StorePlace, patience: number, detail: string): StagecraftError {
-  const message = `Cannot go on with ${environment}: its lock in the Swarm could not be renewed for ${Math.round(patience / 1000)} s`
+  const message = `Cannot continue with ${environment}: its lock in the Swarm could not be renewed for ${Math.round(patience / 1000)} s`
   return new StagecraftError('state', message, {
     detail: detail === '' ? undefined : detail,
     hint: 'Another run may have it now, so nothing more was changed. Once a manager answers: stagecraft status.',

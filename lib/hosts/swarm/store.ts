@@ -146,7 +146,7 @@ async function keepHead(store: SwarmStore, next: Tried): Promise<void> {
   await keep(store)
 }
 
-/** States that stay until they are tidied away: for those who read one just now, and so that who is late finds its name taken. */
+/** States that stay until they are tidied away: for commands that are just reading one, and so that a late writer finds its name taken. */
 const MOST_STATES = 8
 
 async function kept(store: SwarmStore, number: number, { head, files }: Tried, listing: Listing): Promise<void> {

@@ -108,7 +108,7 @@ function reading<T>(path: string, read: () => T): T {
   return sayingErrno(read, (code) =>
     code === 'ENOENT'
       ? refuse(path, 'it does not exist', 'Name the folder with the *.sql files.')
-      : refuse(path, code, 'Look at the owner and the mode of the folder and its files.'),
+      : refuse(path, code, 'Check the owner and the mode of the folder and its files.'),
   )
 }
 

@@ -101,7 +101,7 @@ export const details = described(
 
 const named = v.nullable(v.strictObject({ id: v.string(), version: v.string() }))
 
-/** What programs are told of a release: its hooks (spec/core/hooks.md), and whom it notifies (spec/core/notify.md). */
+/** What programs get to know about a release: its hooks (spec/core/hooks.md), and whom it notifies (spec/core/notify.md). */
 export const document = v.strictObject({
   status: v.picklist(['running', 'completed', 'failed', 'interrupted']),
   command: v.picklist(['deploy', 'rollback']),

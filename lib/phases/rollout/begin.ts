@@ -47,7 +47,7 @@ async function beginAll(run: ReleaseRun): Promise<HostRollout[]> {
 
 /** @throws bug: there is one for each host */
 export function certain<T>(value: T | undefined): T {
-  if (value === undefined) throw new StagecraftError('bug', 'Cannot go on: a host has no plan')
+  if (value === undefined) throw new StagecraftError('bug', 'Cannot continue: a host has no plan')
   return value
 }
 

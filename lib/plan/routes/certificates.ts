@@ -4,7 +4,7 @@ import { sameContent } from '../../util/canonical.ts'
 import { StagecraftError } from '../../util/errors.ts'
 import { namesOf, type ProjectRoutes, type Route } from './table.ts'
 
-/** @returns what tells two keys apart, and gives neither away; the proxy keeps each in a file of that name */
+/** @returns what identifies a key without revealing it; the proxy keeps each in a file of that name */
 export function keyDigest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

@@ -95,7 +95,7 @@ function rulesIn(
   }
 }
 
-/** @returns what the operator gives anew to a route that stays; undefined: nothing */
+/** @returns what the operator has changed of a route that stays; undefined: nothing */
 function renewedBy({ service, rules = {} }: Route, given: PlanInput['given']): string | undefined {
   const isNew = (file: string) => {
     const digest = given?.wanted[file]

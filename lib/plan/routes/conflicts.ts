@@ -107,7 +107,7 @@ function refuseTakenHost(route: Route, other: string, theirs: readonly Route[]):
   })
 }
 
-/** It is asked for under any name, so that the path alone tells whose it is. */
+/** It is asked for under any name, so only the path identifies the project. */
 function refuseTakenHealth({ host_health: own }: Route, other: string, theirs: readonly Route[]): void {
   const isSame = ({ host_health: health }: Route) =>
     own !== undefined && health !== undefined && comparedRoute('', health.path) === comparedRoute('', own.path)

@@ -72,7 +72,7 @@ export interface InternalRoute {
   readonly names: readonly string[]
   /** the engine's names for the networks */
   readonly networks: readonly string[]
-  /** of these networks: they tell who may call, and which project's `api` is meant. Known once the networks exist */
+  /** of these networks: they decide who may call, and which project's `api` is meant. Known once the networks exist */
   readonly subnets: readonly string[]
   /**
    * the subnets where another project already had this port: there only requests for these names go to this service, and any
@@ -130,7 +130,7 @@ export function exposedServices(services: Readonly<Record<string, ServiceConfig>
     .toSorted(([a], [b]) => compare(a, b))
 }
 
-/** What routes follow from, beside stagecraft.yml and the model. */
+/** What routes depend on, besides stagecraft.yml and the model. */
 interface RouteFacts {
   readonly slots: Slots
   readonly live?: Slots

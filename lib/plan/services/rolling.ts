@@ -26,7 +26,7 @@ export function rollIfPossible(plan: ServicePlan, input: PlanInput, replaced: Re
   const containers = input.containers.filter(({ service }) => service === plan.service).length
   // A container in the live slot can be neither proved nor drained: another number of replicas needs the other slot.
   const isAsked = input.environment.services[plan.service]?.rollout.strategy === 'rolling'
-  // On a Swarm a task is reached once it is ready, whoever else is there.
+  // On a Swarm a task gets requests once it is ready, regardless of other services.
   const counts = input.environment.engine !== 'swarm'
   const scales =
     counts && plan.action === 'scale' && plan.replicas > 0 && (routed || (isAsked && plan.replicas < containers))

@@ -58,7 +58,7 @@ function mentions({ environment, command, entrypoint }: Service, name: string): 
   return [...variables.toSorted(compare), ...(words.some((word) => inAddress.test(word)) ? ['command'] : [])]
 }
 
-/** A name may be that of something else beside the service, or of a network that spans hosts. */
+/** A name may also be that of something else, or of a network that spans hosts. */
 function isAnswered(model: ComposeModel, service: string, name: string): boolean {
   const { extra_hosts: extra, networks } = model.services[service] ?? {}
   const extraNames = Array.isArray(extra) ? extra.map((one) => String(one).split(/[:=]/)[0]) : Object.keys(extra ?? {})

@@ -66,6 +66,6 @@ async function readRoot(settings: Settings, file: string): Promise<string> {
 async function readHmac(settings: Settings, variable: string): Promise<string> {
   const given = { variable, path: ['proxy', 'acme', 'eab', 'hmac_key_env'] }
   const value = (await readGiven(settings, given)).trim()
-  if (!/^[\w-]+=*$/.test(value)) throw wrong(settings, given, 'has a value that is no base64url')
+  if (!/^[\w-]+=*$/.test(value)) throw wrong(settings, given, 'has a value that is not base64url')
   return value
 }

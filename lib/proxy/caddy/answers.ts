@@ -19,7 +19,7 @@ export function hostHealth({ project }: { readonly project: string }): Json {
   return {
     handler: 'subroute',
     routes: [
-      { match: [{ file: files }], terminal: true, handle: [say('503', 'This host is not to get requests now.\n')] },
+      { match: [{ file: files }], terminal: true, handle: [say('503', 'This host does not take requests now.\n')] },
       { handle: [say('200', 'This host takes requests.\n')] },
     ],
   }

@@ -80,7 +80,7 @@ function withoutTls({ h2c }: Route): Pick<Server, 'protocols'> {
   return h2c ? { protocols: ['h1', 'h2', 'h2c'] } : {}
 }
 
-/** The ports are the host's: whoever one project trusts to say where a connection comes from is trusted for all. */
+/** The ports are the host's: a balancer that one project trusts to say where a connection comes from is trusted for all. */
 function proxyProtocol(all: readonly Owned[]): { listener_wrappers?: Json[] } {
   // That module takes no address by itself.
   const allow = [...new Set(all.flatMap(({ route }) => route.proxy_protocol ?? []))].toSorted().map(asRange)
@@ -151,7 +151,7 @@ function redirection({ hosts: [to = ''], tls }: Route, from: readonly string[]):
   return { match: [{ host: from }], terminal: true, handle }
 }
 
-/** @returns the subnets on which rivals have the same port: only the name tells them apart there. */
+/** @returns the subnets on which rivals have the same port: only the name distinguishes them there. */
 function sharedSubnets({ route }: Owned, rivals: readonly Owned[]): string[] {
   if (route.internal === undefined) return []
   const { port, subnets } = route.internal
@@ -159,7 +159,7 @@ function sharedSubnets({ route }: Owned, rivals: readonly Owned[]): string[] {
   return subnets.filter((subnet) => theirs.includes(subnet))
 }
 
-/** Services that share a port of a network are told apart by their names. (Docker's DNS knows `api.<network>` too.) */
+/** Services that share a port of a network are distinguished by their names. (Docker's DNS knows `api.<network>` too.) */
 function namedRoutes(owned: Owned, all: readonly Owned[]): Json[] {
   const { names = [], networks = [], named = [] } = owned.route.internal ?? {}
   const shared = sharedSubnets(
@@ -185,7 +185,7 @@ function distinct(hosts: readonly string[]): string[] {
 }
 
 /**
- * Another project may have an `api` too: the caller's network tells which is meant. A service that is alone on a port
+ * Another project may have an `api` too: the caller's network decides which is meant. A service that is alone on a port
  * there, or was first, also gets requests for any other name: a caller that forwards requests may pass on their `Host`.
  */
 function otherRoutes(owned: Owned, all: readonly Owned[]): Json[] {

@@ -7,8 +7,8 @@ type Json = Readonly<Record<string, unknown>>
 /** @returns routes of Caddy for what is done with a request before the service gets it: some answer it themselves. */
 export function ruleRoutes({ path, rules = {} }: Pick<Route, 'path' | 'rules'>): Json[] {
   const { allow, auth, caddy = [], compress, headers, max_body: maxBody, strip_path: strip } = rules
-  const forbidden = refusal('403', 'You may not ask this site from here.\n', rules)
-  const tooLarge = refusal('413', 'This is too large.\n', rules)
+  const forbidden = refusal('403', 'Access to this site is not allowed from here.\n', rules)
+  const tooLarge = refusal('413', 'This request is too large.\n', rules)
   const always = [
     ...(headers ? headerHandlers(headers) : []),
     ...(compress ? [{ handler: 'encode', encodings: { zstd: {}, gzip: {} }, prefer: ['zstd', 'gzip'] }] : []),

@@ -50,7 +50,7 @@ export function tlsApp(projects: ProjectRoutes): { readonly tls?: Json } {
   }
 }
 
-/** @returns whole names below a wildcard, whosever that is: unless it is told so, Caddy gets them no certificate of their own */
+/** @returns whole names below a wildcard, whosever that is: unless configured, Caddy gets them no certificate of their own */
 function coveredNames(routes: readonly Route[]): string[] {
   const secure = routes.filter(({ tls }) => tls !== 'off')
   const wild = new Set(secure.flatMap(namesOf).filter(isWildcard))

@@ -22,7 +22,7 @@ index(wanted, " " name " ") && (from == "" || at >= from + 0) && (until == "" ||
 `
 
 /**
- * Waits for more of the access log of a project, for 20 s at most: who asks may go away at any time, and this would stay. Prints
+ * Waits for more of the access log of a project, for 20 s at most: the client may go away at any time, and this would stay. Prints
  * how far it goes now, then all lines since. @param $1 the project @param $2 $3 the inode and size that it had
  */
 export const MORE_ACCESS = `cd ${PROXY_FOLDER}/access 2>/dev/null || { sleep 1; echo 0 0; exit; }

@@ -33,7 +33,7 @@ const rules = {
   allow: list(literal),
   assets,
   auth: table(literal, literal),
-  // Whatever they do: who writes bundles could as well have a container run (spec/core/bundle.md).
+  // Whatever they do: a user who can write bundles could run a container as well (spec/core/bundle.md).
   caddy: list(object({ handler: text }, {})),
   compress: yes,
   error_pages: table(matching(/^\d{3}$/, 'a status'), literal),

@@ -20,7 +20,7 @@ export function findForgetting(stateFile: string, environment: string): Bundle |
     .find(isMark)
 }
 
-/** A damaged bundle of any environment is reported by who needs it. */
+/** A damaged bundle of any environment is reported by the command that needs it. */
 function readable(stateFile: string, id: string): Bundle | undefined {
   try {
     return readBundle(stateFile, id)

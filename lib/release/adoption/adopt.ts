@@ -139,6 +139,6 @@ function refOn(project: Project, { project: { host } }: HostRequest, { id }: Rel
 }
 
 function certain<T>(value: T | undefined): T {
-  if (value === undefined) throw new StagecraftError('bug', 'Cannot go on: a host was not looked at')
+  if (value === undefined) throw new StagecraftError('bug', 'Cannot continue: a host was not looked at')
   return value
 }

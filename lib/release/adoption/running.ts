@@ -133,7 +133,9 @@ function unseen(service: string, { model }: Project): string[] {
   const all = [...hooksOf(definition), ...named('configs', configs), ...named('secrets', secrets)]
   return all.length === 0
     ? []
-    : [`only the Compose file has ${all.join(', ')}, which come back only if it was made from just this file`]
+    : [
+        `only the Compose file has ${all.join(', ')}, which a rollback restores only if it was started from the Compose file as it is now`,
+      ]
 }
 
 /** Each container of a service is made from the same definition. */
@@ -145,7 +147,7 @@ function differing(own: readonly Defined[], { container: one }: Defined): string
 function stopped(own: readonly Defined[], one: Defined): string[] {
   const down = own.flatMap(({ container }) => (isUp(container) ? [] : [container]))
   if (down.length === 0 || (hasEnded(down) && endsByItself(one.json))) return []
-  return [`${down.map(({ name }) => name).join(', ')} does not run; it is started`]
+  return [`${down.map(({ name }) => name).join(', ')} does not run; a rollback starts it`]
 }
 
 /** One that has ended with 0, and may, is a job: a rollback leaves it alone. */

@@ -127,7 +127,7 @@ function reading<T>(path: string, read: () => T): T {
     read,
     (code, cause) =>
       new StagecraftError('config', `Cannot make a token for the plan: ${path} cannot be read (${code})`, {
-        hint: 'A build would read it. If it should not: a line in .dockerignore.',
+        hint: 'A build would read it. If it should not, add it to .dockerignore.',
         cause,
       }),
   )

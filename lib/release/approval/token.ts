@@ -130,7 +130,7 @@ export async function refuseOtherPlan(token: string, wanted: Wanted, session: Lo
 /** @throws usage (2) */
 export function requireToken(token: string): void {
   if (TOKEN.test(token)) return
-  throw new StagecraftError('usage', `Cannot deploy the plan ${JSON.stringify(token)}: it is not the token of one`, {
+  throw new StagecraftError('usage', `Cannot deploy the plan ${JSON.stringify(token)}: that is not a plan token`, {
     hint: 'stagecraft plan --token prints it; with --json it is the field "token".',
   })
 }

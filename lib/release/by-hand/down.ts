@@ -108,6 +108,6 @@ async function remove(
 
 function nothingDeployed(environment: string): StagecraftError {
   return new StagecraftError('not-found', `Cannot take ${environment} down: nothing was deployed to it`, {
-    hint: 'What somebody started by hand goes with: docker compose down',
+    hint: 'To remove what was started by hand: docker compose down',
   })
 }

@@ -67,7 +67,7 @@ async function powerOn(
     const { [service]: _, ...others } = bundle.stopped ?? {}
     const containers = verb === 'start' ? own.filter((one) => !isUp(one)).length : own.length
     if (verb === 'stop') {
-      // Before it stops: whoever finds it stopped must know why.
+      // Before it stops, so that its reason is known as soon as it is stopped.
       save({ ...others, [service]: { by: session.user, at: new Date(session.clock.now()).toISOString() } })
       await stop(docker, own.filter(isUp), { what: `stop ${service}` })
     } else {

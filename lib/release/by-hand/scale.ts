@@ -60,7 +60,7 @@ export function refuseScale(settings: Settings, wishes: readonly ScaleWish[]): v
   const { environment } = settings
   const [first] = wishes
   if (environment.engine !== 'swarm')
-    throw new StagecraftError('usage', `Cannot scale in ${environment.name}: it is a Compose project, and no Swarm`, {
+    throw new StagecraftError('usage', `Cannot scale in ${environment.name}: it is not on a Swarm`, {
       hint: `Set the number in the Compose file (\`scale: ${first?.replicas ?? 2}\` of ${first?.service ?? 'the service'}), then: stagecraft deploy`,
     })
   const live = findLiveOn(settings)
@@ -116,7 +116,7 @@ async function goBack(
     const counts = Object.entries(before).map(([service, count]) => `${service}=${count}`)
     return new StagecraftError(
       'not-restored',
-      'Cannot restore the number of replicas: scaling failed, and going back too',
+      'Cannot restore the number of replicas: scaling failed, and so did the undo',
       {
         cause: error,
         detail: [errorText(cause), '', errorText(error)].join('\n'),

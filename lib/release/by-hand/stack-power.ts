@@ -53,7 +53,7 @@ async function stop(live: LiveStack, service: string, { clock, user }: LockedSes
   const { docker, stack, bundle, services } = live
   const had = services.get(service)?.wanted ?? 0
   if (had === 0) return 0
-  // Before it stops: whoever finds it stopped must know why.
+  // Before it stops, so that its reason is known as soon as it is stopped.
   const by = { by: user, at: new Date(clock.now()).toISOString(), replicas: had }
   live.save({ stopped: { ...bundle.stopped, [service]: by } })
   const watch = await live.watch(docker, true)

@@ -39,7 +39,7 @@ export function refuseOtherEngine({ stateFile, environment }: Pick<Settings, 'st
   const { name, engine = 'compose' } = environment
   throw new StagecraftError(
     'config',
-    `Cannot go on with ${name} as ${NAMES[engine]}: ${other.version} (${other.id}) runs as ${NAMES[other.on ?? 'compose']}`,
+    `Cannot continue with ${name} as ${NAMES[engine]}: ${other.version} (${other.id}) runs as ${NAMES[other.on ?? 'compose']}`,
     {
       hint:
         `Use another environment for it. Or take down what runs, with downtime: set \`engine: ${other.on ?? 'compose'}\` again, ` +

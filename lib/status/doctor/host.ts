@@ -92,7 +92,7 @@ function room(said: Answers): Check {
   const free = Number(said('free')[0]) * 1024
   const found = Number.isNaN(free) ? 'unknown' : `${formatBytes(free)} free`
   if (Number.isNaN(free) || free >= LEAST_ROOM) return ok('disk', found)
-  return bad('disk', found, 'Make room: stagecraft prune, docker system prune.')
+  return bad('disk', found, 'Free some space: stagecraft prune, docker builder prune.')
 }
 
 function writable(said: Answers, folder: string): Check {
@@ -109,6 +109,6 @@ function clocks(said: Answers, now: number): Check {
 }
 
 function lockText({ locked, hold }: ReturnType<Settings['host']['readLock']>): string {
-  if (locked) return 'a run is at work'
+  if (locked) return 'a run is under way'
   return hold ? `held by ${hold.user}: ${hold.message}` : 'free'
 }

@@ -104,7 +104,7 @@ describe.skipIf(Bun.which('script') === null)('stagecraft init on a terminal', (
     for (const [at, [question]] of questions.entries()) {
       project(WEB)
       const { exit, shown } = await answer([...questions.slice(0, at), [question, key]])
-      expect([exit, shown.includes('Cannot go on: no answer was given')]).toEqual([2, true])
+      expect([exit, shown.includes('Cannot continue: no answer was given')]).toEqual([2, true])
       nothingWritten()
       folder.remove()
     }

@@ -83,14 +83,16 @@ describe('stagecraft releases diff', () => {
       releases('diff', BEFORE),
     ])
     expect(calls.map(({ exit }) => exit)).toEqual([4, 4, 2, 4, 2])
-    expect(calls[0]?.stderr).toStartWith(`Cannot compare ${BEFORE} (v1): it has no whole bundle\n  hint: It was pruned`)
+    expect(calls[0]?.stderr).toStartWith(
+      `Cannot compare ${BEFORE} (v1): its bundle is incomplete\n  hint: It was pruned`,
+    )
   })
 
   test('does not take part of a bundle for the whole', async () => {
     twoBundles()
     rmSync(pathOf(`.stagecraft/releases/${AFTER}/compose.json`))
     expect(firstLine(await releases('diff', BEFORE, AFTER))).toBe(
-      `4 Cannot compare ${AFTER} (v2): it has no whole bundle`,
+      `4 Cannot compare ${AFTER} (v2): its bundle is incomplete`,
     )
   })
 })

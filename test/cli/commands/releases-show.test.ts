@@ -39,7 +39,7 @@ const BUNDLE = {
   config_hashes: {},
   error: {
     message: 'Cannot roll out v2-broken: web exited with 1',
-    hint: 'What served before serves.',
+    hint: 'v1 (rel-20261122-080225643) is still live.',
     detail: 'web-1  | listening on :3000\nweb-1  | no such table: users\u001b[0m',
   },
 }

@@ -23,9 +23,9 @@ describe('stagecraft scale', () => {
 
   test.each([
     [[], 'which service, and how many'],
-    [['web'], '"web" is no service and number'],
-    [['web=-1'], '"web=-1" is no service and number'],
-    [['web=2', 'web=3'], 'web is there twice'],
+    [['web'], '"web" is not of the form service=number'],
+    [['web=-1'], '"web=-1" is not of the form service=number'],
+    [['web=2', 'web=3'], 'web is named twice'],
   ])('%p: exit 2', async (words, reason) => {
     const { exit, stderr } = await scale('environments: {prod: {engine: swarm}}\n', ...words)
     expect([exit, stderr]).toEqual([2, expect.stringContaining(`Cannot run "scale": ${reason}`)])

@@ -143,7 +143,7 @@ describe('status --watch', () => {
     expect([alone.exit, alone.stderr.split('\n')[0]]).toEqual([2, 'Cannot run "status": "--interval" is for --watch'])
     expect([short.exit, short.stderr.split('\n')[0]]).toEqual([
       2,
-      'Cannot run "status": "--interval 499ms" is no duration of at least 500ms',
+      'Cannot run "status": "--interval 499ms" is not a duration of at least 500ms',
     ])
     folder.remove()
     folder = scratch({ 'stagecraft.yml': 'environment: {}' })

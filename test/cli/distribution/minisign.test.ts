@@ -38,10 +38,10 @@ describe('a signature of minisign', () => {
     const forged = Buffer.from(signText(content, other, 'stagecraft 1.2.3').split('\n')[1] ?? '', 'base64')
     forged.set(Buffer.from(publicKeyOf(key), 'base64').subarray(2, 10), 2)
     expect(problem({ signature: signature.replace(/^RW.*$/m, forged.toString('base64')) })).toBe(wrong)
-    expect(problem({ signature: signature.replace(/^RW/m, 'RU') })).toBe('it is of another kind than Ed')
+    expect(problem({ signature: signature.replace(/^RW/m, 'RU') })).toBe('its algorithm is not Ed')
     for (const text of ['', 'x', signature.split('\n').slice(0, 2).join('\n'), '<html>404</html>'])
-      expect(problem({ signature: text })).toBe('it is no signature of minisign')
-    expect(problem({ key: 'x' })).toBe('the public key is none of minisign')
+      expect(problem({ signature: text })).toBe('it is not a minisign signature')
+    expect(problem({ key: 'x' })).toBe('the public key is not a minisign key')
   })
 
   test('is verified by minisign, if it is here', () => {

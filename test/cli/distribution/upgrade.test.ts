@@ -74,7 +74,8 @@ describe('an upgrade', () => {
       const { path } = keep(fakeRelease('0.2.0'))
       if (name === 'VERSION') writeFileSync(join(path, name), '9.0.0\n')
       else damage(path, name)
-      const reason = name === 'SHA256SUMS' ? 'it is not the signature of this file' : `${name} has another checksum`
+      const reason =
+        name === 'SHA256SUMS' ? 'it is not the signature of this file' : `${name} does not have the checksum`
       expect(await refusal(path)).toContain(reason)
     }
   })

@@ -37,7 +37,7 @@ export function environmentName({ hosts }: Pick<TemplateInput, 'hosts'>): string
 
 const REGISTRY = 'built images are pushed there; without it, sent to a server over SSH'
 
-/** An example for who has begun without a server. */
+/** An example for a project that has begun without a server. */
 function serverLines(hasSettings: boolean): string[] {
   return [
     trailing('prod:', 'on a server, over SSH; stagecraft bootstrap makes it ready'),

@@ -14,7 +14,7 @@ export function databaseLines(jobs: readonly string[]): string[] {
   return ['databases:', ...prose(WHY).map((line) => `  ${line}`), ...lines]
 }
 
-/** @returns a name for the database of each job: `main`, or the jobs' own, as far as a database may have them. */
+/** @returns a name for the database of each job: `main`, or the jobs' own, if they are valid names of databases. */
 function databaseNames(jobs: readonly string[]): string[] {
   if (jobs.length === 1) return ['main']
   const names = jobs.map((job) =>

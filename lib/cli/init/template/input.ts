@@ -1,6 +1,6 @@
 import type { Evidence } from '../evidence.ts'
 
-/** What `stagecraft init` knows about the Compose application, and was told. */
+/** What `stagecraft init` has found out about the Compose application, and was given. */
 export interface TemplateInput extends Evidence {
   readonly project: string
   /** the Compose project of what runs already, if the environment's own would be another one */

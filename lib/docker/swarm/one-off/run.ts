@@ -29,7 +29,7 @@ export interface TaskRun {
   readonly timeout: number
   /** gets each line that it prints, masked */
   readonly onLine: (line: string, stream: Stream) => void
-  /** gets the last of what it printed, masked, when it has ended in whatever way */
+  /** gets the last of what it printed, masked, when it has ended, in any way */
   readonly onEnd?: (output: string) => void
 }
 
@@ -106,7 +106,7 @@ export const isLost = (error: unknown): boolean => error instanceof Object && LO
 
 function lost(name: string, node: string): StagecraftError {
   const error = new StagecraftError('unreachable', `Cannot follow ${name}: its node ${node} is lost`, {
-    hint: 'Look what it has done, once the node is back.',
+    hint: 'Once the node is back, check what it has done.',
   })
   LOST.add(error)
   return error

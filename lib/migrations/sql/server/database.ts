@@ -159,6 +159,6 @@ const REASONS: readonly (readonly [code: RegExp, kind: 'config' | 'unreachable',
 function connectionError(error: unknown, address: Address, database: string): StagecraftError {
   const { code } = readServerError(error, address.dialect)
   const [, kind = 'unreachable', reason = code] = REASONS.find(([pattern]) => pattern.test(code)) ?? []
-  const hint = `Look at the connection string of ${database}, and at the server (${code}).`
+  const hint = `Check the connection string of ${database}, and the server (${code}).`
   return new StagecraftError(kind, `Cannot connect to ${database}: ${reason}`, { hint })
 }

@@ -1,7 +1,7 @@
 import type { Dialect } from '../text/dialect.ts'
 import { isPlainName, maskLiterals } from '../text/masked.ts'
 
-/** What a client or server says when something fails, as far as it is known here. */
+/** What a client or server says when something fails, if it is known here. */
 export interface ServerError {
   /** SQLSTATE, MySQL's number, SQLite's name, or the client's code */
   readonly code: string

@@ -99,7 +99,7 @@ async function judge(cause: unknown, outcomes: readonly HostOutcome[], switching
       `Cannot restore the previous release on ${lost.join(', ')}: lost in the switch`,
       {
         detail: joined(errorText(cause), runs),
-        hint: `${lost.length < outcomes.length ? 'The other hosts are as they were. ' : ''}The next command that reaches all of them restores it: \`stagecraft status\`, then \`stagecraft deploy\`.`,
+        hint: `${lost.length < outcomes.length ? 'The other hosts are as they were. ' : ''}The next command that reaches all hosts restores it: \`stagecraft status\`, then \`stagecraft deploy\`.`,
         cause,
       },
     )

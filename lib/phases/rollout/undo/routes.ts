@@ -45,7 +45,7 @@ export async function proveAnswers(
   if (first === undefined) return
   throw new StagecraftError(
     'failed',
-    `Cannot reach ${[...silent.keys()].join(', ')} through the proxy: it was live before`,
+    `Cannot reach ${[...silent.keys()].join(', ')} through the proxy: it was reachable before`,
     {
       detail: silentLines(silent),
     },
