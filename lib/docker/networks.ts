@@ -63,6 +63,10 @@ const attach = verb(['network', 'connect'])
 export const createNetwork = verb(['network', 'create'], { unless: /already exists/i })
 /** It is no error if it is gone. */
 export const removeNetwork = verb(['network', 'rm'], { unless: NO_NETWORK })
+/** It is no error if it is gone, or in use. */
+export const removeUnusedNetwork = verb(['network', 'rm'], {
+  unless: new RegExp(`${NO_NETWORK.source}|has active endpoints`, 'i'),
+})
 export const disconnect = verb(['network', 'disconnect'])
 /** It is no error if one of the two is gone, or if they are not connected. */
 export const ensureDisconnected = verb(['network', 'disconnect', '--force'], {

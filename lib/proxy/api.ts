@@ -37,9 +37,9 @@ export async function readProxy(docker: Docker): Promise<ProxyState> {
   return parseState(result)
 }
 
-/** @returns the state of the proxy; undefined if it is not running (any more). */
-export async function readProxyIfUp(docker: Docker): Promise<ProxyState | undefined> {
-  const result = await inProxy(docker, 'read', READ)
+/** @returns the state of the proxy, or of that container; undefined if it is not running (any more). */
+export async function readProxyIfUp(docker: Docker, container?: string): Promise<ProxyState | undefined> {
+  const result = await inProxy(docker, 'read', READ, [], container === undefined ? {} : { container })
   if (isGone(result)) return undefined
   if (result.code !== 0) throw childError('read the state of the proxy', result)
   return parseState(result)

@@ -1,11 +1,11 @@
 import type { Docker } from '../docker/client.ts'
 import { hasContainers } from '../docker/containers.ts'
-import { removeForced } from '../docker/lifecycle.ts'
-import { listNetworks, removeNetwork } from '../docker/networks.ts'
+import { NO_CONTAINER, removeForced, rename } from '../docker/lifecycle.ts'
+import { listNetworks, removeUnusedNetwork } from '../docker/networks.ts'
 import type { Emit } from '../output/events.ts'
-import { PROXY, PROXY_NETWORK, type ProjectRoutes, routeNetwork } from '../plan/routes/table.ts'
+import { PROXY, PROXY_NETWORK, PROXY_NEXT, type ProjectRoutes, routeNetwork } from '../plan/routes/table.ts'
 import type { Clock } from '../system/clock.ts'
-import { readProxy, readProxyIfUp } from './api.ts'
+import { type ProxyState, readProxy, readProxyIfUp } from './api.ts'
 import { ensureProxy, ensureProxyNetwork, findProxy, type ProxyWish } from './container.ts'
 import { answerOn, namesByNetwork } from './internal/callers.ts'
 
@@ -67,10 +67,21 @@ async function reportLost(docker: Docker, emit: Emit, projects: ProjectRoutes, n
   })
 }
 
-/** Removes the proxy if no project has routes: another one may have come in the meantime. Certificates stay in its volumes. */
+/**
+ * Removes the proxy if no project has routes. Certificates stay in its volumes. While it has another name nobody can change
+ * its routes: who wants to finds none, and gives it back its name (`finishUpgrade`), so that it is not removed.
+ */
 export async function removeUnneeded(docker: Docker): Promise<void> {
-  const now = await readProxyIfUp(docker)
-  if (Object.values(now?.projects ?? {}).some((routes) => routes.length > 0)) return
-  await removeForced(docker, [PROXY], { what: 'remove the proxy' })
-  await removeNetwork(docker, [PROXY_NETWORK], { what: "remove the proxy's network" })
+  if (isNeeded(await readProxyIfUp(docker))) return
+  const renamed = await rename(docker, [PROXY, PROXY_NEXT], { what: 'set the proxy aside' })
+  if (renamed.code !== 0) return // somebody has removed it, or is recreating it
+  if (isNeeded(await readProxyIfUp(docker, PROXY_NEXT)))
+    return void (await rename(docker, [PROXY_NEXT, PROXY], { what: 'name the proxy again' }))
+  await removeForced(docker, [PROXY_NEXT], { what: 'remove the proxy', unless: NO_CONTAINER })
+  await removeUnusedNetwork(docker, [PROXY_NETWORK], { what: "remove the proxy's network" })
+}
+
+/** One that does not run cannot be asked, and stays. */
+function isNeeded(now: ProxyState | undefined): boolean {
+  return now === undefined || Object.values(now.projects).some((routes) => routes.length > 0)
 }

@@ -19,7 +19,7 @@ import {
 } from '../docker/lifecycle.ts'
 import { connect, createNetwork, NO_NETWORK } from '../docker/networks.ts'
 import type { Host } from '../hosts/host.ts'
-import { PROXY, PROXY_IMAGE, PROXY_NETWORK } from '../plan/routes/table.ts'
+import { PROXY, PROXY_IMAGE, PROXY_NETWORK, PROXY_NEXT } from '../plan/routes/table.ts'
 import type { Clock } from '../system/clock.ts'
 import type { Result } from '../system/exec.ts'
 import { StagecraftError } from '../util/errors.ts'
@@ -120,9 +120,6 @@ async function startAgain(docker: Docker, clock: Clock, proxy: ProxyContainer): 
   }
 }
 
-/** The name of the new proxy until the old one is removed. */
-const NEXT = `${PROXY}-next`
-
 /**
  * Recreates the proxy, keeping routes, certificates and networks. Two proxies cannot have the same ports, so there is
  * downtime from the stop of the old one to the start of the new one; everything slow is done before.
@@ -134,19 +131,19 @@ export async function recreateProxy(docker: Docker, clock: Clock, image: string,
   const before = await findProxy(docker)
   if (before) await checkImage(docker, image)
   const ports = wanted ?? parsePortsLabel(before?.ports ?? '')
-  await createProxy(docker, { image, ports }, before ? NEXT : PROXY)
+  await createProxy(docker, { image, ports }, before ? PROXY_NEXT : PROXY)
   if (before === undefined) return startProxy(docker, clock, PROXY)
   for (const [network, { aliases }] of Object.entries(before.networks))
     if (network !== PROXY_NETWORK)
       // A stopped container may still name a network that was removed.
-      await connect(docker, [network, NEXT], { alias: ownAliases(aliases, before.id) }, { mayLack: true })
+      await connect(docker, [network, PROXY_NEXT], { alias: ownAliases(aliases, before.id) }, { mayLack: true })
   try {
     await stop(docker, [PROXY], { flags: { time: '5' }, what: 'stop the old proxy' })
-    await startProxy(docker, clock, NEXT)
+    await startProxy(docker, clock, PROXY_NEXT)
   } catch (error) {
     const now = await findProxy(docker)
     if (now?.state === 'running' && now.id !== before.id) return // another run has finished this
-    await removeForced(docker, [NEXT])
+    await removeForced(docker, [PROXY_NEXT])
     await startProxy(docker, clock, PROXY)
     throw error
   }
@@ -185,13 +182,15 @@ async function pullIfMissing(docker: Docker, image: string): Promise<void> {
     await pull(docker, [image], { flags: { quiet: true }, what: `pull ${image} for the proxy` })
 }
 
-/** Finishes a recreation that was interrupted: only then are there two containers. */
+/** Finishes a recreation that was interrupted, or takes back a proxy that is about to be removed. */
 async function finishUpgrade(docker: Docker): Promise<void> {
-  const next = await isRunning(docker, NEXT)
+  const next = await isRunning(docker, PROXY_NEXT)
   if (next === undefined) return
-  if (!next) return void (await removeForced(docker, [NEXT], { what: 'remove an unused proxy' }))
+  if (!next) return void (await removeForced(docker, [PROXY_NEXT], { what: 'remove an unused proxy' }))
+  const named = await rename(docker, [PROXY_NEXT, PROXY], { what: 'name the new proxy' })
+  if (!NAME_TAKEN.test(named.stderr)) return
   await removeForced(docker, [PROXY])
-  await rename(docker, [NEXT, PROXY], { what: 'name the new proxy' })
+  await rename(docker, [PROXY_NEXT, PROXY], { what: 'name the new proxy' })
 }
 
 /** Creates the proxy's own network, unless it exists: the proxy's ports are published on it. */

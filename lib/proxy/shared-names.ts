@@ -3,7 +3,14 @@ import type { ServiceConfig } from '../config/parse.ts'
 import type { Docker } from '../docker/client.ts'
 import { inspectContainers, listContainersOn } from '../docker/containers.ts'
 import type { ProxyContainer } from '../docker/inspect.ts'
-import { exposedServices, type InternalRoute, internalRoute, PROXY, type ProjectRoutes } from '../plan/routes/table.ts'
+import {
+  exposedServices,
+  type InternalRoute,
+  internalRoute,
+  PROXY,
+  PROXY_NEXT,
+  type ProjectRoutes,
+} from '../plan/routes/table.ts'
 import { StagecraftError } from '../util/errors.ts'
 import { ownAliases } from './api.ts'
 
@@ -20,7 +27,7 @@ interface Stranger {
 /** @returns containers on a network that are not of this project, also stopped ones; none if the network is gone. */
 export async function strangersOn(docker: Docker, network: string, project: string): Promise<Stranger[]> {
   const others = (await listContainersOn(docker, network)).filter(
-    ({ name, project: of }) => of !== project && name !== PROXY && name !== `${PROXY}-next`,
+    ({ name, project: of }) => of !== project && name !== PROXY && name !== PROXY_NEXT,
   )
   const found = await inspectContainers(docker, others)
   return found.flatMap(({ id, name, networks, state }): Stranger[] => {

@@ -1,4 +1,4 @@
-import { PROXY, type ProjectRoutes } from '../../lib/plan/routes/table.ts'
+import { PROXY, PROXY_NEXT, type ProjectRoutes } from '../../lib/plan/routes/table.ts'
 import type { CaddyConfig } from './caddy.ts'
 import type { FakeContainer } from './engine-state.ts'
 import type { Plugged } from './networks.ts'
@@ -38,7 +38,7 @@ export interface ProxyVolume {
 }
 
 export function isProxyName(word: string): boolean {
-  return word === PROXY || word === `${PROXY}-next`
+  return word === PROXY || word === PROXY_NEXT
 }
 
 export function isBox(one: Plugged): boolean {

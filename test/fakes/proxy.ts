@@ -149,7 +149,11 @@ export class FakeProxy {
   #rename([from = '', to = '']: readonly string[]): Answer {
     const box = this.box(from)
     if (box === undefined) return refuse(`No such container: ${from}`)
-    if (this.box(to)) return refuse(`Conflict. The container name "/${to}" is already in use`)
+    const taken = this.box(to)
+    if (taken)
+      return refuse(
+        `Error when allocating new name: Conflict. The container name "/${to}" is already in use by container "${taken.id}". …`,
+      )
     box.name = to
     return OK
   }

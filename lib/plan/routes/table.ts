@@ -84,9 +84,9 @@ export interface InternalRoute {
 /** The proxy's name in Docker, and its network. An engine gives the default route and published ports to the network whose
  * name sorts first (moby libnetwork sandbox.go), and moving them cuts connections: no other network may sort before it. */
 export const PROXY = 'stagecraft-proxy'
+export const PROXY_NEXT = `${PROXY}-next` // a new one until the old one is removed; also one about to be removed
 export const PROXY_NETWORK = '0--stagecraft-proxy'
-/** The proxy's image by default. */
-export const PROXY_IMAGE = 'caddy:2'
+export const PROXY_IMAGE = 'caddy:2' // by default
 
 /** @returns the network on which the proxy reaches the routed containers of a Compose project. */
 export function routeNetwork(project: string): string {

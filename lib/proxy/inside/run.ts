@@ -11,6 +11,8 @@ interface InProxy {
   readonly changes?: true
   /** gets each line that it prints, which the result then has the last of only */
   readonly onLine?: (line: string) => void
+  /** default: the proxy's name */
+  readonly container?: string
 }
 
 /** Runs a script in the proxy's container. @param name of the script, as process lists show it */
@@ -19,9 +21,9 @@ export function inProxy(
   name: string,
   script: string,
   args: readonly string[] = [],
-  { input, changes, seconds, onLine }: InProxy = {},
+  { input, changes, seconds, onLine, container = PROXY }: InProxy = {},
 ): Promise<Result> {
-  return execIn(docker, [PROXY, 'sh', '-c', script, `stagecraft-${name}`, ...args], {
+  return execIn(docker, [container, 'sh', '-c', script, `stagecraft-${name}`, ...args], {
     flags: { interactive: input !== undefined },
     readOnly: changes !== true,
     ...(seconds === undefined ? {} : { timeout: seconds * 1000 + 60_000 }),
