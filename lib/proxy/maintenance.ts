@@ -1,4 +1,5 @@
 import { childError, type Docker } from '../docker/client.ts'
+import { isGone } from '../docker/lifecycle.ts'
 import type { Host } from '../hosts/host.ts'
 import { describeRoute, type Route } from '../plan/routes/table.ts'
 import type { Settings } from '../project/settings.ts'
@@ -37,7 +38,7 @@ export function publicRoutes({ environment, stateFile, hosts }: Settings): Publi
 
 /**
  * Answers all public routes of a project with 503 and a page, from the next request until `endMaintenance`; releases do
- * not end it. Internal callers are answered as before, because the maintenance itself may need them.
+ * not end it, a `down` does. Internal callers are answered as before, because the maintenance itself may need them.
  * @throws unreachable (8) if the proxy is not running
  */
 export async function startMaintenance(docker: Docker, project: string, message: string): Promise<void> {
@@ -46,6 +47,12 @@ export async function startMaintenance(docker: Docker, project: string, message:
 
 export async function endMaintenance(docker: Docker, project: string): Promise<void> {
   await maintain(docker, 'maintenance-off', MAINTENANCE_OFF, project)
+}
+
+/** For an environment that is taken away: without a proxy nothing is to be ended. @throws failed (5), unreachable (8) */
+export async function forgetMaintenance(docker: Docker, project: string): Promise<void> {
+  const result = await inProxy(docker, 'maintenance-off', MAINTENANCE_OFF, [project], { changes: true })
+  if (result.code !== 0 && !isGone(result)) throw childError('end the maintenance', result)
 }
 
 async function maintain(docker: Docker, name: string, script: string, project: string, input?: string): Promise<void> {

@@ -46,6 +46,10 @@ test('it names what it removes, and asks; nothing is removed without an answer',
   const proxy = '  proxy       no other project needs it; certificates stay\n'
   const said = refused.stderr.replaceAll(folder.name, 'shop').replace(proxy, '')
   expectGolden('commands/down.md', 'asks', said.replace(/( {2}routes .*\n)/, `$1${proxy}`))
+  expectCode(await folder.stagecraft(['maintenance', 'on']), 0)
+  const more = (await down()).stderr.replaceAll(folder.name, 'shop').replace(proxy.replace('  no', '   no'), '')
+  const whole = more.replace(/( {2}maintenance .*\n)/, `$1${proxy.replace('  no', '   no')}`)
+  expectGolden('commands/down.md', 'maintenance', whole)
   const data = await down('--yes', '--volumes')
   expect([data.code, data.stderr]).toEqual([2, expect.stringContaining('--yes --confirm local')])
   const other = await down('--yes', '--confirm', 'prod')

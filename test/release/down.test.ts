@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { openSettings } from '../../lib/project/open.ts'
+import { planDown } from '../../lib/release/by-hand/down.ts'
 import { FakeFleet } from '../fakes/fleet.ts'
 import { expectFresh, folders, removed, tags, twoReleases } from '../scenes/down.ts'
+import { deployed, newNeighbour, newRouted } from '../scenes/routed.ts'
 import { newShop, told } from '../scenes/shop.ts'
 
 const projects = removed()
@@ -47,6 +50,19 @@ describe('down --history', () => {
     expect(project.releases()).toEqual([])
     expect((await project.down({ history: true })).error?.kind).toBe('not-found')
   })
+})
+
+test('the maintenance of what is down ends: the next deploy is not under it', async () => {
+  const project = newRouted('maintained')
+  projects.push(project, newNeighbour(project, 'blog.example.com'))
+  await deployed(project)
+  const { volume } = project.engine.state.proxy
+  Object.assign(volume?.maintenance ?? {}, { shop: 'a page', blog: 'another' })
+  const settings = await openSettings({ directory: project.folder, environment: undefined, stateOverride: undefined })
+  const wish = { volumes: false, history: false }
+  expect((await planDown(settings, wish, project.world()))[0]?.maintenance).toBe(true)
+  expect(told(await project.down())).toBe('no error')
+  expect(volume?.maintenance).toEqual({ blog: 'another' })
 })
 
 test('on several hosts all of it goes, and a host that is lost is finished later', async () => {

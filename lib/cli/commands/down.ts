@@ -115,22 +115,24 @@ function planJson({
   containers,
   networks,
   routes,
+  maintenance,
   proxy,
   volumes,
   images,
 }: DownPlan): Result<'down'>['hosts'][number] {
   const names = containers.map(({ name }) => name)
-  const more = images.length > 0 ? { images } : {}
+  const more = { ...(maintenance ? { maintenance } : {}), ...(images.length > 0 ? { images } : {}) }
   return { ...(host.isLocal ? {} : { host: host.name }), containers: names, networks, routes, proxy, volumes, ...more }
 }
 
 /** @param releases how many are removed from the history */
 function planLines(plans: readonly DownPlan[], verb: string, releases: number): string[] {
-  const lines = plans.flatMap(({ host, containers, networks, routes, proxy, volumes, images }) => {
+  const lines = plans.flatMap(({ host, containers, networks, routes, maintenance, proxy, volumes, images }) => {
     const rows = [
       ['containers', containers.map(({ name }) => name).join(', ')],
       ['networks', networks.join(', ')],
       ['routes', routes.join(', ')],
+      ['maintenance', maintenance ? 'its page, which would answer for the next release' : ''],
       ['proxy', proxy ? 'no other project needs it; certificates stay' : ''],
       ['volumes', volumes.join(', ')],
       ['images', images.join(', ')],

@@ -30,6 +30,7 @@ export const down = v.strictObject({
       containers: texts,
       networks: texts,
       routes: described(texts, 'addresses that the proxy does not answer any more'),
+      maintenance: v.exactOptional(described(v.literal(true), 'its routes are under maintenance, which ends')),
       proxy: described(v.boolean(), 'the proxy goes too: it has routes of no other project'),
       volumes: described(texts, 'with the data in them; empty unless asked for'),
       images: v.exactOptional(described(texts, '--history: tags that only its releases need')),

@@ -9,6 +9,8 @@ export interface DownPlan {
   readonly networks: readonly string[]
   /** addresses that the proxy will not answer any more */
   readonly routes: readonly string[]
+  /** its public routes are under maintenance, which ends */
+  readonly maintenance: boolean
   /** the proxy goes too: it has routes of no other project */
   readonly proxy: boolean
   /** with the data in them; empty unless asked for */

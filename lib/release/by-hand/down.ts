@@ -12,6 +12,7 @@ import { type LockedSession, openReleaseDocker, openUndoDocker, type Session } f
 import type { Settings } from '../../project/settings.ts'
 import { readProxyIfUp } from '../../proxy/api.ts'
 import { removeUnneeded } from '../../proxy/connect.ts'
+import { forgetMaintenance } from '../../proxy/maintenance.ts'
 import { disconnectUnrouted, restoreRoutes } from '../../proxy/routing.ts'
 import { newestProject } from '../../record/bundle/own.ts'
 import { type Bundle, liveBundle, writeBundle } from '../../record/bundle.ts'
@@ -48,6 +49,7 @@ export async function planDown(settings: Settings, wish: DownWish, session: Sess
     return {
       ...{ host, project, containers, networks, images },
       routes: routes.map((route) => describeRoute(route)),
+      maintenance: proxy?.maintenance.includes(project) ?? false,
       proxy: proxy !== undefined && routes.length > 0 && others.length === 0,
       volumes: data.flatMap(([name = '']) => (name === '' ? [] : [name])),
     }
@@ -96,6 +98,7 @@ async function remove(
   const own = live && bundleOn(stateFile, live, placeOf(host, hosts))
   if (own?.scheduler) await installSchedules({ host, docker }, { project, scheduler: own.scheduler })
   await restoreRoutes(where, none) // requests stop before what answers them does
+  await forgetMaintenance(docker, project) // only then: nobody may ask what was under maintenance
   await removeAssets(docker, stateFile, { environment: environment.name, project })
   await removeContainers(docker, containers)
   await disconnectUnrouted({ docker, name: project }, [], none)

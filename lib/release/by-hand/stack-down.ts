@@ -24,7 +24,7 @@ export async function planStackDown(
     listNetworks(docker, ofStack(project)),
   ])
   const containers = replicas.map(({ id, name }) => ({ id, name }))
-  return { ...own, project, containers, networks, routes: [], proxy: false, volumes: [] }
+  return { ...own, project, containers, networks, routes: [], maintenance: false, proxy: false, volumes: [] }
 }
 
 /** Milliseconds for tasks to end, and between two looks. */
