@@ -191,6 +191,19 @@ test('Caddy reads a secret again that comes in the place of a lost one, and no o
   expect(readFileSync(at('said'), 'utf8')).toBe('reload config/1/caddy.json\n--force\n')
 })
 
+test('a secret that Caddy could not read again is read by the next try', async () => {
+  const keep = async () => (await run(KEEP, 'keep', 'keys/shop', 'abc', 'reload')).code
+  expect(await keep()).toBe(0)
+  writeFileSync(at('keys/shop/abc'), 'lost')
+  caddy('exit 1')
+  expect([await keep(), await keep()]).toEqual([1, 1])
+  caddy('exit 0')
+  rmSync(at('said'))
+  expect([await keep(), readFileSync(at('said'), 'utf8')]).toEqual([0, 'reload config/1/caddy.json\n'])
+  rmSync(at('said'))
+  expect([await keep(), existsSync(at('said')), readdirSync(at('keys/shop'))]).toEqual([0, false, ['abc']])
+})
+
 test('a service is asked about a name of nobody, and its status printed, or none', async () => {
   const url = 'http://127.0.0.1:2020/ask?domain=nobody.test'
   const asked = async (wget: string) => {

@@ -136,7 +136,8 @@ for old in ".$p".*; do [ "$old" = "$set" ] || rm -rf "$old"; done
 /**
  * Writes stdin to a file of the project that only root can read, unless that is in it.
  * @param $1 `keys` or `pages`, a slash, and the project @param $2 the file's name @param $3 `always`, `unless-there`, or
- * `reload`: Caddy, which has read the one that was there, and reads it again only if forced, does so
+ * `reload`: Caddy, which has read the one that was there, and reads it again only if forced, does so; `.<file>.due` says that
+ * it has not yet
  */
 export const KEEP = `set -e; umask 077
 ${NEWEST}
@@ -145,9 +146,12 @@ mkdir -p "${PROXY_FOLDER}/$1"; cd "${PROXY_FOLDER}/$1"
 [ "$3" != unless-there ] || [ ! -e "$2" ] || exit 0
 [ "$3" = reload ] && [ -e "$2" ] && was=there || was=
 cat >".$2.$$"
-! cmp -s ".$2.$$" "$2" || { rm ".$2.$$"; exit 0; }
-sync ".$2.$$" 2>/dev/null || sync; mv ".$2.$$" "$2"
-[ -z "$was" ] || { cd ${PROXY_FOLDER}; reload "$(newest)" --force 2>/dev/null; }
+if cmp -s ".$2.$$" "$2"; then rm ".$2.$$"; [ -e ".$2.due" ] || exit 0
+else
+  [ -z "$was" ] || : >".$2.due"
+  sync ".$2.$$" 2>/dev/null || sync; mv ".$2.$$" "$2"
+fi
+[ -z "$was" ] || { ( cd ${PROXY_FOLDER}; reload "$(newest)" --force 2>/dev/null ); rm -f ".$2.due"; }
 `
 
 /** Makes no slot of the project live, and forgets its keys, error pages, access log and assets. @param $1 the project */
