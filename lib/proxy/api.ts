@@ -94,7 +94,7 @@ export async function applyRoutes(docker: Docker, project: string, routes: reado
  * knows, which may decide who has access.
  * @throws config (3)
  */
-function refuseIfOlder(project: string, { writer, projects }: ProxyState): void {
+export function refuseIfOlder(project: string, { writer, projects }: Pick<ProxyState, 'writer' | 'projects'>): void {
   if (compareVersions(version, writer) >= 0) return
   const others = Object.keys(projects).filter((name) => name !== project && (projects[name] ?? []).length > 0)
   if (others.length === 0) return

@@ -20,7 +20,10 @@ test('routes that a newer Stagecraft has set for another project: a release that
     web: 'web three',
     settings: { web: `{expose: {host: ${HOST}, port: 3000, tls: off, compress: true}}` },
   })
+  project.engine.calls = []
   const error = told(await project.deploy())
+  expect(project.engine.changes()).toEqual([]) // before anything is changed
+  await expect(project.plan()).rejects.toMatchObject({ kind: 'config', message: expect.stringContaining('999.0.0') })
   expect(error).toContain(
     `Cannot change the routes of the proxy: Stagecraft 999.0.0 has set those of blog, and this is ${version}`,
   )

@@ -15,14 +15,14 @@ import { listListeners } from '../../hosts/listeners.ts'
 import { requireScheduler } from '../../hosts/schedules/host.ts'
 import type { Plan, PlanInput } from '../../plan/input.ts'
 import { hasLoose, makePlan } from '../../plan/make.ts'
-import { acmeOf, routedBefore } from '../../plan/routes/change.ts'
+import { acmeOf, changesRoutes, routedBefore } from '../../plan/routes/change.ts'
 import { refuseTakenRoutes } from '../../plan/routes/conflicts.ts'
 import { exposedServices, type RoutingTable, routesOf } from '../../plan/routes/table.ts'
 import { withEndedJobs } from '../../plan/services/ending.ts'
 import { isNothingToDo } from '../../plan/stages.ts'
 import { digestsOf } from '../../project/edge/digests.ts'
 import type { Project } from '../../project/settings.ts'
-import { type ProxyState, readProxyIfUp } from '../../proxy/api.ts'
+import { type ProxyState, readProxyIfUp, refuseIfOlder } from '../../proxy/api.ts'
 import { checkHandlers } from '../../proxy/caddy/check.ts'
 import { findProxy, outdated } from '../../proxy/container.ts'
 import { parsePortsLabel, refuseMove, wantedPorts } from '../../proxy/ports.ts'
@@ -68,12 +68,14 @@ export async function planRollout(
   await refuseOldCompose(exec, rendering.model)
   const lookFurther = async () => {
     const isRouted = routedBefore(request).routes.length > 0
-    const [container, state] = await Promise.all([findProxy(docker), isRouted ? readProxyIfUp(docker) : undefined])
-    const seen = await lookAtProxy(request, docker, container, state)
+    const isConcerned = isRouted || exposedServices(project.environment.services).length > 0
+    const [container, read] = await Promise.all([findProxy(docker), isRouted ? readProxyIfUp(docker) : undefined])
+    const state = isConcerned && container?.state === 'running' ? (read ?? (await readProxyIfUp(docker))) : undefined
+    const seen = await lookAtProxy(request, docker, isConcerned ? container : undefined, state)
     await refuseNamesOfOthers(project, docker, container)
-    return seen
+    return { seen, state }
   }
-  const [containers, seen, found] = await Promise.all([
+  const [containers, { seen, state }, found] = await Promise.all([
     listContainers(docker, rendering.model.name),
     lookFurther(),
     lookForScheduler(project, docker),
@@ -105,6 +107,7 @@ export async function planRollout(
     ...(found && 'by' in found.scheduler ? { scheduler: found.scheduler } : {}),
   }
   const plan = makePlan(input)
+  if (state && changesRoutes(input, plan.services, state.projects)) refuseIfOlder(project.model.name, state)
   const listen = () => listListeners(project.host, exec)
   if (!isNothingToDo(plan) || obstacles.length > 0)
     await refuseObstacles(
@@ -122,16 +125,14 @@ async function lookAtProxy(
   request: HostRequest,
   docker: Docker,
   container: ProxyContainer | undefined,
-  read: ProxyState | undefined,
+  state: ProxyState | undefined,
 ): Promise<Pick<PlanInput, 'proxy' | 'routed' | 'given'>> {
   const { project, serving, target } = request
   const { services, proxy: wanted } = project.environment
   const known = routedBefore(request)
-  const isConcerned = exposedServices(services).length > 0 || known.routes.length > 0
-  if (!isConcerned || container === undefined) return { proxy: undefined }
+  if (container === undefined) return { proxy: undefined }
   const proxy = { ...container, outdated: outdated(container, wanted), lost: false }
   if (container.state !== 'running') return { proxy }
-  const state = read ?? (await readProxyIfUp(docker))
   if (state === undefined) return { proxy: { ...proxy, state: 'exited' } } // it has just stopped
   const { name } = project.model
   const slots = Object.fromEntries(exposedServices(services).map(([service]) => [service, 'a'] as const))

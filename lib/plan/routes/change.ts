@@ -9,6 +9,7 @@ import {
   exposedServices,
   otherSlot,
   PROXY_IMAGE,
+  type ProjectRoutes,
   pageFile,
   type Route,
   type RoutingTable,
@@ -74,6 +75,13 @@ export function planRoutes(input: RouteInput, services: readonly ServicePlan[]):
     ...kept,
     ...gone.map((route): RoutePlan => ({ service: route.service, action: 'remove', route: describeRoute(route) })),
   ]
+}
+
+/** @param found in the proxy @returns whether a release writes the project's routes there anew; subnets aside */
+export function changesRoutes(input: RouteInput, services: readonly ServicePlan[], found: ProjectRoutes): boolean {
+  const now = (found[input.target.model.name] ?? []).map(withoutSubnets)
+  const planned = plannedRoutes(input, plannedSlots(input, services), services)
+  return [routedBefore(input).routes, planned].some((routes) => !sameContent(routes.map(withoutSubnets), now))
 }
 
 /** Says which rules there are, if they change: the address alone would not tell what does. */
