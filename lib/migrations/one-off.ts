@@ -6,7 +6,7 @@ import { type Container, isUp } from '../docker/inspect.ts'
 import { logs, removeContainers, stop } from '../docker/lifecycle.ts'
 import { lastWords } from '../docker/readiness/last-words.ts'
 import type { Emit } from '../output/events.ts'
-import type { Clock } from '../system/clock.ts'
+import { type Clock, listen } from '../system/clock.ts'
 import { StagecraftError } from '../util/errors.ts'
 import { formatDuration } from '../util/format.ts'
 import { hasStopped, look, untilEnded } from './until-ended.ts'
@@ -42,8 +42,10 @@ export interface OneOffMigration {
 const GRACE = 10_000
 /** Bytes of a container's output that are kept: the last ones. */
 const KEPT_OUTPUT = 256 * 1024
-/** Milliseconds for what a container that has ended printed last. */
-const LAST_LINES = 10_000
+/** Milliseconds without a line after which what a container that has ended printed is not waited for any more. */
+const SILENCE = 10_000
+/** Milliseconds that it may take at most to print it. */
+const PRINTING = 600_000
 
 /** @returns what a migration is called, for people */
 export function nameOf({ service, command }: Pick<OneOffMigration, 'service' | 'command'>): string {
@@ -122,12 +124,17 @@ async function follow(
   { docker, undoDocker, clock, onLine, onEnd }: OneOffTools,
 ): Promise<void> {
   const { timeout } = migration
-  const read = { flags: { follow: true }, merge: true, limit: KEPT_OUTPUT, timeout: timeout + 60_000, onLine }
-  const output = logs(docker, [id], read).catch(() => undefined)
+  const listening = listen(clock, SILENCE)
+  const read = { flags: { follow: true }, merge: true, limit: KEPT_OUTPUT, timeout: timeout + PRINTING }
+  const hear = (line: string) => {
+    listening.heard()
+    onLine(line)
+  }
+  const output = logs(docker, [id], { ...read, onLine: hear }).catch(() => undefined)
   const now = await untilEnded({ docker, undoDocker, clock }, id, clock.now() + timeout)
   const isOverdue = now !== undefined && isUp(now)
   if (isOverdue) await end(undoDocker, id)
-  const printed = await Promise.race([output, clock.sleep(LAST_LINES)])
+  const printed = await listening.untilSilent(output)
   onEnd(docker.mask(printed?.stdout ?? '').trimEnd())
   const kept = `Its container is kept until the next release: docker logs ${name}`
   if (now === undefined) throw failure(migration, `the container ${name} disappeared`)

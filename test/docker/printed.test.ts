@@ -2,20 +2,28 @@ import { expect, test } from 'bun:test'
 import { openDocker } from '../../lib/docker/client.ts'
 import { openPrinted } from '../../lib/docker/swarm/one-off/printed.ts'
 import type { Exec } from '../../lib/system/exec.ts'
+import { orderedClock } from '../support/ordered-clock.ts'
 
 const ALL = ['one', 'two', 'two', 'my password', 'three']
 
 /** A manager whose connection to the logs is lost after so many lines; the last reading says how much it has by then. */
-function reader(losses: readonly number[], { last = ALL.length, refusals = 0 } = {}) {
+function reader(losses: readonly number[], { last = ALL.length, refusals = 0, pace = 0 } = {}) {
   const seen: string[] = []
   let follows = 0
   let reads = 0
+  const clock = orderedClock()
   const exec: Exec = (argv, { onLine, signal } = {}) => {
     const result = (code: number) => ({ argv, code, stdout: '', stderr: '', timedOut: false })
     if (!argv.includes('--follow')) {
       if (++reads <= refusals) return Promise.resolve(result(1))
-      for (const line of ALL.slice(0, last)) onLine?.(line, 'stdout')
-      return Promise.resolve(result(0))
+      return (async () => {
+        for (const line of ALL.slice(0, last)) {
+          await clock.sleep(pace)
+          if (signal?.aborted) return result(143)
+          onLine?.(line, 'stdout')
+        }
+        return result(0)
+      })()
     }
     const count = losses[follows++]
     for (const line of ALL.slice(0, count ?? losses.at(-1))) onLine?.(line, 'stdout')
@@ -26,7 +34,6 @@ function reader(losses: readonly number[], { last = ALL.length, refusals = 0 } =
     })
   }
   const docker = openDocker(exec, (text) => text.replace('password', '•••'))
-  const clock = { now: () => 0, sleep: async () => {} }
   const printed = openPrinted('shop_migrate', {
     ...{ docker, clock, kept: 1_000, timeout: 1_000 },
     onLine: (line) => void seen.push(line),
@@ -51,4 +58,11 @@ test('a node that does not answer at once is asked again, and not for ever', asy
   const never = reader([1], { refusals: 100 })
   expect(await never.printed.end('task')).toBe('one')
   expect(never.reads()).toBe(6)
+})
+
+test('the last reading takes as long as lines come, and is given up when none does', async () => {
+  const slow = reader([1], { pace: 6_000 })
+  expect([await slow.printed.end('task'), slow.reads()]).toEqual([MASKED.join('\n'), 1])
+  const silent = reader([1], { pace: 100_000 })
+  expect([await silent.printed.end('task'), silent.reads()]).toEqual(['one', 6])
 })

@@ -5,15 +5,17 @@ import type { Event } from '../../lib/output/events.ts'
 import type { Exec } from '../../lib/system/exec.ts'
 import type { StagecraftError } from '../../lib/util/errors.ts'
 import { failureOf } from '../support/failure.ts'
+import { orderedClock } from '../support/ordered-clock.ts'
 
 const NAME = 'shop-migrate-main-1'
 const MIGRATION = { database: 'main', service: 'web', command: 'migrate', timeout: 5_000, release: 'rel-1' }
 
 /** An engine with one container, which runs until it is stopped or looked at often enough. */
-function engine(refuses: (args: string, at: number) => boolean, looks = 2, exit = 0) {
+function engine(refuses: (args: string, at: number) => boolean, looks = 2, exit = 0, slow: readonly string[] = []) {
   let state: 'none' | 'running' | 'exited' = 'none'
   const seen = new Map<string, number>()
-  const exec: Exec = async (argv) => {
+  const printed: string[] = []
+  const exec: Exec = async (argv, { onLine } = {}) => {
     const args = argv.slice(1).join(' ')
     const verb = args.startsWith('compose') ? 'run' : args.startsWith('container inspect') ? 'inspect' : (argv[1] ?? '')
     const at = (seen.get(verb) ?? 0) + 1
@@ -22,18 +24,19 @@ function engine(refuses: (args: string, at: number) => boolean, looks = 2, exit 
     if (refuses(verb, at)) return result('', 1)
     if (verb === 'run') state = 'running'
     if (verb === 'stop' || (verb === 'inspect' && at > looks)) state = 'exited'
+    if (verb === 'logs') {
+      for (const line of slow) {
+        await clock.sleep(9_000)
+        onLine?.(line, 'stdout')
+      }
+      return result(slow.join('\n'))
+    }
     if (verb === 'ps') return result(state === 'none' ? '' : 'abc\n')
     if (verb === 'rm') state = 'none'
     if (verb !== 'inspect') return result()
     return result(JSON.stringify([{ Id: 'abc', Name: `/${NAME}`, State: { Status: state, ExitCode: exit } }]))
   }
-  let now = 0
-  const clock = {
-    now: () => now,
-    sleep: async (ms: number) => {
-      now += ms
-    },
-  }
+  const clock = orderedClock()
   const docker = openDocker(exec, (text) => text, { timeout: 1_000 })
   const events: Event[] = []
   const run = (engines = [docker], undoDocker = docker) =>
@@ -41,20 +44,28 @@ function engine(refuses: (args: string, at: number) => boolean, looks = 2, exit 
       MIGRATION,
       { model: { name: 'shop', services: { web: { image: 'x' } } }, directory: '/' },
       {
-        ...{ docker, undoDocker, engines, emit: (event: Event) => void events.push(event), onLine: () => {} },
-        ...{ onEnd: () => {}, clock },
+        ...{ docker, undoDocker, engines, emit: (event: Event) => void events.push(event), clock },
+        onLine: (line: string) => void printed.push(line),
+        onEnd: (output: string) => void printed.push(`in the end: ${output}`),
       },
     )
   const start = () => {
     state = 'running'
   }
-  return { docker, run, events, start, state: () => state, seen, now: () => now }
+  return { docker, run, events, printed, start, state: () => state, seen, now: clock.now }
 }
 
 test('it has ended with 0, and its container cannot be removed: the migration is done', async () => {
   const { run, events } = engine((verb) => verb === 'rm')
   await run()
   expect(events).toMatchObject([{ type: 'warning', message: `Cannot remove ${NAME}: docker rm exited with 1` }])
+})
+
+test('what it has printed is read to its end, as long as lines come', async () => {
+  const lines = Array.from({ length: 20 }, (_, at) => `line ${at}`)
+  const { run, printed } = engine(() => false, 2, 0, lines)
+  await run()
+  expect(printed).toEqual([...lines, `in the end: ${lines.join('\n')}`])
 })
 
 test('what cannot be ended is said to be at work', async () => {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../system/clock.ts'
+import { type Clock, listen } from '../../../system/clock.ts'
 import type { Stream } from '../../../system/exec.ts'
 import type { Docker } from '../../client.ts'
 import { followOneOff, readOneOff } from './service.ts'
@@ -25,6 +25,8 @@ interface Reader {
 
 /** Milliseconds until a lost connection to the logs is made again, and between tries to read the last of them. */
 const PAUSE = 500
+/** Milliseconds without a line after which a reading is given up. */
+const SILENCE = 10_000
 /** How often the last lines are read, if the node does not answer. */
 const TRIES = 6
 
@@ -60,13 +62,28 @@ export function openPrinted(name: string, { docker, clock, onLine, kept, timeout
     }
   }
   const following = follow()
+  const isReadToItsEnd = async (task: string) => {
+    const silent = new AbortController()
+    const listening = listen(clock, SILENCE)
+    const onNew = newOnly()
+    const onLine = (line: string, stream: Stream) => {
+      listening.heard()
+      onNew(line, stream)
+    }
+    const reading = readOneOff(docker, task, { onLine, limit: kept, timeout, until: silent.signal }).catch(
+      () => undefined,
+    )
+    const read = await listening.untilSilent(reading)
+    silent.abort()
+    await reading
+    return read !== undefined
+  }
   return {
     async end(task) {
       over.abort()
       await following
       for (let tries = 0; task !== undefined && tries < TRIES; tries++) {
-        const how = { onLine: newOnly(), limit: kept, timeout: 10_000 }
-        if ((await readOneOff(docker, task, how).catch(() => undefined)) !== undefined) break
+        if (await isReadToItsEnd(task)) break
         await clock.sleep(PAUSE)
       }
       return lines.join('\n')

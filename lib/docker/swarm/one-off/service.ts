@@ -157,7 +157,11 @@ export function followOneOff(docker: Docker, name: string, how: Reading & { read
 }
 
 /** @returns what a one-off has printed so far; undefined: its node does not answer */
-export async function readOneOff(docker: Docker, task: string, how: Reading): Promise<string | undefined> {
-  const { code, stdout } = await serviceLogs(docker, [task], { flags: { raw: true }, merge: true, ...how })
+export async function readOneOff(
+  docker: Docker,
+  task: string,
+  how: Reading & { readonly until: AbortSignal },
+): Promise<string | undefined> {
+  const { code, stdout } = await serviceLogs(docker, [task], { flags: { raw: true }, merge: true, outlive: 0, ...how })
   return code === 0 ? stdout : undefined
 }
