@@ -95,7 +95,8 @@ async function confirm(
   const hint = hasData
     ? `The volumes hold data. To remove them without being asked: --yes --confirm ${environment}`
     : 'To remove all of this without being asked: --yes'
-  const why = named === undefined || named === environment ? ' without asking' : `: --confirm names ${quote(named)}`
+  const missing = yes ? '--confirm' : '--yes'
+  const why = named === undefined || named === environment ? ` without ${missing}` : `: --confirm names ${quote(named)}`
   const refused = new StagecraftError('usage', `Cannot take ${environment} down${why}`, { detail, hint })
   if (!interactive || named !== undefined) throw refused
   const { ask } = await import('../../output/terminal.ts')
