@@ -53,7 +53,7 @@ test('what a migration needs is created and ready before it, and the rest after 
       "  db ready",
       "  main migrate: migrate up",
       "  main done: migrate up",
-      "migrate_pre completed: main: migrate up (13.0s)",
+      "migrate_pre completed: main: migrate up (8.0s)",
       "  cache create",
       "  web create",
       "  cache ready",
