@@ -31,7 +31,7 @@ const NOBODY = {
 
 const ASKS = [
   ['down', 'Cannot take local down without --yes', '--yes'],
-  ['down --yes --volumes', 'Cannot take local down without --yes', '--yes --confirm local'],
+  ['down --yes --volumes', 'Cannot take local down without --confirm', '--yes --confirm local'],
   ['down --volumes --confirm prod', 'Cannot take local down: --confirm names "prod"', '--yes --confirm local'],
   ['rollback', 'Cannot roll back to v1 without --yes: migrations ran since then, and they stay', '--yes'],
 ] as const

@@ -13,7 +13,7 @@ describe.skipIf(!canSwarm)('commands on a Swarm', () => {
   const write = (word: string, replicas = 2) => {
     const web = said(word, { deploy: { replicas, placement: { max_replicas_per_node: 2 } } })
     const agent = said('agent', { deploy: { mode: 'global', replicas: undefined } })
-    const rollout = { strategy: 'rolling', min_ready: '300ms', health_timeout: '8s' }
+    const rollout = { strategy: 'rolling', min_ready: '300ms', health_timeout: '20s' }
     app.write({ web, agent }, {}, { services: { web: { rollout }, agent: { rollout } } })
   }
   const count = async () => Object.entries(await app.tasks()).map(([service, ids]) => `${service} ×${ids.length}`)
@@ -47,7 +47,7 @@ describe.skipIf(!canSwarm)('commands on a Swarm', () => {
   test('scale that no node has room for says why, and goes back', async () => {
     const before = await app.tasks()
     const ran = await run('scale', 'web=7')
-    expect([ran.code, ran.stderr]).toEqual([5, expect.stringContaining('Cannot start web: no node runs it after 8 s')])
+    expect([ran.code, ran.stderr]).toEqual([5, expect.stringContaining('Cannot start web: no node runs it after 20 s')])
     // Which tasks end is the Swarm's choice, also of those that were there before.
     const after = await app.tasks()
     expect([after['web']?.length, { ...after, web: [] }]).toEqual([before['web']?.length, { ...before, web: [] }])
