@@ -1,18 +1,19 @@
 import { describe, expect, test } from 'bun:test'
 import { findForgetting } from '../../lib/record/bundle/own.ts'
 import { isQuestion } from '../fakes/engine.ts'
-import { expectFresh, recoveries, removed, twoReleases } from '../scenes/down.ts'
-import { told } from '../scenes/shop.ts'
+import { expectFresh, recoveries, twoReleases } from '../scenes/down.ts'
+import { newShop, told } from '../scenes/shop.ts'
 import { stagecraftHere } from '../support/command-line.ts'
 import { expectGolden } from '../support/golden.ts'
+import { temporaries } from '../support/temporary.ts'
 
-const projects = removed()
+const temporary = temporaries()
 
 describe('a run that dies at any docker command', () => {
   test.each([{}, { history: true }])(
     'of down %p: the same again takes all away, and a deploy instead repairs',
     async (wish) => {
-      const project = await twoReleases('dead-down', projects)
+      const project = await twoReleases(temporary(newShop('dead-down')))
       const [engine, view] = [structuredClone({ ...project.engine.state }), project.view()]
       const anew = () => {
         project.engine.restore(engine)
@@ -44,7 +45,7 @@ describe('a run that dies at any docker command', () => {
   )
 
   test('status and a rollback after it say what became of the history', async () => {
-    const project = await twoReleases('dead-down', projects)
+    const project = await twoReleases(temporary(newShop('dead-down')))
     await project.dieAt(
       (argv) => argv[1] === 'rmi',
       'none',

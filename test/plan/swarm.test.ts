@@ -3,6 +3,7 @@ import type { Service } from '../../lib/compose/model.ts'
 import type { RolloutConfig } from '../../lib/config/parse.ts'
 import type { ServicePlan } from '../../lib/plan/input.ts'
 import { makePlan } from '../../lib/plan/make.ts'
+import { GENEROUS } from '../scenes/big-swarm.ts'
 import { inputOf, type Services } from '../scenes/situation.ts'
 
 const environment = { engine: 'swarm' } as const
@@ -57,5 +58,21 @@ describe('on a Swarm', () => {
     const web = (replicas: number): Services => ({ web: { image: 'web', ports, deploy: { replicas } } })
     const plan = makePlan(inputOf({ before: web(2), now: web(4), environment }))
     expect(plan.services).toMatchObject([{ action: 'scale', replicas: 4 }])
+  })
+
+  test('200 services on 50 nodes are planned in a few seconds of our own time', () => {
+    const all = (word: string): Services =>
+      Object.fromEntries(
+        Array.from({ length: 200 }, (_, at) => [
+          `s${at}`,
+          { image: 'a', environment: { WORD: word }, deploy: { replicas: 50 } },
+        ]),
+      )
+    const input = inputOf({ before: all('one'), now: all('two'), environment })
+    const began = process.cpuUsage()
+    const plan = makePlan(input)
+    const { user, system } = process.cpuUsage(began)
+    expect([input.containers.length, plan.services.length]).toEqual([10_000, 200])
+    expect((user + system) / 1_000).toBeLessThan(GENEROUS)
   })
 })

@@ -4,22 +4,23 @@ import { join } from 'node:path'
 import { openSettings } from '../../lib/project/open.ts'
 import { planDown } from '../../lib/release/by-hand/down.ts'
 import { FakeFleet } from '../fakes/fleet.ts'
-import { expectFresh, folders, removed, tags, twoReleases } from '../scenes/down.ts'
+import { expectFresh, folders, tags, twoReleases } from '../scenes/down.ts'
 import { deployed, newNeighbour, newRouted } from '../scenes/routed.ts'
 import { newShop, told } from '../scenes/shop.ts'
+import { temporaries } from '../support/temporary.ts'
 
-const projects = removed()
+const temporary = temporaries()
 
 describe('down --history', () => {
   test('removes records, bundles and images; a deploy is the first one then', async () => {
-    const project = await twoReleases('history', projects)
+    const project = await twoReleases(temporary(newShop('history')))
     expect(tags(project)).not.toEqual([])
     expect(told(await project.down({ history: true }))).toBe('no error')
     await expectFresh(project)
   })
 
   test('may come after a down', async () => {
-    const project = await twoReleases('history', projects)
+    const project = await twoReleases(temporary(newShop('history')))
     await project.down()
     expect(project.releases()).toHaveLength(2)
     expect(told(await project.down({ history: true }))).toBe('no error')
@@ -27,8 +28,7 @@ describe('down --history', () => {
   })
 
   test('keeps the history of other environments in the same file, byte for byte, and their images', async () => {
-    const project = newShop('history')
-    projects.push(project)
+    const project = temporary(newShop('history'))
     project.write('stagecraft.yml', 'environments: {local: {}, other: {compose_project: else}}')
     expect(told(await project.deploy({ version: 'v1', environment: 'other' }))).toBe('no error')
     const [before, kept] = [readFileSync(project.stateFile, 'utf8'), project.releases()]
@@ -41,7 +41,7 @@ describe('down --history', () => {
   })
 
   test('of releases whose bundles are gone removes the records', async () => {
-    const project = await twoReleases('history', projects)
+    const project = await twoReleases(temporary(newShop('history')))
     await project.down()
     for (const id of folders(project, 'releases'))
       Bun.spawnSync(['rm', '-r', join(project.folder, '.stagecraft/releases', id)])
@@ -53,8 +53,8 @@ describe('down --history', () => {
 })
 
 test('the maintenance of what is down ends: the next deploy is not under it', async () => {
-  const project = newRouted('maintained')
-  projects.push(project, newNeighbour(project, 'blog.example.com'))
+  const project = temporary(newRouted('maintained'))
+  temporary(newNeighbour(project, 'blog.example.com'))
   await deployed(project)
   const { volume } = project.engine.state.proxy
   Object.assign(volume?.maintenance ?? {}, { shop: 'a page', blog: 'another' })
@@ -66,8 +66,7 @@ test('the maintenance of what is down ends: the next deploy is not under it', as
 })
 
 test('on several hosts all of it goes, and a host that is lost is finished later', async () => {
-  const fleet = new FakeFleet('history')
-  projects.push(fleet)
+  const fleet = temporary(new FakeFleet('history'))
   fleet.write({ web: { image: 'web:1' } })
   const deploy = (version: string) => fleet.project.deploy({ version, environment: 'prod' })
   expect(told(await deploy('v1'))).toBe('no error')

@@ -1,24 +1,13 @@
-import { afterEach, expect } from 'bun:test'
+import { expect } from 'bun:test'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDocker } from '../../lib/docker/client.ts'
 import { readOwners } from '../../lib/hosts/owners.ts'
 import type { FakeProject, Outcome } from '../fakes/project.ts'
-import { newShop, told } from './shop.ts'
+import { told } from './shop.ts'
 
-/** The projects of a file's tests are removed after each of them. */
-export function removed(): { remove(): void }[] {
-  const projects: { remove(): void }[] = []
-  afterEach(() => {
-    for (const project of projects.splice(0)) project.remove()
-  })
-  return projects
-}
-
-/** The shop with two releases. */
-export async function twoReleases(title: string, projects: { remove(): void }[]): Promise<FakeProject> {
-  const project = newShop(title)
-  projects.push(project)
+/** Makes two releases. @param project the shop, in which nothing has been deployed */
+export async function twoReleases(project: FakeProject): Promise<FakeProject> {
   expect((await project.deploy({ version: 'v1' })).error).toBeUndefined()
   project.engine.sources = { web: 'web two' }
   expect((await project.deploy({ version: 'v2' })).error).toBeUndefined()
