@@ -67,10 +67,12 @@ async function runQuick(): Promise<void> {
     `--coverage-dir=${coverage}`,
     '--only-failures',
   ]
+  // Thousands of short tests: what the last stage of the JIT compiles is hardly run again, and costs a tenth of the time.
+  const env = { BUN_JSC_useFTLJIT: '0' }
   await Promise.all([
     commandStep('types', [bin('tsc'), '-p', '.']).then(note),
     commandStep('lint', [bin('biome'), 'ci', '--error-on-warnings', '--colors=off', '.']).then(note),
-    testStep('unit', filesOf('quick'), join(scratch, 'unit.xml'), { args }).then(note),
+    testStep('unit', filesOf('quick'), join(scratch, 'unit.xml'), { args, env }).then(note),
   ])
   note(localStep('coverage', () => judgeCoverage(coverageOf(ROOT, join(coverage, 'lcov.info')), LEAST_COVERAGE)))
 }
