@@ -67,7 +67,7 @@ function awaitAll(wave: Wave<Step>): Wave<Step> {
 /** What a rollout does not touch. Migrations have phases of their own. */
 const IDLE: readonly string[] = ['unchanged', 'hold', 'migrate']
 
-/** @returns whether a deploy will apply files to a database, as far as that is known */
+/** @returns whether a deploy will apply files to a database, if that is known */
 export function hasPending({ migrations = [] }: Pick<Plan, 'migrations'>): boolean {
   return migrations.some(({ strategy, pending }) => strategy !== 'manual' && pending !== null && pending.length > 0)
 }

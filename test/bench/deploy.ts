@@ -13,7 +13,7 @@ const COMPOSE = `services:
 `
 const DOCKERFILE = 'FROM busybox:1\nCOPY page /page\nCMD ["sleep", "1d"]\n'
 
-/** Prints `ours theirs` in nanoseconds, a line a pair. Both run inside the host: getting there is not measured. */
+/** Prints `ours theirs` in nanoseconds, one pair per line. Both run inside the host: getting there is not measured. */
 const COMPARE = `
 timed() { b=$(date +%s%N); "$@" >/dev/null 2>&1 </dev/null || { echo "failed: $*" >&2; exit 1; }; e=$(date +%s%N); echo $((e - b)); }
 theirs() { cd "$theirs" && docker compose build && docker compose up -d --wait; }

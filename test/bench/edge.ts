@@ -7,7 +7,7 @@ import { deploy, run, webOf, writeApp } from './app.ts'
 import { median, type Row } from './row.ts'
 
 const [ROUNDS, SECONDS, RATE, SWITCHES, CHANGES] = [5, 3, 300, 25, 10]
-/** Milliseconds from one switch to the next: as often as somebody who changes routes all the time would. */
+/** Milliseconds from one switch to the next: as often as if routes changed all the time. */
 const BETWEEN = 600
 /** Of the requests a second of a plain Caddy. */
 const LEAST = 0.7

@@ -12,7 +12,7 @@ const DOCKERFILE = 'FROM busybox:1\nCOPY page /page\nCMD ["sleep", "1d"]\n'
 const CONFIG =
   'environments: {local: {services: {api: {rollout: {min_ready: 100ms}}, cache: {rollout: {min_ready: 100ms}}}}}\n'
 
-/** Prints `ours theirs` in nanoseconds, a line a pair: to and fro between two versions, of which one service differs. */
+/** Prints `ours theirs` in nanoseconds, one pair per line: back and forth between two versions; one service differs. */
 const COMPARE = `
 timed() { b=$(date +%s%N); "$@" >/dev/null 2>&1 </dev/null || { echo "failed: $*" >&2; exit 1; }; e=$(date +%s%N); echo $((e - b)); }
 web() { docker ps -q --filter "label=com.docker.compose.project=$name" --filter label=com.docker.compose.service=web; }

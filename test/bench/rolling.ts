@@ -10,7 +10,7 @@ const RATE = 300
 /** How long one takes is measured with little else to do: half of these requests a second take 1 to 2 s. */
 const [TIMED, LITTLE] = [7, 6]
 
-/** What is held against ours: the same application and load, behind a Caddy of its own that finds it by Docker's DNS. */
+/** The comparison: the same application and load, behind a Caddy of its own that finds it by Docker's DNS. */
 const OTHERS = {
   '`docker compose up -d`': 'docker compose up -d --no-deps web',
   // https://github.com/Wowu/docker-rollout: scale to twice as many, wait until they are healthy, remove the old ones.
@@ -120,7 +120,7 @@ async function rollOurs(engine: Engine): Promise<Ours> {
   }
 }
 
-/** What nobody can spare, as others see it: the engine, which starts the containers, and who makes the requests. */
+/** Costs that no tool can avoid: the engine, which starts the containers, and the source of the requests. */
 function timesOf(durations: readonly number[], load: Load, events: readonly ContainerEvent[]): Time[] {
   const starts = events.filter(({ action, service }) => action === 'start' && service === 'web')
   return durations.map((rollout, index) => {

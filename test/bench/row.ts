@@ -1,7 +1,7 @@
 /** One line of the table: what was measured, what came out, what it may be at most. */
 export type Row = { what: string; measured: string; limit: string; ok: boolean }
 
-/** @returns the row of a ratio from pairs: each `ours` was measured right beside its `theirs`, in milliseconds. */
+/** @returns the row of a ratio from pairs: each `ours` was measured right next to its `theirs`, in milliseconds. */
 export function ratioRow(what: string, pairs: readonly { ours: number; theirs: number }[], limit?: number): Row {
   const ratio = median(pairs.map(({ ours, theirs }) => ours / theirs))
   const [ours, theirs] = [median(pairs.map((pair) => pair.ours)), median(pairs.map((pair) => pair.theirs))]

@@ -1,5 +1,5 @@
 // The figures that must hold, as a table. Exit 1 if one does not. `--only startup|state|swarm|deploy|rollback|rolling|edge|ssh` measures less;
-// `--only peers` holds other tools against it (spec/guides/comparison.md), and nothing else does.
+// Only `--only peers` compares it with other tools (spec/guides/comparison.md).
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'

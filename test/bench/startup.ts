@@ -61,7 +61,7 @@ function stdoutRow(cwd: string, argv: string[]): Row[] {
   if (!Bun.which('strace')) return [{ what, measured: 'strace is not installed', limit: '1', ok: false }]
   const trace = join(cwd, 'strace.txt')
   const strace = ['strace', '-f', '-qq', '-e', 'trace=write,writev,pwrite64,sendto,splice,sendfile', '-o', trace]
-  // The output goes to a pipe, which takes a big write in parts if nobody reads it: spawnSync reads.
+  // The output goes to a pipe, which takes a big write in parts if no one reads it: spawnSync reads.
   Bun.spawnSync([...strace, ...argv], { cwd, stdin: 'ignore' })
   const calls = Bun.spawnSync(['grep', '-cE', '^[0-9]+ +(write|writev|pwrite64|sendto)\\(1,', trace]).stdout
   const count = Number(calls.toString())

@@ -23,7 +23,7 @@ const PAIRS = 9
 
 /** What recording a whole deploy costs after 10,000 releases, against as many bare writes of a file of that size. */
 export function stateRows(): Row[] {
-  // Beside the build's output, and so on the disk that holds the repository: /tmp may be memory, where fsync is free.
+  // Next to the build's output, and so on the disk that holds the repository: /tmp may be memory, where fsync is free.
   const parent = join(import.meta.dir, '../../dist')
   mkdirSync(parent, { recursive: true })
   const folder = mkdtempSync(join(parent, 'bench-state-'))

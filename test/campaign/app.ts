@@ -2,7 +2,7 @@ import { deploy, httpd, idle, QUICK_STOP, writeApp, writePage } from '../e2e/app
 import type { Engine } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
 
-/** What becomes of a version that is deployed. A bad one never gets ready: it is undone. */
+/** The outcome of a deployed version. A bad one never becomes ready: it is undone. */
 export type Fate = 'good' | 'unhealthy' | 'web-exits' | 'api-exits' | 'job-fails'
 export const BAD_FATES: readonly Fate[] = ['unhealthy', 'web-exits', 'api-exits', 'job-fails']
 
@@ -16,14 +16,14 @@ export interface Version {
   readonly pulls?: boolean
 }
 
-/** The application that everything is done to. */
+/** The application that the faults are injected into. */
 export interface Application {
   readonly engine: Engine
   readonly folder: Folder
   readonly port: number
 }
 
-// As real applications have it: after a restart of the engine everything comes back.
+// As in real applications: everything comes back after a restart of the engine.
 const LASTING = { ...QUICK_STOP, restart: 'unless-stopped' }
 const SETTINGS = { web: { rollout: { health_timeout: '60s' } } }
 
@@ -63,7 +63,7 @@ export function writeVersion({ folder, port }: Application, { name, fate, extra,
   })
 }
 
-/** Makes the application, with a file in the database's volume, and returns it serving `version`. */
+/** Makes the application, with a file in the database's volume, and returns it with `version` live. */
 export async function begin(application: Application, version: Version): Promise<void> {
   writeVersion(application, version)
   await deploy(application.folder, version.name)

@@ -9,7 +9,7 @@ import { type Acknowledged, type Event, eventsOf, isOpen, type Moment, readState
 /** A check that failed, with what was found instead. */
 export type Failures = string[]
 
-/** seconds that a command which only reads may take, whatever else goes on */
+/** seconds that a command which only reads may take, even during other runs */
 const READS_WITHIN = 60
 /** seconds that the next deploy may take: it may wait for the last docker command of a run that died */
 const NEXT_WITHIN = 280
@@ -30,7 +30,7 @@ export function checkRecords({ folder }: Application, acknowledged: Acknowledged
   }
 }
 
-/** Commands that only read work, do not wait, and say what became of the run. */
+/** Commands that only read work, do not wait, and report the outcome of the run. */
 export async function checkReads({ folder }: Application, { release }: Moment): Promise<Failures> {
   const read = (...args: string[]) => folder.stagecraft(args, { timeout: READS_WITHIN })
   const [list, status, plan] = await Promise.all([
@@ -39,9 +39,9 @@ export async function checkReads({ folder }: Application, { release }: Moment): 
     read('plan', '--version', 'next'),
   ])
   return [
-    ...(list.code === 0 ? [] : [`releases list: ${tell(list)}`]),
-    ...([0, 5].includes(status.code) ? [] : [`status: ${tell(status)}`]), // 5: something is not as released
-    ...(plan.code === 0 ? [] : [`plan: ${tell(plan)}`]),
+    ...(list.code === 0 ? [] : [`releases list: ${summaryOf(list)}`]),
+    ...([0, 5].includes(status.code) ? [] : [`status: ${summaryOf(status)}`]), // 5: something is not as released
+    ...(plan.code === 0 ? [] : [`plan: ${summaryOf(plan)}`]),
     ...(release && isOpen(release) && list.code === 0 ? await checkInterrupted(folder, release.id, list) : []),
   ]
 }
@@ -62,15 +62,15 @@ function listed({ stdout }: Ran): { id: string; status: string }[] {
   return JSON.parse(line).releases ?? []
 }
 
-/** What the next command found and did, and whether all is as it should be afterwards. */
+/** What the next command found and did, and whether everything is correct afterwards. */
 export interface Next {
-  /** of the recovery that it told of */
+  /** of the recovery that it reported */
   readonly outcome: string | undefined
   readonly failures: Failures
   readonly seconds: number
 }
 
-/** Deploys a good version over whatever is there, and looks at everything. */
+/** Deploys a good version over the current state, and checks everything. */
 export async function checkNext(
   application: Application,
   version: Version,
@@ -89,7 +89,7 @@ export async function checkNext(
   acknowledged.printed(events)
   const recoveries = events.filter(({ type }) => type === 'recovery')
   const failures = [
-    ...(ran.code === 0 ? [] : [`the next deploy: ${tell(ran)}`]),
+    ...(ran.code === 0 ? [] : [`the next deploy: ${summaryOf(ran)}`]),
     ...checkRecovery(moment, recoveries),
     ...checkRecords(application, acknowledged),
     ...checkClosed(folder.here, readState(folder)),
@@ -100,7 +100,7 @@ export async function checkNext(
   return { outcome: recoveries[0]?.outcome, failures, seconds }
 }
 
-/** One event says what became of a run that died; nothing is said of one that had ended. */
+/** One event reports the outcome of a run that died; there is none for a run that had ended. */
 function checkRecovery({ release, switched }: Moment, recoveries: readonly Event[]): Failures {
   if (release === undefined || !isOpen(release))
     return recoveries.length > 1 ? [`it told of ${recoveries.length} recoveries, though no run had died`] : []
@@ -122,7 +122,7 @@ function checkClosed(here: string, releases: readonly Release[]): Failures {
 
 async function checkFree({ folder }: Application): Promise<Failures> {
   const ran = await folder.stagecraft(['lock', 'status'], { timeout: READS_WITHIN })
-  return ran.code === 0 ? [] : [`lock status: ${tell(ran)}`]
+  return ran.code === 0 ? [] : [`lock status: ${summaryOf(ran)}`]
 }
 
 async function checkAnswer(application: Application, { name }: Version): Promise<Failures> {
@@ -130,7 +130,7 @@ async function checkAnswer(application: Application, { name }: Version): Promise
   return status === 200 && body.trim() === name ? [] : [`the application answers ${status} ${body.trim()}, not ${name}`]
 }
 
-export function tell({ code, stdout, stderr }: Ran): string {
+export function summaryOf({ code, stdout, stderr }: Ran): string {
   const last = (text: string) => text.trim().split('\n').slice(-12).join('\n')
   return `exit ${code}\n${last(stderr)}\n${last(stdout)}`.trimEnd()
 }

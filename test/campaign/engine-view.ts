@@ -6,7 +6,7 @@ export interface View {
   readonly containers: readonly Inspected[]
   readonly networks: readonly string[]
   readonly volumes: readonly string[]
-  /** anonymous volumes in which `web` left its mark; undefined where nobody can look */
+  /** anonymous volumes in which `web` left its mark; undefined where they cannot be read */
   readonly marked: number | undefined
   /** the id of the image that the version was built as */
   readonly webImage: string
@@ -34,7 +34,7 @@ echo ---; docker image inspect --format '{{.Id}}' "$0-web:$1"
 echo ---; docker exec "$0-db-1" cat /data/file
 `
 
-/** What of a folder a look at the engine needs: the name of its Compose project, and how to run something there. */
+/** What a look at the engine needs of a folder: the name of its Compose project, and how to run something there. */
 type Looked = { readonly folder: Pick<Folder, 'name' | 'exec'> }
 
 export async function viewOf({ folder }: Looked, version: string): Promise<View> {
@@ -56,7 +56,7 @@ export function idOf({ containers }: View, service: string): string | undefined 
   return containers.find(({ Config }) => Config.Labels['com.docker.compose.service'] === service)?.Id
 }
 
-/** @returns what is not as the version has it, each in a sentence; nothing if all is. */
+/** @returns what differs from the version, each in a sentence; nothing if nothing does. */
 export function differences(view: View, { folder }: Application, version: Version, db: string | undefined): string[] {
   const expected = ['api', 'db', ...(version.extra ? ['extra'] : []), 'setup', 'web']
   const wanted = expected.map(

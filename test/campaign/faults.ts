@@ -4,11 +4,11 @@ import { killNow, programOf, signal } from './processes.ts'
 import type { Site } from './site.ts'
 import type { Subject } from './subject.ts'
 
-/** What can happen to a run, while it is held at a step. */
+/** A fault that can be injected into a run while it is held at a step. */
 export interface Fault {
   readonly name: string
   readonly needs?: 'dockerd' | 'disk'
-  /** Does it, and lets the run go on. */
+  /** Injects it, and lets the run continue. */
   inflict(scene: Scene): Promise<void>
   /** Undoes it, before the next command. */
   mend?(scene: Scene): Promise<void>
@@ -31,7 +31,7 @@ const signalled = (name: string, ...signals: NodeJS.Signals[]): Fault => ({
       if (at > 0) await Bun.sleep(200)
       signal(pid, each)
     }
-    // What is ended by the first signal is ended by it, not by going on.
+    // A command that the first signal ends is ended by that signal, not because it continues.
     await Promise.race([scene.running.done, Bun.sleep(1000)])
     scene.holder.go()
   },
@@ -112,17 +112,17 @@ export const STREAMS = {
   'stderr is closed': '"$@" 2>&-',
 } as const
 
-/** What may come of a fault at a step. An outcome outside of this is a failure. */
+/** The allowed outcomes of a fault at a step. Any other outcome is a failure. */
 export interface Allowed {
   readonly exits: readonly number[]
   readonly serves: readonly string[]
-  /** what the next command says that it found; `-` is nothing */
+  /** what the next command reports as found; `-` is nothing */
   readonly found: readonly string[]
 }
 
 const COMMITTED: readonly Step[] = ['retire', 'finalize']
 
-/** Design sections 2 and 8: undone until the commit point, finished after it. */
+/** Undone until the commit point, finished after it. */
 export function allowedFor(fault: string, step: Step): Allowed {
   const committed = COMMITTED.includes(step)
   const touched = step === 'prepare' || step === 'switch'
@@ -147,7 +147,7 @@ export function allowedFor(fault: string, step: Step): Allowed {
     return { exits: [0, committed ? 10 : 5, 8], serves: ['old', 'new'], found: ['-', ...dead] }
   if (fault === 'the engine hangs')
     return { exits: committed ? [8, 10] : touched ? [6, 8] : [5, 8], serves: left, found: ['-', ...dead] }
-  // What finalize prunes may make room enough.
+  // The prune in finalize may free enough space.
   const roomAgain = step === 'finalize' && fault.includes('full') ? [0] : []
   return { exits: [9, ...roomAgain], serves: restored, found: ['-', ...dead] }
 }

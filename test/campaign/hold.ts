@@ -21,7 +21,7 @@ export const HOLDS = {
 export type Step = keyof typeof HOLDS
 export const STEPS = Object.keys(HOLDS) as Step[]
 
-// A docker that comes first in PATH and is the real one, but that it waits where it is told to, once, for at most five minutes.
+// A docker that comes first in PATH and calls the real one, but waits once at the given place, for at most five minutes.
 // Pulls succeed: the lab has no registry.
 const WRAPPER = `#!/bin/sh
 PATH=\${PATH#*:}

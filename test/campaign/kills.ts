@@ -5,7 +5,7 @@ import { killNow, programOf } from './processes.ts'
 import type { Subject, Verdict } from './subject.ts'
 import { tellFailures } from './subject.ts'
 
-/** What one kill was, and what came of it. */
+/** One kill and its result. */
 export interface Kill extends Verdict {
   readonly title: string
 }
@@ -82,6 +82,6 @@ export async function killAfter(
       await Bun.sleep(5) // it has not begun yet
     }
   }
-  // What a killed run started may hold its output open for as long as it works.
+  // Processes that a killed run has started may keep its output open until they end.
   return done
 }

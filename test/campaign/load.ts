@@ -1,6 +1,6 @@
 import type { Engine } from '../support/engine.ts'
 
-/** What a visitor of the application sees while everything is done to it. */
+/** What a visitor of the application sees during the faults. */
 export interface Load {
   readonly requests: number
   readonly failures: number
@@ -13,7 +13,7 @@ const PER_SECOND = 100
 const MOST_AT_ONCE = 200
 
 export interface LoadGenerator {
-  /** Does not count what becomes of requests while `work` goes on. */
+  /** Does not count the results of requests while `work` runs. */
   without<T>(work: () => Promise<T>): Promise<T>
   stop(): Promise<Load>
 }

@@ -5,14 +5,14 @@ import { Holder } from './hold.ts'
 import type { Site } from './site.ts'
 import { type Subject, tellFailures, type Verdict } from './subject.ts'
 
-/** What came of one fault at one step: a row of the table. */
+/** The result of one fault at one step: a row of the table. */
 export interface Cell extends Verdict {
   readonly fault: string
   readonly step: Step | 'throughout'
   readonly exit: number
   /** what answered right afterwards, before the next command */
   readonly serves: string
-  /** what the next command said that it found, or `-` */
+  /** what the next command reported as found, or `-` */
   readonly found: string
 }
 
@@ -47,7 +47,7 @@ async function oneFault(
   fault: Fault,
   step: Step,
 ): Promise<Cell> {
-  // What is retired must be there before, what is created and pulled must not.
+  // Services to retire must exist before, services to create and images to pull must not.
   const extra = step !== 'prepare' && step !== 'push'
   if (subject.serving.extra !== extra) await subject.advance(extra)
   const before = subject.serving

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** What is seen of processes by way of /proc, also of those inside a lab host. Only descendants of ours are looked at. */
+/** Processes as seen through /proc, also those inside a lab host. Only descendants of ours are looked at. */
 export function descendants(pid: number): number[] {
   const children = childrenOf(pid)
   return [...children, ...children.flatMap(descendants)]
@@ -19,7 +19,7 @@ export function killNow(pid: number, how: 'alone' | 'group'): boolean {
   return true
 }
 
-/** @param pid 0: it had ended before it was found. The kernel would signal the group of who asks. */
+/** @param pid 0: it had ended before it was found. The kernel would signal the caller's group. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   if (pid <= 0) return false
   try {

@@ -44,7 +44,7 @@ function rank(status: string | undefined): number {
   return status === undefined ? -1 : status === 'pending' ? 0 : status === 'running' ? 1 : 2
 }
 
-/** A line of `--json`, as far as it is looked at here. */
+/** The fields of a `--json` line that are used here. */
 export interface Event {
   readonly type: string
   readonly id?: string
@@ -67,7 +67,7 @@ export function eventsOf(output: string): Event[] {
   })
 }
 
-/** Reads the state file as strictly as the format is. @throws what is wrong with it */
+/** Reads the state file, strictly by its format. @throws what is wrong with it */
 export function readState(folder: Folder): readonly Release[] {
   const file = join(folder.here, '.stagecraft/releases.json')
   if (!existsSync(file)) return []
@@ -88,7 +88,7 @@ export interface Moment {
   /** a phase; of the rollout its step; or what lies outside of them */
   readonly at: string
   readonly release: Release | undefined
-  /** the release was committed: it serves */
+  /** the release was committed: it is live */
   readonly switched: boolean
 }
 

@@ -24,10 +24,10 @@ export async function renames(
   for (let call = 1; call <= MOST_CALLS; call++) {
     if (only && call > Math.max(...only)) break
     if (only && !only.includes(call)) continue
-    // What one that was killed after its switch served is no target: a rollback needs one that completed before it.
+    // A release killed after its switch is no target: a rollback needs one that completed before it.
     if (kind === 'rollback') await subject.advance()
     const version = subject.version('good', !subject.serving.extra)
-    // What is killed has always something to create or to retire.
+    // A killed run always has something to create or to retire.
     const next = subject.version('good', kind === 'deploy' || !subject.serving.extra)
     const known = subject.known()
     const ran = await subject.start(kind === 'deploy' ? version : undefined, { wrap: strace(call) }).done

@@ -1,22 +1,22 @@
 import { idle, page, QUICK_STOP, writeApp, writePage } from '../e2e/app.ts'
 import type { Engine, Ran } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
-import { tell } from './checks.ts'
+import { summaryOf } from './checks.ts'
 import { killAfter } from './kills.ts'
 
-/** A command that is killed, and what must be so once it was called again. */
+/** A command that is killed, and what must hold once it was called again. */
 interface Road {
   readonly name: string
   /** @returns the command */
   readonly prepare: (site: Crossing) => Promise<readonly string[]>
-  /** exit codes of the second call; what it does after another one is done by `repair` */
+  /** allowed exit codes of the second call; after any other one, `repair` does its work */
   readonly again: readonly number[]
   readonly repair?: (site: Crossing) => Promise<unknown>
   /** @returns what is wrong in the end */
   readonly check: (site: Crossing) => Promise<readonly string[]>
 }
 
-/** What came of one kill. */
+/** The result of one kill. */
 export interface Crossed {
   readonly title: string
   readonly failures: readonly string[]
@@ -45,7 +45,7 @@ class Crossing {
     for (const environment of ['staging', 'prod']) await this.must('deploy', '--env', environment, '--version', 'v0')
   }
 
-  /** A page that nobody has seen. @returns the version that has it */
+  /** A page that was never used before. @returns the version that has it */
   next(): string {
     writePage(this.folder, `p${++this.page}`)
     return `v${this.page}`
@@ -57,7 +57,7 @@ class Crossing {
 
   async must(...args: string[]): Promise<Ran> {
     const ran = await this.run(...args)
-    if (ran.code !== 0) throw new Error(`Cannot ${args.join(' ')}: ${tell(ran)}`)
+    if (ran.code !== 0) throw new Error(`Cannot ${args.join(' ')}: ${summaryOf(ran)}`)
     return ran
   }
 
@@ -70,7 +70,7 @@ class Crossing {
     return this.folder.docker(['compose', '-p', `${this.folder.name}-${environment}`, ...args])
   }
 
-  /** @returns what an environment does not serve, or has too much of */
+  /** @returns what is missing from the live release of an environment, or is left over */
   async wrong(environment: string, page: string, containers = 2): Promise<string[]> {
     const [found, ids] = [await this.compose(environment, ...PAGE), await this.compose(environment, ...IDS)]
     const count = ids.stdout.split('\n').filter(Boolean).length
@@ -103,7 +103,7 @@ export const ROADS: readonly Road[] = [
       const version = site.next()
       return ['deploy', '--env', 'prod', '--version', version, '--plan', await site.token(version)]
     },
-    again: [0, 4], // what runs is no longer what was planned: the containers were restored, or are the new ones
+    again: [0, 4], // the running state is no longer the planned one: the containers were restored, or are the new ones
     repair: async (site) => {
       const version = `v${site.page}`
       await site.must('deploy', '--env', 'prod', '--version', version, '--plan', await site.token(version))
@@ -116,7 +116,7 @@ export const ROADS: readonly Road[] = [
       await site.must('down', '--env', 'prod', '--history', '--yes')
       site.next()
       const up = await site.compose('prod', 'up', '-d', '--build')
-      if (up.code !== 0) throw new Error(`Cannot start by hand: ${tell(up)}`)
+      if (up.code !== 0) throw new Error(`Cannot start by hand: ${summaryOf(up)}`)
       return ['deploy', '--env', 'prod', '--version', site.next()]
     },
     again: [0],
@@ -124,7 +124,7 @@ export const ROADS: readonly Road[] = [
       const deployed = await live(site)
       const back = await site.run('rollback', '--env', 'prod', '--yes')
       const adopted = await site.wrong('prod', `p${site.page - 1}`)
-      return [...deployed, ...(back.code === 0 ? adopted : [`it does not go back: ${tell(back)}`])]
+      return [...deployed, ...(back.code === 0 ? adopted : [`it does not go back: ${summaryOf(back)}`])]
     },
   },
   {
@@ -184,7 +184,7 @@ export async function roads(
 
 async function crossAgain(road: Road, site: Crossing, argv: readonly string[]): Promise<string[]> {
   const again = await site.run(...argv, '--wait', '2m')
-  if (!road.again.includes(again.code)) return [`called again: ${tell(again)}`]
+  if (!road.again.includes(again.code)) return [`called again: ${summaryOf(again)}`]
   if (again.code !== 0) await road.repair?.(site)
   return [...(await road.check(site))]
 }

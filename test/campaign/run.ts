@@ -52,7 +52,7 @@ const { values: flags } = parseArgs({
     built: { type: 'boolean', default: false },
   },
 })
-// Hosts that are up are named too: lab-up writes down those that it is told of.
+// Hosts that are up are named too: lab-up writes down those that it is given.
 const own: HostName[] =
   flags.only && flags.only in LOADS ? ['h3'] : flags.only?.startsWith('host') ? ['h1', ...HOST_NAMES] : ['h4']
 const others = (Object.keys(HOSTS) as HostName[]).filter((name) => !own.includes(name) && isUp(name))

@@ -16,7 +16,7 @@ export class Site {
   /** A project folder on a small disk of its own. */
   async smallDisk(folder: Folder): Promise<Folder> {
     await this.#inHost(['mount', '-t', 'tmpfs', '-o', `size=${DISK_KB}k`, 'stagecraft-campaign', folder.path])
-    // The mount is the host's alone: it is seen by way of its first process.
+    // Only the host sees the mount: it is reached through its first process.
     const shell = Number(readFileSync(join(LAB_DIR, 'hosts', this.engine.name, 'unshare.pid'), 'utf8'))
     const [first] = descendants(shell)
     const seenHere = (path: string) => `/proc/${first}/root${path}`
@@ -67,7 +67,7 @@ export class Site {
     await this.#inHost(['pkill', `-${name}`, '-x', 'dockerd'])
   }
 
-  /** Whatever was done: everything works again, and the disk is gone. */
+  /** After any fault: everything works again, and the disk is removed. */
   async heal(): Promise<void> {
     await this.engine.exec(['pkill', '-CONT', '-x', 'dockerd'])
     await this.startEngine()

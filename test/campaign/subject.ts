@@ -1,12 +1,12 @@
 import type { Engine, Ran, Running } from '../support/engine.ts'
 import type { Folder } from '../support/folder.ts'
 import { type Application, begin, type Fate, type Version, writeVersion } from './app.ts'
-import { checkNext, checkReads, checkRecords, tell } from './checks.ts'
+import { checkNext, checkReads, checkRecords, summaryOf } from './checks.ts'
 import { idOf, viewOf } from './engine-view.ts'
 import { Acknowledged, eventsOf, type Moment, momentOf, readState } from './records.ts'
 import type { Site } from './site.ts'
 
-/** What is done to the application, and everything that one must remember of it to judge what comes of it. */
+/** What is done to the application, and everything that must be remembered to judge the result. */
 export class Subject implements Application {
   folder: Folder
   acknowledged = new Acknowledged()
@@ -36,7 +36,7 @@ export class Subject implements Application {
     const began = performance.now()
     this.serving = this.version('good', true)
     const ran = await this.start(this.serving).done
-    if (ran.code !== 0) throw new Error(`Cannot begin: ${tell(ran)}`)
+    if (ran.code !== 0) throw new Error(`Cannot begin: ${summaryOf(ran)}`)
     return performance.now() - began
   }
 
@@ -52,7 +52,7 @@ export class Subject implements Application {
   async advance(extra = !this.serving.extra): Promise<void> {
     const version = this.version('good', extra)
     const ran = await this.start(version).done
-    if (ran.code !== 0) throw new Error(`Cannot continue: ${tell(ran)}`)
+    if (ran.code !== 0) throw new Error(`Cannot continue: ${summaryOf(ran)}`)
     this.serving = version
   }
 
@@ -72,13 +72,13 @@ export class Subject implements Application {
     return new Set(readState(this.folder).map(({ id }) => id))
   }
 
-  /** Takes note of what is in the state file while a run goes on. */
+  /** Records the content of the state file during a run. */
   watch(): { stop: () => void } {
     const timer = setInterval(() => {
       try {
         this.acknowledged.observe(readState(this.folder))
       } catch {
-        // what is wrong with it is found again, and told, when the run has ended
+        // a problem with it is found again, and reported, when the run has ended
       }
     }, 20)
     return { stop: () => clearInterval(timer) }
@@ -100,20 +100,20 @@ export class Subject implements Application {
 
 const NOWHERE: Moment = { at: 'unknown', release: undefined, switched: false }
 
-/** What came of one run that something was done to. */
+/** The result of one run that a fault was injected into. */
 export interface Verdict {
   readonly moment: Moment
   /** the application answered before the next command */
   readonly answered: boolean
-  /** what the next command said that it found */
+  /** what the next command reported as found */
   readonly outcome: string | undefined
   readonly failures: readonly string[]
 }
 
-/** Everything that is needed to look into a failed check; nothing, where none failed. */
+/** Everything needed to look into a failed check; nothing if none failed. */
 export function tellFailures(title: string, { moment, failures }: Verdict, ran: Ran): void {
   if (failures.length === 0) return
   process.stderr.write(`FAILED ${title}, ${moment.at} ${moment.release?.id ?? ''}\n`)
   for (const failure of failures) process.stderr.write(`  - ${failure.replaceAll('\n', '\n    ')}\n`)
-  process.stderr.write(`  the run itself: ${tell(ran).replaceAll('\n', '\n    ')}\n`)
+  process.stderr.write(`  the run itself: ${summaryOf(ran).replaceAll('\n', '\n    ')}\n`)
 }

@@ -5,14 +5,14 @@ import type { Kill } from './kills.ts'
 import type { Load } from './load.ts'
 import type { Cell } from './matrix.ts'
 
-/** In the order in which a run comes to them. */
+/** In the order in which a run reaches them. */
 const MOMENTS = [
   'before the release',
   ...['build', 'push', 'migrate_pre', 'rollout: plan', 'rollout: prepare', 'rollout: switch', 'rollout: retire'],
   ...['migrate_post', 'finalize', 'after its end', 'unknown'],
 ]
 
-/** What became of the runs that were killed, by where they were. */
+/** The results of the killed runs, by where they were killed. */
 export function killTable(kills: readonly Kill[], load?: Load): string {
   const head = [
     'killed in',
@@ -33,13 +33,13 @@ export function killTable(kills: readonly Kill[], load?: Load): string {
   return `${table}\n${load.requests} requests, ${load.failures} without an answer; the longest time without one was ${gap} s.\n`
 }
 
-/** What came of each fault at each step. */
+/** The result of each fault at each step. */
 export function matrixTable(cells: readonly Cell[]): string {
   const head = ['fault', 'while', 'exit', 'what serves right afterwards', 'the next deploy finds']
   return markdownTable([head, ...cells.map(rowOf)])
 }
 
-/** One row of that table: all of it is the same whenever the same happens again. */
+/** One row of that table: all of it is the same in every repetition. */
 export function rowOf({ fault, step, exit, serves, found }: Cell): string[] {
   return [fault, step, String(exit), serves, found]
 }
@@ -58,7 +58,7 @@ function counts(kills: readonly Kill[]): string[] {
 
 const SPEC = join(import.meta.dir, '../../spec/core/faults.md')
 
-/** Puts tables where the spec has `<!-- <name> -->`; what was between that and `<!-- end -->` goes. */
+/** Puts tables where the spec has `<!-- <name> -->`; the text between that and `<!-- end -->` is replaced. */
 export function writeTables(tables: Readonly<Record<string, string>>): void {
   let text = readFileSync(SPEC, 'utf8')
   for (const [name, table] of Object.entries(tables)) {

@@ -9,7 +9,7 @@ import { type ErrorKind, EXIT_CODES, StagecraftError } from '../../lib/util/erro
 import { folder, has, project } from '../scenes/init-project.ts'
 import { type Printed, scratch, stagecraft } from '../support/command-line.ts'
 
-// "Contract" of spec/core/cli.md, as far as it needs no engine; test/e2e/contract.test.ts has the rest.
+// "Contract" of spec/core/cli.md: the part that needs no engine; test/e2e/contract.test.ts has the rest.
 
 const ROOT = join(import.meta.dir, '../..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')

@@ -164,7 +164,7 @@ describe('output', () => {
     expect([help.exit, version.exit, error.exit]).toEqual([9, 9, 2])
   })
 
-  test('what changes something goes on without its reader', async () => {
+  test('a command that changes something continues without its reader', async () => {
     const fake = join(project.path, 'docker')
     const model = { name: 'shop', services: { web: { image: 'nginx' } } }
     writeFileSync(fake, `#!/bin/sh\necho '${JSON.stringify(model)}'\n`)

@@ -12,7 +12,7 @@ import { maskOf } from '../../lib/secrets/mask.ts'
 import { uncommented } from '../support/init.ts'
 
 // Applications as people have them: each folder has its Compose file, what Docker Compose makes of it (model.json, with @ for the
-// folder), and what init writes, for a person to judge. test/e2e/init.test.ts makes both anew.
+// folder), and what init writes, for a person to judge. test/e2e/init.test.ts makes both again.
 const APPS = join(import.meta.dir, '../fixtures/apps')
 
 /** @returns what init writes without an engine */

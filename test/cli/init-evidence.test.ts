@@ -89,7 +89,7 @@ describe('evidenceIn() suggests to expose', () => {
     expect(expose({ vpn, guest })).toBeUndefined()
   })
 
-  test('beside ports of other protocols only one that is usual for HTTP', () => {
+  test('next to ports of other protocols only one that is usual for HTTP', () => {
     const mail = { image: 'mail', ports: [port(143), port(25), port(4999)] }
     expect(expose({ mail })).toBeUndefined()
     expect(expose({ git: { image: 'git', ports: [port(22, '222'), port(3000)] } })?.port).toBe(3000)
@@ -226,7 +226,7 @@ describe('evidenceIn()', () => {
     expect(databases).toEqual({ own: 'the volume data', store: 'the volume data' })
   })
 
-  test('tells folders with data from those with code and configuration', () => {
+  test('distinguishes folders with data from those with code and configuration', () => {
     const folder = temporary(
       scratch({ 'src/app.py': '', 'conf/a.conf': '', 'media/a.png': '', 'ha/conf.yaml': '', 'new/.gitkeep': '' }),
     )

@@ -86,7 +86,7 @@ describe('a job that others wait for migrates a database', () => {
   })
 })
 
-describe('a service that nobody waits for migrates a database', () => {
+describe('a service that no other waits for migrates a database', () => {
   const alone = (name: string, service: Service, others = {}) =>
     evidenceIn({ name: 'shop', services: { [name]: service, web: { image: 'web', ...others } } }, '/srv/shop')
       .migrations
@@ -126,7 +126,7 @@ describe('configTemplate()', () => {
     expect(written()?.databases).toBeUndefined()
   })
 
-  test('calls the databases of several jobs like the jobs, as far as that is possible', () => {
+  test('calls the databases of several jobs like the jobs, where that is possible', () => {
     expect(services('Auth.migrate', 'on', '1e3', '_x')).toEqual([
       ['1e3', '1e3'],
       ['auth-migrate', 'Auth.migrate'],

@@ -174,7 +174,7 @@ describe('what is missing and is no folder', () => {
     expect(said).not.toContain('mkdir')
   })
 
-  test('is made of the example beside it, if there is one', () => {
+  test('is made from the example next to it, if there is one', () => {
     fs.writeFileSync(join(app, 'museum.example.yaml'), '')
     expect(refused(['./museum.yaml:/museum.yaml:ro'])).toContain(
       'hint: Create it from the example first: cp ./museum.example.yaml ./museum.yaml . Docker would mount an empty folder.',

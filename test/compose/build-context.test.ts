@@ -24,7 +24,7 @@ function folder(files: Files): string {
   return path
 }
 
-/** What a build of `context` is told, where state is kept in `.stagecraft` or elsewhere. */
+/** What is passed to a build of `context`, where state is kept in `.stagecraft` or elsewhere. */
 function refusal(files: Files, { context = '.', dockerfile = 'Dockerfile', state = '.stagecraft' } = {}): string {
   const path = folder(files)
   const kept = join(path, state)
@@ -46,7 +46,7 @@ function answers(path: string, services: ComposeModel['services'], forbidden: Pa
   return texts.join('\n').replaceAll(path, '.') || 'fine'
 }
 
-/** What a build from `app` is told that has the folder of the project, with its `.stagecraft`, in another way. */
+/** What is passed to a build from `app` that has the folder of the project, with its `.stagecraft`, in another way. */
 function refusalOf(files: Files, more: (path: string) => Partial<Build>): string {
   const path = folder(files)
   symlinkSync(path, join(path, 'app/link'))

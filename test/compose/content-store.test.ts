@@ -137,7 +137,7 @@ describe('storePath()', () => {
     for (const path of [folder, first.path]) for (const name of ['', 'sub']) fs.chmodSync(join(path, name), 0o755)
   })
 
-  test('hashes the same and writes nothing where it is told not to', () => {
+  test('hashes the same and writes nothing where it is asked not to', () => {
     const folder = site('site')
     const dry = stored(folder, { ...store, write: false })
     expect(fs.existsSync(store.folder)).toBe(false)
@@ -207,7 +207,7 @@ describe('storeText()', () => {
     expect(storeText(store, 'a', 0o640)).toEqual(stored(write('file', 'a', 0o640)))
   })
 
-  test('writes nothing where it is told not to', () => {
+  test('writes nothing where it is asked not to', () => {
     const { hash } = storeText({ ...store, write: false }, 'text', 0o444)
     expect(fs.existsSync(store.folder)).toBe(false)
     expect(hash).toBe(storeText(store, 'text', 0o444).hash)

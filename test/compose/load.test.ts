@@ -70,7 +70,7 @@ describe('loadCompose()', () => {
     })
   })
 
-  test('tells the warnings', async () => {
+  test('reports the warnings', async () => {
     const stderr = [
       'time="2026-11-22T08:00:00Z" level=warning msg="The \\"TAG\\" variable is not set. Defaulting to a blank string."',
       'time="2026-11-22T08:00:00Z" level=info msg="hello"',

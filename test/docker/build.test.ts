@@ -84,7 +84,7 @@ describe('the error of a build of several services', () => {
       })
   })
 
-  test('tells apart two steps that fail at once', () => {
+  test('distinguishes two steps that fail at once', () => {
     const fails = (number: number, step: string, code: number) =>
       `#${number} ${step}\n#${number} 1.0 from ${code}\n#${number} ERROR: process "x" did not complete successfully: exit code: ${code}\n`
     const block = (step: string) => `------\n > ${step}:\n1.0 x\n------\n`

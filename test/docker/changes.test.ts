@@ -36,7 +36,7 @@ function watch() {
 }
 
 describe('watchChanges()', () => {
-  test('asks for the events that tell how containers become ready, or do not', () => {
+  test('asks for the events that show how containers become ready, or do not', () => {
     const filters = ['container=one', 'container=two', 'event=start', 'event=die', 'event=health_status']
     const { argv } = watch()
     expect(argv.join(' ')).toBe(

@@ -214,7 +214,7 @@ describe('inspectImages()', () => {
 })
 
 describe('lastLogLines()', () => {
-  test('is nothing where the engine hangs: the failure that it belongs to is told', async () => {
+  test('is nothing where the engine hangs: the failure that it belongs to is reported', async () => {
     expect(await lastLogLines(answering({ logs: { code: 143, timedOut: true } }).docker, 'c1')).toBe('')
   })
 

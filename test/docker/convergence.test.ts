@@ -52,7 +52,7 @@ describe('judgeService()', () => {
     ['one is missing', {}, [{}], '1 of 2 ready'],
     ['one is still starting', {}, [{}, { state: 'starting' }], '1 of 2 ready'],
     ['one is old', {}, [{}, { template: 'old' }], '1 of 2 ready, 1 old ones left'],
-    ['an old one is left beside them', {}, [{}, {}, { template: 'old' }], '2 of 2 ready, 1 old ones left'],
+    ['an old one is left alongside them', {}, [{}, {}, { template: 'old' }], '2 of 2 ready, 1 old ones left'],
     ['the update has not ended', { update: { state: 'updating', message: '' } }, [{}, {}], '2 of 2 ready'],
     ['there are more than wanted', { wanted: 1 }, [{}, {}], '2 of 1 ready'],
     ['there is none of a global service', { wanted: undefined, mode: 'global' }, [], '0 of 1 ready'],

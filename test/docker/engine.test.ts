@@ -54,7 +54,7 @@ const twice = (file: string, answer: string, then: string) =>
   `case $1 in version) echo >>${file}; ${answer};; *) until [ "$(cat ${file} 2>/dev/null | wc -l)" -ge 2 ]; do sleep 0.05; done; ${then};; esac`
 
 describe('an engine that answers', () => {
-  test('is asked while a long command runs, and the command comes to its end', async () => {
+  test('is asked while a long command runs, and the command finishes', async () => {
     const { docker, asked } = scripted(twice('well', 'echo 28.5', 'echo done'), ANSWERS)
     expect(await docker.try(['build'])).toMatchObject({ code: 0, stdout: 'done\n' })
     expect(asked.filter((command) => command === 'version').length).toBeGreaterThan(1)

@@ -11,7 +11,7 @@ import { composeUp } from '../scenes/compose-up.ts'
 
 const CHECK = { test: ['CMD', 'x'] }
 
-/** Starts one service a behaviour and waits at the gate. @returns what was told and when, in seconds, and how it ended */
+/** Starts one service per behaviour and waits at the gate. @returns the reports, with seconds, and how it ended */
 async function waitFor(
   behaviours: Record<string, Behaviour>,
   settings: Partial<GateTarget> & { definition?: Service; meanwhile?: (engine: FakeEngine) => void } = {},
@@ -79,7 +79,7 @@ describe('gate() opens', () => {
     expect(progress).toEqual([0, 1, 2, 3, 4].map((s) => `web: running, ${s} of 5 s`))
   })
 
-  test('when all are ready, and tells each one once', async () => {
+  test('when all are ready, and reports each one once', async () => {
     const slow = { db: { after: 9_000 }, web: { after: 2_000 } }
     const found = await waitFor(slow, { definition: { healthcheck: CHECK } })
     expect(found).toMatchObject({ told: ['web ready 2', 'db ready 9'], error: undefined })
@@ -95,7 +95,7 @@ describe('gate() opens', () => {
     expect(found.error).toBeUndefined()
   })
 
-  test('only min_ready after the last start, also where nobody saw that it was down', async () => {
+  test('only min_ready after the last start, also where its downtime was not seen', async () => {
     expect((await waitFor({ web: { after: 4_000, recovers: 1, pause: 0 } })).told).toEqual([
       'web wait 4: restarted once, waiting',
       'web ready 9',

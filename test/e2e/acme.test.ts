@@ -27,7 +27,7 @@ const ca = (server: Acme, more: object = {}) => ({
   },
 })
 
-lab('the first request by HTTPS works when the first deploy has ended: the certificate is there', async () => {
+lab('after the first deploy the first HTTPS request works: the certificate is there', async () => {
   shop.write('root.pem', acme.root)
   writeApp(shop, { ...app(shop, { web: page('one'), worker: idle }, { web: secure(name(shop)) }), ...ca(acme) })
   await deploy(shop, 'v1')
@@ -71,7 +71,7 @@ function writeAllowing(body: string, yes: string, no: string): void {
   open.write('web/Dockerfile', `${image}COPY allowed /www/cgi-bin/\nRUN chmod +x /www/cgi-bin/allowed\n`)
 }
 
-lab('a name that the service allows gets a certificate when a visitor first comes, and no other does', async () => {
+lab('a name that the service allows gets a certificate at its first visit, and no other name does', async () => {
   open.write('root.pem', acme.root)
   const host = [name(open), `*.${name(open)}`]
   const expose = { host, port: 80, tls: { ask: '/cgi-bin/allowed' } }
@@ -149,7 +149,7 @@ lab('a CA that is down: the old certificate stays, also of a proxy that is recre
   expect(await served(name(shop), roots)).toMatchObject({ body: 'two' })
 })
 
-/** From now on certificates are renewed, and the proxy that was restarted for it serves: it says before that it runs. */
+/** From now on certificates are renewed, and the restarted proxy serves: it reports that it runs before it does. */
 async function renewing(roots: string): Promise<void> {
   await renewAlways()
   await until('it serves', async () => {

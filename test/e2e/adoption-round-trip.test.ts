@@ -36,7 +36,7 @@ async function inspect(docker: Folder['docker'], project: string): Promise<Inspe
   return JSON.parse((await docker(['inspect', ...stdout.split('\n').filter(Boolean)])).stdout)
 }
 
-/** All that can be seen of the containers, but for ids, the numbers in names, and what Compose and Stagecraft note. */
+/** All visible facts of the containers, except ids, numbers in names, and the labels of Compose and Stagecraft. */
 async function seen(docker: Folder['docker'], project: string): Promise<unknown[]> {
   const all = await inspect(docker, project)
   const services = new Map(all.map(({ Id, Config }) => [Id, label(Config, 'service')]))
@@ -86,7 +86,7 @@ function factsOf(one: Inspected, services: ReadonlyMap<string, string>) {
   }
 }
 
-/** The oldest and the newest: one of them forgets what the other one knows of a container. */
+/** The oldest and the newest: one of them forgets what the other one knows about a container. */
 const VERSIONS = (['h2', 'h3'] as const).map((name) => [HOSTS[name].engine, name] as const)
 
 describe.each(VERSIONS)('on engine %s', (_, name: HostName) => {
@@ -99,7 +99,7 @@ describe.each(VERSIONS)('on engine %s', (_, name: HostName) => {
     if (isUp(name)) await folder.cleanUp()
   })
 
-  journey('the first rollback goes back to what ran, in everything that can be seen of it', async () => {
+  journey('the first rollback restores what ran before, in every visible detail', async () => {
     const [tcp, udp] = [await host(name).freePort(), await host(name).freePort()]
     const subnet = `10.${200 + Number(name.slice(1))}.77`
     folder.write('conf/motd.txt', 'hello\n')

@@ -20,7 +20,7 @@ import {
   writePage,
 } from './app.ts'
 
-// What somebody started or changed by hand.
+// Containers that someone started or changed by hand.
 const h1 = host('h1')
 const [folder, failing, unknown] = sharedFolders(h1, 'adopted', 'adopt-fails', 'adopt-unknown')
 
@@ -76,7 +76,7 @@ test('a sidecar whose owner was recreated by hand gets its network back', async 
   expect(await touchedBy(folder, () => deploy(folder, 'v-again'))).toEqual([])
 })
 
-test('what docker compose up changed by hand is changed back', async () => {
+test('changes by a manual docker compose up are reverted', async () => {
   writeApp(folder, {
     ...app,
     services: { ...app.services, api: { ...app.services['api'], environment: { WORD: 'by some hand' } } },
@@ -93,7 +93,7 @@ test('what docker compose up changed by hand is changed back', async () => {
   expect(await touchedBy(folder, () => deploy(folder, 'v5'))).toEqual([])
 })
 
-test('an adopted service whose image changed is recreated; if that fails, the old image is back', async () => {
+test('an adopted service whose image changed is recreated; if that fails, the old image is restored', async () => {
   writePage(failing, 'by hand')
   const own = await h1.freePort()
   failing.write('.env', 'TOKEN=of the environment\n')
@@ -124,7 +124,7 @@ test('an adopted service whose image changed is recreated; if that fails, the ol
   await expectPage(failing, own, 'by a release')
 })
 
-test('what ran otherwise than the file says comes back as the containers that it was, or goes once the release is live', async () => {
+test('containers that differ from the file are restored as they were, or removed once the release is live', async () => {
   const own = await h1.freePort()
   const store = (script: string) => ({
     image: 'busybox:1',

@@ -33,7 +33,7 @@ export const page = (port: number, more: ServiceSource = {}): ServiceSource => (
   ...more,
 })
 
-/** Serves one page with what `echo` makes of this text. In it, `$$NAME` is a variable of the container. */
+/** Serves one page: this text, as `echo` prints it. In it, `$$NAME` is a variable of the container. */
 export const echoing = (text: string) => ({
   image: 'busybox:1',
   command: ['sh', '-c', `mkdir /www; echo ${text} >/www/index.html; exec ${httpd('/www').join(' ')}`],
@@ -45,14 +45,14 @@ export function writePage(folder: Folder, text: string): void {
   folder.write('web/Dockerfile', `FROM busybox:1\nCOPY index.html /www/\nCMD ${JSON.stringify(httpd('/www'))}\n`)
 }
 
-/** A setting of what ends soon after its start, which fails the release: a busy engine may say a while later that it has ended. */
+/** A setting for a service that ends soon after its start, and fails the release: a busy engine may report its end late. */
 export const ENDS_SOON = { rollout: { min_ready: '20s' } } as const
 
-/** A migration that goes on until there is a file `go` in the folder, for five minutes at most, and says so in its `ledger`. */
+/** A migration that runs until there is a file `go` in the folder, for five minutes at most, and says so in its `ledger`. */
 export const untilTold = (folder: string) =>
   `echo begin >>${folder}/ledger; for i in $(seq 3000); do [ -e ${folder}/go ] && break; sleep 0.1; done; echo end >>${folder}/ledger`
 
-/** SQL that makes `SELECT until_told()` of PostgreSQL: it goes on until there is a row in the table `go`, for five minutes at most. */
+/** SQL that makes `SELECT until_told()` of PostgreSQL: it runs until there is a row in the table `go`, for five minutes at most. */
 export const UNTIL_TOLD = `CREATE TABLE go (n int); CREATE FUNCTION until_told() RETURNS void LANGUAGE plpgsql AS 'BEGIN
   FOR i IN 1..3000 LOOP EXIT WHEN EXISTS (SELECT FROM go); PERFORM pg_sleep(0.1); END LOOP; END'`
 
@@ -112,7 +112,7 @@ export function expectCode(ran: Ran, code: number): void {
   if (ran.code !== code) throw new Error(`exit ${ran.code}, not ${code}\n${ran.stdout}\n${ran.stderr}`)
 }
 
-/** @returns the services of which a container was made anew, started again, added or removed. */
+/** @returns the services of which a container was recreated, restarted, added or removed. */
 export function touched(before: readonly Container[], after: readonly Container[]): string[] {
   const keys = (containers: readonly Container[]) =>
     new Map(containers.map(({ service, id, started }) => [`${id} ${started}`, service]))
@@ -170,7 +170,7 @@ export function releases(folder: Folder, file = '.stagecraft/releases.json'): Re
 
 const PHASES = ['build', 'push', 'migrate_pre', 'rollout', 'migrate_post', 'finalize']
 
-/** Holds the newest release's phases against what they should be: all completed, or one that failed. */
+/** Checks the newest release's phases: all completed, or one that failed. */
 export function expectPhases(folder: Folder, version: string, failed?: string): void {
   expectPhasesOf(releases(folder).at(-1), version, failed)
 }
@@ -183,7 +183,7 @@ export function expectPhasesOf(release: ReleaseRecord | undefined, version: stri
   expect(release).toMatchObject({ version, phases })
 }
 
-/** What the release keeps about itself. */
+/** The release's own record. */
 export function bundle(folder: Folder): { images: Record<string, { id: string; digest?: string }> } {
   return JSON.parse(folder.read(`.stagecraft/releases/${releases(folder).at(-1)?.id}/release.json`))
 }

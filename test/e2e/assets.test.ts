@@ -2,7 +2,7 @@ import { expect } from 'bun:test'
 import { deploy, expectCode, httpd, QUICK_STOP, sharedFolders, writeApp } from './app.ts'
 import { app, ask, exposed, h1, lab, name } from './proxied.ts'
 
-// Pages that were opened before a release, and the assets that they ask for: each release's have other names.
+// Pages opened before a release, and the assets that they request: their names differ in each release.
 const [shop] = sharedFolders(h1, 'assets')
 const script = (version: string) => `/assets/app-${version}.js`
 const asked = (path: string, ...flags: string[]) => ask(name(shop), path, flags)
@@ -19,7 +19,7 @@ async function release(version: string, { folder = '/www/assets', traps = [] as 
   return deploy(shop, version)
 }
 
-/** Asks for these while something is done. @returns each status that there was, with its path */
+/** Requests these while `act` runs. @returns each status seen, with its path */
 async function during(paths: readonly string[], work: () => Promise<unknown>): Promise<string[]> {
   const seen = new Set<string>()
   let isOver = false
@@ -60,7 +60,7 @@ lab('a page of another release gets its assets: of the one before, and of one th
   const etag = /etag: (\S+)/.exec(head)?.[1] ?? ''
   expect((await asked(script('v1'), '-H', `If-None-Match: ${etag}`)).status).toBe(304)
   expect(await asked(script('v1'), '-H', 'Range: bytes=1-1')).toEqual({ status: 206, body: '1' })
-  // What is no file of any release is answered by the service, as is what nobody should read.
+  // The service answers requests for paths that are no file of any release, and for files that must not be read.
   const nothing = ['none.js', 'routes/1/routes.json', 'users', 'pipe', '.env', '', 'app-v1.js/', 'x'.repeat(400)]
   for (const path of nothing) expect([path, await asked(`/assets/${path}`)]).toEqual([path, UNKNOWN])
   expect((await asked(script('v1'), '-X', 'DELETE')).status).toBe(501)

@@ -16,14 +16,14 @@ describe.skipIf(!isUp('h3'))('bootstrap and doctor', () => {
     await site.cleanUp()
   })
 
-  test('who may not become root is told what is missing, and nothing is changed', async () => {
+  test('a user who may not become root gets a list of what is missing, and nothing is changed', async () => {
     at('deploy@h3')
     const { code, stderr } = await site.folder.stagecraft(['bootstrap'])
     expect([code, stderr]).toEqual([8, expect.stringContaining(`missing: make ${root}, shared by the group docker`)])
     expect(await mode()).toBe('')
   })
 
-  test('a dry run says it, and changes nothing', async () => {
+  test('a dry run prints the same list, and changes nothing', async () => {
     for (const address of ['deploy@h3', 'h3']) {
       at(address)
       const { code, stdout } = await site.folder.stagecraft(['bootstrap', '--dry-run'])
@@ -35,7 +35,7 @@ describe.skipIf(!isUp('h3'))('bootstrap and doctor', () => {
     expect(await mode()).toBe('')
   })
 
-  test('it makes what is missing, and afterwards nothing is', async () => {
+  test('it creates what is missing, and afterwards nothing is missing', async () => {
     const first = await site.folder.stagecraft(['bootstrap'])
     expect([first.code, first.stdout]).toEqual([0, `h3: make ${root}, shared by the group docker\nh3 is ready\n`])
     expect(await mode()).toBe('2770 docker')
@@ -50,7 +50,7 @@ describe.skipIf(!isUp('h3'))('bootstrap and doctor', () => {
     expectCode(await site.folder.stagecraft(['bootstrap']), 4)
   })
 
-  test('the doctor finds all well, or each problem with its remedy', async () => {
+  test('doctor finds everything in order, or reports each problem with its remedy', async () => {
     at('deploy@h3')
     const well = await site.folder.stagecraft(['doctor'])
     expectCode(well, 0)
@@ -65,7 +65,7 @@ describe.skipIf(!isUp('h3'))('bootstrap and doctor', () => {
       expect(problems.every(({ remedy }: { remedy: string }) => remedy !== '')).toBe(true)
       return problems.map(({ what }: { what: string }) => what)
     }
-    // What it holds cannot be read, so nothing can be said of what follows from it.
+    // Its content cannot be read, so nothing can be said about what follows from it.
     await site.server.exec(['chmod', '700', root])
     expect(await bad()).toEqual(['state folder'])
     site.folder.write('compose.yaml', 'services: {web: {image: 5}}')

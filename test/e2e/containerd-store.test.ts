@@ -8,7 +8,7 @@ import { isUp, labHostCommand } from '../support/lab.ts'
 import { deploy, expectCode, until, writePage } from './app.ts'
 
 // h9 (28.5) with the containerd image store for a while: it wants every blob of an image by its own name, and has ids of its own.
-// By itself: the engine is restarted, and what it ran before is not to be seen meanwhile.
+// Runs alone: the engine is restarted, and its earlier containers are not visible meanwhile.
 describe.skipIf(!isUp('h9') || !isUp('h1'))('a host with the containerd image store', () => {
   const site = new Site('h9', 'h9', 'store')
   const { folder, server } = site
@@ -69,21 +69,21 @@ describe.skipIf(!isUp('h9') || !isUp('h1'))('a host with the containerd image st
       ])
     ).stdout
 
-  test('gets images whole where it does not take a part of them, which is said, and they are the same', async () => {
+  test('gets whole images where it does not accept parts of them, says so, and they are the same', async () => {
     const { stderr } = await deploy(folder, 'v1')
     expect(stderr).toContain('h9 does not accept images without the layers that it already has: they are sent whole')
     expect(await site.page()).toBe('version one')
     expect(await contentOf(server.docker)).toBe(await contentOf(folder.docker))
   })
 
-  test('has them afterwards: nothing is sent again, although its ids are others', async () => {
+  test('has them afterwards: nothing is sent again, although its ids differ', async () => {
     const before = await site.containers()
     const { stderr } = await deploy(folder, 'v1')
     expect(stderr).toContain('h9 has all images')
     expect(await site.containers()).toEqual(before)
   })
 
-  test('only what changed is sent of an image of which it has the rest, and a rollback brings the old one back', async () => {
+  test('only the changed part of an image is sent if it has the rest, and a rollback restores the old one', async () => {
     writePage(folder, 'version two')
     const { stderr } = await deploy(folder, 'v2')
     expect(stderr).toMatch(/sent 1 to h9, [\d.]+ kB of [\d.]+ MB/)

@@ -14,7 +14,7 @@ import {
   writeApp,
 } from './app.ts'
 
-// What a container is given besides its image: files, networks, volumes. One project; each test builds on the last.
+// What a container gets in addition to its image: files, networks, volumes. One project; each test builds on the last.
 const h1 = host('h1')
 const folder = sharedFolder(h1, 'content')
 
@@ -125,7 +125,7 @@ describe('changed content recreates the service that has it, and no other:', () 
   })
 })
 
-test('what runs keeps the content that was released, whatever happens to the files in the folder', async () => {
+test('running containers keep the released content, even if the files in the folder change', async () => {
   folder.write('conf/site.txt', 'not released\n')
   folder.remove('pages')
   await expectPage(folder, site, 'site two', '/site.txt')
@@ -141,7 +141,7 @@ test('what runs keeps the content that was released, whatever happens to the fil
   expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual([])
 })
 
-test('a changed network is made anew with its services attached, and nothing else is touched', async () => {
+test('a changed network is recreated with its services attached, and nothing else is touched', async () => {
   app = { ...app, compose: { ...app.compose, networks: { back: { labels: { tier: 'two' } } } } }
   writeApp(folder, app)
   expect(await touchedBy(folder, () => deploy(folder, next()))).toEqual(['files', 'site'])

@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
 import { type App, deploy, idle, releases, sharedFolder, writeApp } from './app.ts'
 
-// "Without a terminal" of spec/core/cli.md: nobody is asked, nothing hangs, and nothing is taken for a yes.
+// "Without a terminal" of spec/core/cli.md: no question is asked, nothing hangs, and nothing counts as a yes.
 const h1 = host('h1')
 const folder = sharedFolder(h1, 'contract')
 const migrations = { engine: 'command', service: 'web', command: 'true' }
@@ -51,7 +51,7 @@ test.each(Object.entries(NOBODY))(
   },
 )
 
-test('with closed streams all goes on as with /dev/null, and what is printed gets into no file', async () => {
+test('closed streams work like /dev/null, and no output gets into a file', async () => {
   const closed = (...args: string[]) => shell('exec "$0" "$@" <&- >&- 2>&-', ...args)
   expect(await closed('deploy', '--version', 'v3')).toEqual({ code: 0, stdout: '', stderr: '' })
   expect(releases(folder).at(-1)?.version).toBe('v3')

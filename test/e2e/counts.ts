@@ -4,8 +4,8 @@ import type { Folder } from '../support/folder.ts'
 import { until } from './app.ts'
 
 /**
- * How many containers of a service there were whenever that changed, as the engine tells it: who asks it again and again
- * misses what is over between two answers.
+ * How many containers of a service there were whenever that changed, as the engine reports it: polling
+ * misses containers that come and go between two answers.
  * @param from the event from which on one counts; until then all that there are do
  */
 export async function countsDuring(
@@ -20,15 +20,15 @@ export async function countsDuring(
   const format = '{{.ID}} {{index .Actor.Attributes "com.docker.compose.service"}} {{.Action}}'
   const label = `label=com.docker.compose.project=${folder.name}`
   const telling = engine.start(['docker', 'events', '--filter', label, '--format', format])
-  /** It tells of what begins now, and so has told of all before. */
-  const tells = (mark: string) =>
+  /** It reports what begins now, and so has reported everything before. */
+  const sees = (mark: string) =>
     until('the engine tells what it does', async () => {
       await engine.docker(['exec', (await own())[0]?.id ?? 'none', 'true', mark])
       return telling.output().includes(`exec_create: true ${mark}`) || telling.output()
     })
-  await tells('before')
+  await sees('before')
   await act()
-  await tells('after')
+  await sees('after')
   await telling.signal('TERM')
   const counts: number[] = []
   for (const line of (await telling.done).stdout.split('\n')) {

@@ -13,12 +13,12 @@ import {
   writePage,
 } from './app.ts'
 
-// kill -9 of Stagecraft alone, while a docker command of its works.
+// kill -9 of Stagecraft alone, while one of its docker commands runs.
 const h1 = host('h1')
 const folder = sharedFolder(h1, 'death')
 
 const port = await h1.freePort()
-/** It serves, and once it has been told to stop it goes on until there is a file `go`, unless it was CHANGED. */
+/** A web server that, once asked to stop, continues until there is a file `go`, unless it was CHANGED. */
 const END = '[ $$CHANGED ] || until [ -e /tmp/go ]; do sleep 0.1; done; exit 0'
 const stubborn = {
   command: ['sh', '-c', `trap "${END}" TERM; httpd -p 80 -h /www; while :; do sleep 0.1; done`],
@@ -42,7 +42,7 @@ test('a build ends with the run that wanted it', async () => {
   writePage(folder, 'version one')
 })
 
-test('the lock stays held while a command that changes something goes on, and is free when it has ended', async () => {
+test('the lock stays held while a command that changes something runs, and is free when it has ended', async () => {
   writeApp(folder, { services: { web: page(port, { ...stubborn, environment: { CHANGED: 'yes' } }) } })
   const running = folder.startStagecraft(['deploy', '--version', 'v-killed'])
   await until('web is being stopped', async () => {

@@ -63,7 +63,7 @@ test('the first deploy starts every service, in six completed phases', async () 
   expect(running).toEqual(['api running', 'db running', 'web running'])
 })
 
-test('a deploy in which nothing changed touches no container, although the version is another', async () => {
+test('a deploy without changes touches no container, although the version differs', async () => {
   expect(await touchedBy(folder, () => deploy(folder, 'v2'))).toEqual([])
   expectPhases(folder, 'v2')
   expect(releases(folder).at(-1)?.previous_id).toBe(releases(folder).at(0)?.id ?? 'no release')
@@ -104,7 +104,7 @@ test('a service that is added is created, and the others stay', async () => {
   expect((await folder.containers()).find(({ service }) => service === 'cache')?.state).toBe('running')
 })
 
-test('a service that is removed goes, its volume with the data stays, and it finds it again', async () => {
+test('a removed service loses its container but not its data volume, and finds it again later', async () => {
   const { db, ...others } = app.services
   writeApp(folder, { ...app, services: others })
   expect(await touchedBy(folder, () => deploy(folder, 'v7'))).toEqual(['db'])
@@ -117,7 +117,7 @@ test('a service that is removed goes, its volume with the data stays, and it fin
   await until('it was born twice', async () => (await born()).trim().split('\n').length === 2 || (await born()))
 })
 
-test('more replicas are added to those there are, and fewer take the surplus away', async () => {
+test('more replicas are added to the existing ones, and with fewer the surplus is removed', async () => {
   const scaled = (replicas: number) =>
     writeApp(folder, { ...app, services: { ...app.services, cache: { ...idle, deploy: { replicas } } } })
   const before = (await folder.containers()).map(({ id }) => id)

@@ -100,7 +100,7 @@ test('volumes go only with the name of the environment', async () => {
 const images = async () =>
   (await names('image', 'ls', '--format', '{{.Repository}}')).filter((name) => name.startsWith(`${folder.name}-`))
 
-test('--history names what goes with it, and then nothing is known of the environment', async () => {
+test('--history names what it removes, and then no record of the environment is left', async () => {
   await deploy(folder, 'v3')
   const refused = await down('--history')
   expect(refused.code).toBe(2)
@@ -122,7 +122,7 @@ test('--history names what goes with it, and then nothing is known of the enviro
   expect(releases(folder)).toHaveLength(1)
 })
 
-test('a run that is killed leaves what the same again takes away, and what a deploy repairs', async () => {
+test('after a killed run, another down removes the rest, and a deploy repairs it', async () => {
   for (const [at, delay] of [20, 300, 800, 1500].entries()) {
     const running = folder.startStagecraft(['down', '--yes', '--history'])
     await Bun.sleep(delay)

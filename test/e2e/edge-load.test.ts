@@ -57,7 +57,7 @@ lab(
       const served = await Promise.all(NAMES.map((name) => askSecurely(name, ca, h3)))
       return served.every((one) => typeof one === 'object') || JSON.stringify(served)
     })
-    /** When the certificates end that each name was served with. */
+    /** When the certificates that each name was served with expire. */
     const ends = NAMES.map(() => new Set<number>())
     const counts = () => ends.map(({ size }) => size).join(', ')
     const look = async () => {

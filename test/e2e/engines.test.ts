@@ -19,7 +19,7 @@ import {
 const VERSIONS = (['h2', 'h3'] as const).map((name) => [HOSTS[name].engine, name] as const)
 
 describe.each(VERSIONS)('on engine %s', (_, name: HostName) => {
-  // Without the lab there is one engine, and it is not about versions.
+  // Without the lab there is only one engine, and versions are not compared.
   const journey = test.skipIf(!isUp(name))
   let folder: Folder
   let port = 0
@@ -80,7 +80,7 @@ describe.each(VERSIONS)('on engine %s', (_, name: HostName) => {
     expect(await touchedBy(folder, () => deploy(folder, 'v2'))).toEqual([])
   })
 
-  journey('a change of an image, of a file and of a network touch who has them', async () => {
+  journey('a change of an image, a file and a network touches only the services that use them', async () => {
     writePage(folder, 'version three')
     folder.write('site/page', 'site two\n')
     app = { ...app, compose: { ...app.compose, networks: { back: { labels: { tier: 'two' } } } } }
@@ -91,7 +91,7 @@ describe.each(VERSIONS)('on engine %s', (_, name: HostName) => {
     await expectPage(folder, files, 'run', '/kept/runs')
   })
 
-  journey('a version that fails: what served before serves, with its data', async () => {
+  journey('a version that fails: the previous release stays live, with its data', async () => {
     const inWeb = (...command: string[]) => folder.docker(['compose', 'exec', '-T', 'web', ...command])
     expect((await inWeb('sh', '-c', 'echo precious >/data/file')).code).toBe(0)
     const web = { ...app.services['web'], command: ['sh', '-c', 'echo "cannot go on" >&2; exit 7'] }

@@ -7,9 +7,9 @@ import { fencesOf } from '../support/golden.ts'
 import { deploy, expectCode, expectPhases, releases, sharedFolders, until } from './app.ts'
 import { ask, h1, lab } from './proxied.ts'
 
-// The folders of examples/, each on a real engine, behind the real proxy. What a test changes of them it says here:
-// the server's name is this engine, domains are tests' own without certificates, and images that nobody here can pull,
-// and packages that nobody here can install, have a stand-in.
+// The folders of examples/, each on a real engine, behind the real proxy. The tests change this:
+// the server's name is this engine, domains are tests' own without certificates, and images that cannot be pulled here,
+// and packages that cannot be installed here, have a stand-in.
 const [node, django, site, worker] = sharedFolders(h1, 'node', 'django', 'static', 'worker')
 const change = (folder: Folder, file: string, from: string, to: string) => {
   expect(folder.read(file)).toContain(from)
@@ -17,7 +17,7 @@ const change = (folder: Folder, file: string, from: string, to: string) => {
 }
 const body = async (domain: string, path = '/', flags: readonly string[] = []) => (await ask(domain, path, flags)).body
 
-/** `stagecraft` on the PATH of hooks, as where people call it. */
+/** `stagecraft` on the PATH of hooks, as users have it. */
 const path = async () => {
   const { stdout } = await h1.exec(['sh', '-c', 'echo "$PATH"'])
   return { PATH: `${h1.binary().replace(/\/stagecraft$/, '')}:${stdout.trim()}` }
@@ -50,7 +50,7 @@ describe('node-postgres, with a stand-in for the package pg', () => {
     expect(dumps()).toEqual([])
   })
 
-  lab('a release that migrates dumps first; the dump, restored with psql, has what was before', async () => {
+  lab('a release that migrates dumps first; the dump, restored with psql, has the earlier data', async () => {
     node.write('migrations/002_forget.sql', 'DELETE FROM notes;\n')
     await release('v2')
     const id = releases(node).at(-1)?.id

@@ -38,7 +38,7 @@ describe('exec', () => {
     expect(words.stdout).toBe("--json a b $HOME it's\n")
   })
 
-  test('each replica can be asked', async () => {
+  test('each replica can be addressed', async () => {
     const who = async (replica: string) =>
       (await folder.stagecraft(['exec', 'web', '--replica', replica, '--', 'cat', '/tmp/who'])).stdout
     expect(new Set([await who('1'), await who('2')]).size).toBe(2)
@@ -54,7 +54,7 @@ describe('exec', () => {
     expect([typed.code, typed.stdout]).toEqual([5, expect.stringContaining('/dev/pts/')])
   })
 
-  test('an unknown service, host or number is said with what there is', async () => {
+  test('an unknown service, host or number is reported with the available ones', async () => {
     const unknown = await folder.stagecraft(['exec', 'wbe'])
     expect(unknown.code).toBe(4)
     expectGolden('commands/exec.md', 'unknown-service', unknown.stderr)
@@ -65,7 +65,7 @@ describe('exec', () => {
 })
 
 describe('run', () => {
-  test('a container of its own has the live release’s env and volumes, and is gone afterwards', async () => {
+  test('a container of its own has the live release’s env and volumes, and is removed afterwards', async () => {
     writeApp(folder, { services: { web: { ...web, environment: { VERSION: 'edited' } }, db: idle }, compose })
     const ran = await folder.stagecraft([
       'run',

@@ -21,7 +21,7 @@ import {
   writePage,
 } from './app.ts'
 
-// Whatever fails: what served before serves, exit 5, and the screen says why. One project, served by v1 all along.
+// Any failure: the previous release stays live, exit 5, and the screen says why. One project; v1 is live throughout.
 const h1 = host('h1')
 const [folder, fresh, slow] = sharedFolders(h1, 'failures', 'first-failure', 'slow-database')
 
@@ -49,7 +49,7 @@ beforeAll(async () => {
   expect(code).toBe(0)
 })
 
-/** Deploys what must fail in `phase`, and holds what runs and what is recorded against what they must be. */
+/** Deploys what must fail in `phase`, and checks what runs and what is recorded. */
 async function fails(version: string, phase: string, recreated: string[], code = 5): Promise<string> {
   const before = await folder.containers()
   const { stdout, stderr } = await deploy(folder, version, code)
@@ -64,7 +64,7 @@ async function fails(version: string, phase: string, recreated: string[], code =
   return stderr
 }
 
-test('a build that fails: nothing is touched, and the last that the step said is shown', async () => {
+test('a build that fails: nothing is touched, and the last lines of the step are shown', async () => {
   const lots = 'i=0; while [ $i -lt 400 ]; do echo "compiling module $i"; i=$((i+1)); done'
   folder.write('web/Dockerfile', `FROM busybox:1\nRUN { ${lots}; echo "undefined: frobnicate"; } >&2; exit 3\n`)
   const stderr = await fails('v-build', 'build', [])
@@ -83,10 +83,10 @@ test('an image that the registry does not have', async () => {
 })
 
 test('a registry that does not answer ends with 8', async () => {
-  const nobody = await h1.freePort()
-  writeApp(folder, { ...app, services: { ...app.services, extra: { ...idle, image: `localhost:${nobody}/none:1` } } })
+  const unused = await h1.freePort()
+  writeApp(folder, { ...app, services: { ...app.services, extra: { ...idle, image: `localhost:${unused}/none:1` } } })
   const stderr = await fails('v-registry', 'push', [], 8)
-  expect(stderr).toContain(`Cannot pull localhost:${nobody}/none:1: the registry does not answer`)
+  expect(stderr).toContain(`Cannot pull localhost:${unused}/none:1: the registry does not answer`)
   expect(stderr).toContain('connection refused')
 })
 
@@ -112,7 +112,7 @@ test('a container that crashes again and again', async () => {
   expect(stderr).toContain('no route to the database')
 })
 
-test('a container that never gets healthy', async () => {
+test('a container that never becomes healthy', async () => {
   const healthcheck = { test: ['CMD-SHELL', 'echo still warming up; exit 1'], interval: '1s', retries: 100 }
   const command = shell(`echo "waiting for the cache"; exec ${httpd('/www').join(' ')}`)
   writeApp(folder, withWeb({ command, healthcheck }, { web: { rollout: { health_timeout: '15s' } } }))
@@ -153,13 +153,13 @@ test('a port on which something listens that publishes none: as a program of the
   await folder.docker(['rm', '-f', name])
 })
 
-test('a service that is new and fails is gone afterwards, and the others were not touched', async () => {
+test('a new service that fails is removed, and the others are not touched', async () => {
   const extra = { image: 'busybox:1', command: shell('echo "bad news"; exit 1') }
   writeApp(folder, { ...app, services: { ...app.services, extra }, settings: { extra: ENDS_SOON } })
   expect(await fails('v-new', 'rollout', [])).toContain('bad news')
 })
 
-test('services that had changed already go back too, and an anonymous volume keeps its data', async () => {
+test('services that had already changed are rolled back too, and an anonymous volume keeps its data', async () => {
   const changed = { environment: { CHANGED: 'yes' } }
   const store = { ...idle, ...changed, volumes: ['/data'], command: shell('exit 1'), depends_on: ['other'] }
   const services = { ...app.services, other: { ...idle, ...changed }, store }
@@ -174,7 +174,7 @@ test('services that had changed already go back too, and an anonymous volume kee
   expect((await data()).stdout).toBe('precious\n')
 })
 
-test('after a failure the next release that is right is deployed', async () => {
+test('after a failure the next correct release is deployed', async () => {
   writePage(folder, 'version three')
   await deploy(folder, 'v3')
   expectPhases(folder, 'v3')
@@ -199,7 +199,7 @@ test('a first deploy that fails leaves nothing but volumes', async () => {
   expectPhases(fresh, 'v2')
 })
 
-test('what ends until its database is up is waited for, and what ends with 0 then is a job that is done', async () => {
+test('a service that exits until its database is up is waited for; one that then exits with 0 is done', async () => {
   const ask = (then: string) => shell(`nc -w 1 db 5432 </dev/null || { echo no database; exit 1; }; ${then}`)
   const services = {
     db: {

@@ -12,10 +12,10 @@ import type { Running } from '../support/engine.ts'
 import { host, isUp } from '../support/lab.ts'
 import { type App, deploy, deployVersionOne, expectPage, expectPhases, page, until, writeApp } from './app.ts'
 
-// A lab host of its own: its engine is stopped and hung. Without the lab, what stops no engine is tried on the one there is.
+// A lab host of its own: its engine is stopped and hung. Without the lab, only faults that stop no engine are tried.
 const engine = host(isUp('h4') ? 'h4' : 'h1')
 
-describe('the campaign, a little of it', () => {
+describe('a small part of the campaign', () => {
   const site = isUp('h4') ? new Site(engine) : undefined
   const subjects: Subject[] = []
   const subject = (title: string, where?: Site) => {
@@ -63,7 +63,7 @@ describe('the campaign, a little of it', () => {
       [],
     )
     expect(cells).toHaveLength(site ? CELLS.length : 3)
-    // Several may be right, by where exactly it was hit (each cell was held against that): the table has one of them.
+    // Several may be right, depending on where exactly it hit (each cell was checked): the table has one of them.
     const written = writtenRows('matrix')
     const wrong = cells.filter((cell) => {
       const same = written.filter(([fault, step]) => fault === cell.fault && step === cell.step)
@@ -81,7 +81,7 @@ function isRight(row: readonly string[], cell: Cell): boolean {
   return exits.includes(Number(exit)) && served.includes(serves) && outcomes.includes(found)
 }
 
-// The engine is stopped by SIGSTOP: it accepts connections, and never answers. Its containers go on.
+// The engine is stopped by SIGSTOP: it accepts connections, and never answers. Its containers keep running.
 describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
   const folder = engine.folder('hung')
   const patience = { env: { STAGECRAFT_ENGINE_TIMEOUT: '10s' } }
@@ -111,13 +111,13 @@ describe.skipIf(!isUp('h4'))('an engine that hangs', () => {
   const prints = (running: Running, text: string) =>
     until(`it prints ${text}`, () => running.output().includes(text) || running.output())
 
-  test('is said by what only reads', async () => {
+  test('is reported by commands that only read', async () => {
     const { code, stderr } = await whileHung(() => folder.stagecraft(['plan', '--version', 'v2'], patience))
     expect({ code, stderr }).toMatchObject({ code: 8 })
     expect(stderr).toStartWith(said)
   })
 
-  test('ends a build, and what served serves', async () => {
+  test('ends a build, and the previous release stays live', async () => {
     folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s\\n' way; sleep 300\n`)
     const running = start('v-build')
     await prints(running, 'under way')

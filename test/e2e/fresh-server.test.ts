@@ -48,7 +48,7 @@ describe.skipIf(!isUp('h7'))('a bare server', () => {
     try {
       const build = [process.execPath, 'build.ts', '--release', '--targets', HERE, '--key', key, '--url', web.url]
       expectCode(start(build), 0)
-      // As people call it: what is published gets the rest, by the address and the key that it has.
+      // As users call it: the published script downloads the rest, using its own address and key.
       const installer = await (await fetch(`${web.url}/install.sh`)).text()
       const child = Bun.spawn(['sh', '-s', '--', '--to', ADDRESS, '--require-signature'], {
         env: { ...process.env, PATH: `${join(LAB_DIR, 'bin')}:${process.env['PATH']}` },

@@ -17,12 +17,12 @@ const h1 = host('h1')
 const folder = sharedFolder(h1, 'groups')
 
 let own = 0
-let beside = 0
+let sidecarPort = 0
 const web = (greeting: string) => ({
   image: 'busybox:1',
   command: httpd('/kept'),
   environment: { GREETING: greeting },
-  ports: [`${own}:80`, `${beside}:8080`],
+  ports: [`${own}:80`, `${sidecarPort}:8080`],
   volumes: ['kept:/kept'],
   depends_on: { setup: { condition: 'service_completed_successfully' } },
   ...QUICK_STOP,
@@ -55,14 +55,14 @@ const app = (greeting: string, what: string): App => ({
 
 beforeAll(async () => {
   own = await h1.freePort()
-  beside = await h1.freePort()
+  sidecarPort = await h1.freePort()
 })
 
 test('a job has ended before what waits for it starts, and a sidecar answers through its owner', async () => {
   writeApp(folder, app('hello', 'one'))
   await deploy(folder, 'v1')
   await expectPage(folder, own, 'one', '/runs')
-  await expectPage(folder, beside, 'beside')
+  await expectPage(folder, sidecarPort, 'beside')
 })
 
 test('a finished job that did not change is not run again', async () => {
@@ -70,27 +70,27 @@ test('a finished job that did not change is not run again', async () => {
   await expectPage(folder, own, 'one', '/runs')
 })
 
-test('it is not run again either when its container is gone', async () => {
+test('it is not run again either when its container was removed', async () => {
   const job = (await folder.containers()).find(({ service }) => service === 'setup')
   await folder.docker(['rm', job?.id ?? ''])
   expect(await touchedBy(folder, () => deploy(folder, 'v3'))).toEqual([])
   await expectPage(folder, own, 'one', '/runs')
 })
 
-test('a sidecar is recreated with the owner of its network, and so is who asked for it; the job is not run', async () => {
+test('a sidecar is recreated with the owner of its network, and so is its dependent; the job is not run', async () => {
   writeApp(folder, app('good day', 'one'))
   expect(await touchedBy(folder, () => deploy(folder, 'v4'))).toEqual(['friend', 'sidecar', 'web'])
-  await expectPage(folder, beside, 'beside')
+  await expectPage(folder, sidecarPort, 'beside')
   await expectPage(folder, own, 'one', '/runs')
 })
 
-test('a job that changed is run again, once, and nobody else is touched', async () => {
+test('a job that changed is run again, once, and no other service is touched', async () => {
   writeApp(folder, app('good day', 'two'))
   expect(await touchedBy(folder, () => deploy(folder, 'v5'))).toEqual(['setup'])
   await expectPage(folder, own, 'one\ntwo', '/runs')
 })
 
-test('a job that fails ends the release before anything was switched, with what it said', async () => {
+test('a job that fails ends the release before anything is switched, and its output is shown', async () => {
   const failing = app('good evening', 'three')
   const services = {
     ...failing.services,
@@ -104,5 +104,5 @@ test('a job that fails ends the release before anything was switched, with what 
   expectPhases(folder, 'v6', 'rollout')
   const serving = (list: typeof before) => list.filter(({ service }) => service !== 'setup')
   expect(serving(await folder.containers())).toEqual(serving(before))
-  await expectPage(folder, beside, 'beside')
+  await expectPage(folder, sidecarPort, 'beside')
 })

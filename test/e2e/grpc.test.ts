@@ -22,7 +22,7 @@ function write(version: string, expose: object): void {
   shop.write('server.mjs', readFileSync(join(import.meta.dir, '../load/grpc-server.mjs'), 'utf8'))
   shop.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
   shop.write('.dockerignore', '.stagecraft\n')
-  // One that is healthy has ten seconds to answer the proxy, however slow the machine is to start it.
+  // A healthy one has ten seconds to answer the proxy, even if the machine starts it slowly.
   const web = { build: '.', environment: { VERSION: version }, healthcheck: { test: ['CMD', 'true'], interval: '1s' } }
   writeApp(shop, {
     services: { web },
@@ -32,7 +32,7 @@ function write(version: string, expose: object): void {
   })
 }
 
-/** The status of HTTP, by which gRPC knows what has happened where nobody said it in words of gRPC. */
+/** The HTTP status, by which gRPC knows what happened if the response has no gRPC status. */
 async function statusOfCall(): Promise<number | undefined> {
   const createConnection = () =>
     connectSecurely({
@@ -51,7 +51,7 @@ async function statusOfCall(): Promise<number | undefined> {
   return promise.finally(() => session.destroy())
 }
 
-lab('calls and streams of gRPC come through rollouts and a rollback, and a stream ends where it began', async () => {
+lab('gRPC calls and streams survive rollouts and a rollback, and a stream ends where it began', async () => {
   write('v0', { protocol: 'h2c' })
   await deploy(shop, 'v0')
   calls = await startGenerator<Calls>(['node', 'grpc.mjs'], { ip: h1.ip, host: name(shop), rate: 40, seconds: 600 })
@@ -66,14 +66,14 @@ lab('calls and streams of gRPC come through rollouts and a rollback, and a strea
   expect([result.made > 100, result.streams > 4]).toEqual([true, true])
 })
 
-lab('who calls while there is maintenance is told in a way that gRPC knows: unavailable', async () => {
+lab('a call during maintenance gets a status that gRPC knows: unavailable', async () => {
   expectCode(await shop.stagecraft(['maintenance', 'on', '--message', 'soon']), 0)
   expect(await statusOfCall()).toBe(503)
   expectCode(await shop.stagecraft(['maintenance', 'off']), 0)
   expect(await statusOfCall()).toBe(200)
 })
 
-lab('what does not speak as `protocol` says is not made live, and the reason says what to do', async () => {
+lab('a service that does not speak its `protocol` does not go live, and the reason says what to do', async () => {
   write('v3', {})
   expect((await deploy(shop, 'v3', 5)).stderr).toContain('a gRPC server does not, and needs `protocol: h2c`')
   expect(await statusOfCall()).toBe(200)

@@ -7,7 +7,7 @@ const folder = sharedFolder(host('h1'), 'hooks')
 
 const app = (hooks: Readonly<Record<string, unknown>>): App => ({ services: { web: { ...idle, ...hooks } } })
 
-test('a Compose that does not know pre_start is exit 3, with the version that does; nothing is created', async () => {
+test('a Compose without pre_start is exit 3, with the version that has it; nothing is created', async () => {
   writeApp(folder, app({ pre_start: [{ command: ['true'] }] }))
   for (const command of ['plan', 'deploy']) {
     const ran = await folder.stagecraft([command])

@@ -71,7 +71,7 @@ beforeAll(() => {
   write('stagecraft.yml', 'environments: {local: {services: {web: {rollout: {min_ready: 300ms}}}}}\n')
 })
 
-/** Everything beside the project folder, and the folders where something that is executed would leave its mark. */
+/** Everything next to the project folder, and the folders where executed code would leave its mark. */
 async function surroundings(): Promise<string> {
   const script = `find .. -mindepth 1 -path "../$1" -prune -o -print | sort; ls /executed /tmp/executed /root/executed 2>/dev/null`
   return (await folder.exec(['sh', '-c', script, 'sh', PROJECT], inside)).stdout

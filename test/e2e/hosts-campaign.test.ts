@@ -19,7 +19,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('two operators on two hosts, 
     await world?.cleanUp()
   })
 
-  test('whatever happens to a run: what it said is true, and the other one goes on', async () => {
+  test('after any fault of a run, its report is true, and the other run continues', async () => {
     const printed: string[] = []
     const faults = HOST_FAULTS.filter(({ name }) => SOME.includes(name))
     const print = (line: string) => printed.push(line)
@@ -30,7 +30,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('two operators on two hosts, 
     world = undefined
     expect(rounds.flatMap(({ title, failures }) => failures.map((what) => `${title}: ${what}`))).toEqual([])
     expect(rounds.map(({ fault }) => fault).sort()).toEqual(SOME.toSorted())
-    // What of a bad machine (no libfaketime) is left out is printed, where somebody sees it.
+    // Checks that this machine cannot run (no libfaketime) are listed in the output.
     const leftOut = printed.filter((line) => line.startsWith('LEFT OUT'))
     if (leftOut.length > 0) process.stderr.write(`${leftOut.join('\n')}\n`)
     // What the spec says of a fault is said of one that there is, and no check failed.

@@ -10,7 +10,7 @@ const ADDRESSES = { h6: 'ssh://deploy@h6:22', h7: 'h7', h5: 'root@h5' } as const
 const ROOT = '/srv/stagecraft'
 
 // One application on three servers of different engines, as root and as a user without rights, and cables that are cut.
-// On hosts of their own: nobody else may be cut off.
+// On hosts of their own: no other test may be cut off.
 describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three hosts', () => {
   const folder = laptop('h1').folder('hosts')
   const engines = Object.fromEntries(NAMES.map((name) => [name, host(name)])) as Record<(typeof NAMES)[number], Engine>
@@ -33,7 +33,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     await folder.cleanUp()
   })
 
-  /** Told to end, it goes on until there is a file `go`. */
+  /** Asked to stop, it continues until there is a file `go`. */
   const END = 'echo ending; until [ -e /tmp/go ]; do sleep 0.1; done; exit 0'
   const slowEnd = {
     command: ['sh', '-c', `trap "${END}" TERM; while :; do sleep 0.2; done`],
@@ -105,8 +105,8 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     return ran
   }
 
-  /** Whatever happened: the next deploy goes through everywhere, and all is well. */
-  async function mended(version: string): Promise<Ran> {
+  /** After any fault: the next deploy succeeds on all hosts, and everything is in order. */
+  async function repairedBy(version: string): Promise<Ran> {
     const ran = await deploy(version, ['--wait', '2m'])
     expectCode(ran, 0)
     expectCode(await folder.stagecraft(['status']), 0)
@@ -131,7 +131,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect(await all()).toEqual(before)
   })
 
-  test('a version that one host cannot run: nothing is switched anywhere, and it is told what runs where', async () => {
+  test('a version that one host cannot run: no host switches, and the output says what runs where', async () => {
     const before = await all()
     await engines.h7.exec([
       'sh',
@@ -154,8 +154,8 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     write()
   })
 
-  test('the cable of one is cut in the switch: the others go back as one, exit 6 names it, and the next command repairs it', async () => {
-    // The switch to 2 goes on for as long as anybody waits for it.
+  test('the cable of one is cut in the switch: the others roll back, exit 6 names it, and the next command repairs it', async () => {
+    // The switch to 2 continues for as long as something waits for it.
     const healthcheck = { test: ['CMD', 'sh', '-c', '[ "$$SIZE" != 2 ]'], interval: '1s', retries: 200 }
     const cache = (size: string) => ({
       cache: {
@@ -175,7 +175,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect(ran).toMatchObject({ code: 6 })
     expect(ran.stderr).toContain('Cannot restore the previous release on h7: lost in the switch')
     expect(ran.stderr).toMatch(/^h7 +unknown +it cannot be reached$/m)
-    // What was recreated is made anew from what served: another container, but the old one's settings.
+    // The service is recreated from the previous release: another container, but with the old one's settings.
     const sizes = async (name: 'h6' | 'h5') => {
       const { stdout } = await engines[name].docker(['ps', '-q', '--filter', `name=${project}-cache`])
       return (await engines[name].docker(['inspect', '--format', '{{.Config.Env}}', stdout.trim()])).stdout
@@ -183,10 +183,10 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     for (const name of ['h6', 'h5'] as const) expect(await sizes(name)).toContain('SIZE=1')
     for (const name of ['h6', 'h5'] as const) expect((await webOf(name)).join()).toBe(before[name] ?? '')
     write(cache('3'))
-    expect((await mended('v4')).stderr).toContain('v-switch')
+    expect((await repairedBy('v4')).stderr).toContain('v-switch')
   })
 
-  test('it is cut in retire: the release serves, exit 10, and the next command finishes it', async () => {
+  test('it is cut in retire: the release is live, exit 10, and the next command finishes it', async () => {
     write({ old: { image: 'busybox:1', ...slowEnd } })
     expectCode(await deploy('v6'), 0)
     const letEnd = (name: (typeof NAMES)[number]) =>
@@ -203,11 +203,11 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect(ran).toMatchObject({ code: 10 })
     expect(ran.stderr).toContain('v7 is live.')
     await letEnd('h7')
-    expect((await mended('v8')).stderr).toContain('v7')
+    expect((await repairedBy('v8')).stderr).toContain('v7')
     expect((await all())['h7']?.map((line) => line.split(' ')[0])).toEqual(['web'])
   })
 
-  test('the one with the state is cut off in prepare: exit 8, the others are as before, and the next deploy goes through', async () => {
+  test('the one with the state is cut off in prepare: exit 8, the others are as before, and the next deploy succeeds', async () => {
     const never = { test: ['CMD', 'false'], interval: '1s', retries: 200 }
     write({ fresh: { image: 'busybox:1', command: ['sleep', '1d'], healthcheck: never, ...QUICK_STOP } })
     const before = await all()
@@ -217,10 +217,10 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     const { h7, h5 } = await all()
     expect([h7, h5]).toEqual([before['h7'], before['h5']])
     write()
-    expect((await mended('v9')).stderr).toContain('v-first')
+    expect((await repairedBy('v9')).stderr).toContain('v-first')
   })
 
-  test('a run that is killed leaves a lock nowhere, and the next one mends all hosts', async () => {
+  test('a killed run leaves no lock on any host, and the next one repairs all hosts', async () => {
     const never = { test: ['CMD', 'false'], interval: '1s', retries: 200 }
     write({ fresh: { image: 'busybox:1', command: ['sleep', '1d'], healthcheck: never, ...QUICK_STOP } })
     const running = folder.startStagecraft(['deploy', '--version', 'v-killed'])
@@ -228,12 +228,12 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     await running.signal('KILL')
     await running.done
     write()
-    const { stderr } = await mended('v10')
+    const { stderr } = await repairedBy('v10')
     expect(stderr).toContain('v-killed')
     for (const name of NAMES) expect(await runs(name)).toHaveLength(name === 'h5' ? 2 : 1)
   })
 
-  test('a rollback puts all of them back, and another laptop sees who is at work', async () => {
+  test('a rollback restores all of them, and another laptop sees who is at work', async () => {
     const before = await imagesOfWeb()
     writePage(folder, 'two')
     expectCode(await deploy('v11'), 0)
@@ -249,7 +249,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expectCode(await folder.stagecraft(['prune']), 0)
   })
 
-  test('another first host has no history: it is refused until that is brought there, and then nothing is touched', async () => {
+  test('another first host has no history: it is refused until that is moved there; then nothing is touched', async () => {
     const config = JSON.parse(folder.read('stagecraft.yml'))
     const before = await all()
     const { hosts } = config.environments.prod
@@ -258,12 +258,12 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     const refused = await deploy('v13')
     expect(refused).toMatchObject({ code: 9 })
     expect(refused.stderr).toContain(`its releases are kept in ${ROOT}/${folder.name}/prod on h6_22`)
-    expect(await folder.stagecraft(['prune'])).toMatchObject({ code: 0 }) // it knows of nothing, and so removes nothing
+    expect(await folder.stagecraft(['prune'])).toMatchObject({ code: 0 }) // it knows nothing, so it removes nothing
     expectCode(await folder.stagecraft(['state', 'move']), 0)
     expectCode(await folder.stagecraft(['status']), 0)
     expect(await all()).toEqual(before)
     config.environments.prod.hosts = hosts
     folder.write('stagecraft.yml', JSON.stringify(config))
-    expect(await deploy('v13')).toMatchObject({ code: 9 }) // who has the former order
+    expect(await deploy('v13')).toMatchObject({ code: 9 }) // a user with the former order
   })
 })

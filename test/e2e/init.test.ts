@@ -29,7 +29,7 @@ describe.each(readdirSync(APPS))('the application %s', (app) => {
   })
 })
 
-test('what init writes about a job that migrates is planned, and gates a deploy, as it is', async () => {
+test('what init writes about a job that migrates is planned, and gates a deploy, without edits', async () => {
   const completed = { condition: 'service_completed_successfully' }
   const migrate = (code: number) => ({ image: 'busybox:1', command: ['sh', '-c', `echo migrated; exit ${code}`] })
   const write = (code: number) =>
@@ -64,7 +64,7 @@ describe.skipIf(!isUp('h3'))('init --host, from a laptop', () => {
     await site.cleanUp()
   })
 
-  test('what it writes is ready to be deployed, and doctor has said so', async () => {
+  test('what it writes is ready to be deployed, and doctor confirms it', async () => {
     site.folder.remove('stagecraft.yml')
     const init = await site.folder.stagecraft(['init', '--yes', '--host', 'h3'])
     expectCode(init, 0)

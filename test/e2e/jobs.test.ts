@@ -22,7 +22,7 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
     const { stdout } = await folder.stagecraft(['status', '--json'])
     return JSON.parse(stdout.split('\n')[0] ?? '').schedules
   }
-  /** Goes on until there is a file `go`, and ends with what `end` says. */
+  /** Continues until there is a file `go`, and ends as `end` says. */
   const job = (version: string, end = '0') => ({
     image: 'busybox:1',
     command: ['sh', '-c', `echo ${version} $$TOKEN; until [ -e /data/go ]; do sleep 0.1; done; exit ${end}`],
@@ -88,7 +88,7 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
     expectCode(await folder.stagecraft(['status']), 0)
   })
 
-  test('goes on to its end while a release replaces it, and how it ended is kept', async () => {
+  test('finishes while a release replaces it, and its result is kept', async () => {
     write(job('two', '3'))
     settings('@yearly')
     const before = await lines()
@@ -121,7 +121,7 @@ describe.skipIf(!isUp('h3'))('a job with a schedule', () => {
 
   test('a release that fails changes nothing, and a rollback brings back job and schedule', async () => {
     const before = await lines()
-    const network = { default: { labels: { step: 'three' } } } // it is made anew, and back again
+    const network = { default: { labels: { step: 'three' } } } // it is recreated, and back again
     write(job('three'), { image: 'busybox:1', command: ['false'] }, network)
     settings('@daily', ENDS_SOON)
     await deploy('v3', 5)

@@ -58,7 +58,7 @@ test('lines of all services and replicas, merged, with names aligned and secrets
   expect((await folder.stagecraft(['logs', 'db', '--since', '1s'])).stdout).toBe('')
 })
 
-test('--json has what each line is of, and no secret', async () => {
+test('--json says where each line comes from, and has no secret', async () => {
   const { stdout } = await folder.stagecraft(['logs', 'db', 'web', '-n', '1', '--json'])
   const lines = stdout
     .trimEnd()
@@ -72,7 +72,7 @@ test('--json has what each line is of, and no secret', async () => {
   expect(stdout).not.toContain(PASSWORD)
 })
 
-test('an unknown service, a time that is none, and a reader that has gone', async () => {
+test('an unknown service, an invalid time, and a reader that has closed the pipe', async () => {
   const unknown = await folder.stagecraft(['logs', 'wbe'])
   expect([unknown.code, unknown.stderr]).toEqual([4, expect.stringContaining('Did you mean "web"?')])
   expect((await folder.stagecraft(['logs', '--since', 'tomorrow'])).code).toBe(2)
@@ -84,7 +84,7 @@ test('an unknown service, a time that is none, and a reader that has gone', asyn
 
 const says = (running: Running, text: string) => until(text, () => running.output().includes(text) || running.output())
 
-test('-f goes on over a rollout; what was replaced is kept with the release that replaced it', async () => {
+test('-f continues across a rollout; replaced logs are kept with the release that replaced them', async () => {
   const following = folder.startStagecraft(['logs', 'web', '-f', '-n', '0'])
   const inWeb = (...argv: string[]) => folder.docker(['exec', `${folder.name}-web-1`, ...argv])
   await until('it follows', async () => {

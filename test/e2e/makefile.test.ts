@@ -47,7 +47,7 @@ describe.skipIf(!isUp('h1') || !isUp('h3') || Bun.which('make') === null)('plan,
     expect(await notes()).toEqual(['the first note'])
   })
 
-  test('what was not approved is not deployed, and what has changed since is refused', async () => {
+  test('an unapproved plan is not deployed, and one with changes since is refused', async () => {
     folder.write('migrations/002_more.sql', "INSERT INTO notes (text) VALUES ('more');\n")
     expectCode(await make('plan', 'v2'), 0)
     expect(folder.read('.stagecraft/prod.plan')).toContain('002_more.sql')
@@ -91,7 +91,7 @@ describe.skipIf(!isUp('h1') || !isUp('h3') || Bun.which('make') === null)('plan,
     expectCode(await make('status', 'v3'), 0)
     expectCode(await make('rollback', 'v3'), 0)
     expect(await status()).toContain('v2')
-    // What a migration has changed stays: without a terminal nobody can say that it may.
+    // A migration's changes stay: without a terminal no one can confirm that.
     const refused = await make('rollback', 'v3')
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('migrations ran since then')])
   })

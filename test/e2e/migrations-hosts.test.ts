@@ -91,7 +91,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     for (const name of NAMES) expect(await inContainer(name, 'web', 'cat', '/www/index.html')).toBe('one')
   })
 
-  test('kill -9 on the laptop: the container goes on, and the next deploy waits for it, also from another host', async () => {
+  test('kill -9 on the laptop: the container runs on; the next deploy waits for it, also from another host', async () => {
     write(untilTold('/ledger'))
     const run = folder.startStagecraft(['deploy', '--version', 'v3'])
     await until('it has begun', async () => (await ledger('h2')).endsWith('begin') || 'not yet')
@@ -109,7 +109,7 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('migrations on two hosts', ()
     expect(await ledger('h3')).toBe('other')
   })
 
-  test('kill -9 amid a file: the host knows which', async () => {
+  test('kill -9 in the middle of a file: the host knows which', async () => {
     write('true')
     await psql(UNTIL_TOLD)
     folder.write('sql/002.sql', 'CREATE TABLE two (n int);\nSELECT until_told();\n')

@@ -2,10 +2,10 @@ import { expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
 import { deploy, expectCode, idle, sharedFolder, until, untilTold, writeApp } from './app.ts'
 
-// The rollout is planned before the migrations, and these take as long as they are told to.
+// The rollout is planned before the migrations, and these take as long as the test wants.
 const folder = sharedFolder(host('h1'), 'meanwhile')
 
-test('a container that is removed during a migration: the release does not say that it runs', async () => {
+test('a container that is removed during a migration is not reported as running', async () => {
   const write = (local: Readonly<Record<string, unknown>>) =>
     writeApp(folder, { services: { web: idle, side: idle }, environments: { local } })
   write({})

@@ -104,7 +104,7 @@ describe('one database, release after release', () => {
     expect((await folder.stagecraft(['status'])).stdout).toMatch(/^shop +raw +pre_deploy +3 +0 +003_mail\.sql, /m)
   })
 
-  test('the third of five fails: its transaction is undone, those before stay, the release stops, the next goes on', async () => {
+  test('the third of five fails: it is rolled back, earlier ones stay, the release stops, the next continues', async () => {
     const four = { ...FIVE, '003_mail.sql': 'ALTER TABLE users ADD COLUMN mail text;\n' }
     const bad = "CREATE TABLE half (n int);\nINSERT INTO half\n  VALUES ('topsecret-77');\n"
     const all = {
@@ -156,7 +156,7 @@ describe('one database, release after release', () => {
     expect(await applied()).toBe(before)
   })
 
-  test('mistakes have their own exit codes and remedies', async () => {
+  test('each kind of mistake has its own exit code and remedy', async () => {
     const mistakes: [string[], number, string][] = [
       [['run', '--database', 'shpo'], 4, 'Did you mean "shop"? Databases: shop'],
       [['run', '--database', 'shop', '--to', '999'], 4, 'there is no such file'],
@@ -186,11 +186,11 @@ describe('one database, release after release', () => {
   })
 })
 
-describe('when a run ends amid a file', () => {
+describe('when a run ends in the middle of a file', () => {
   const files = (): Record<string, string> =>
     Object.fromEntries(readdirSync(join(folder.here, 'sql')).map((name) => [name, folder.read(`sql/${name}`)]))
 
-  test('kill -9: the statement goes on in the database; the next run says so, and who has the lock', async () => {
+  test('kill -9: the statement continues in the database; the next run says so, and who has the lock', async () => {
     await sql(UNTIL_TOLD)
     write({ ...files(), '010_slow.sql': 'SELECT until_told();\nCREATE TABLE slow (n int);\n' })
     const run = folder.startStagecraft(['deploy', '--version', 'v8'])
@@ -220,8 +220,8 @@ describe('when a run ends amid a file', () => {
     folder.remove('sql/010_z.sql')
   })
 
-  test('a table that another session has locked: it gives up after lock_timeout, and says who is in the way', async () => {
-    // Who is in the way is asked while it waits.
+  test('a table that another session has locked: it gives up after lock_timeout, and says who blocks it', async () => {
+    // It looks up who blocks it while it waits.
     write({ ...files(), '011_alter.sql': 'ALTER TABLE users ADD COLUMN age int;\n' }, { lock_timeout: '15s' })
     const locking = ['-c', 'BEGIN', '-c', 'LOCK TABLE users', '-c', 'SELECT pg_sleep(600)']
     const hold = h1.start(['docker', ...psql(...locking)], { cwd: folder.path })

@@ -20,7 +20,7 @@ import {
   writePage,
 } from './app.ts'
 
-// `store` plays the database: what a migration does to it stays in its volume, whatever becomes of the release.
+// `store` plays the database: what a migration does to it stays in its volume, even if the release fails.
 const h1 = host('h1')
 const [folder, fresh, interrupted] = sharedFolders(h1, 'migrations', 'first-migration', 'interrupted-migration')
 let port = 0
@@ -49,7 +49,7 @@ const command = (script: string, more: object = {}) => ({
   migrations: { engine: 'command', service: 'web', command: shell(script), ...more },
 })
 
-/** What the migrations have done, a line each. */
+/** What the migrations have done, one line each. */
 async function ledger(from: Folder): Promise<string[]> {
   const { stdout } = await from.docker(['compose', 'exec', '-T', 'store', 'cat', '/kept/ledger'])
   return stdout.split('\n').filter(Boolean)
@@ -152,7 +152,7 @@ describe('one application, release after release', () => {
     expect(events).toContain('"lines":["sorry"]')
   })
 
-  test('the next release goes on, and removes it; a failure after the switch leaves the new release live', async () => {
+  test('the next release continues and removes it; a failure after the switch leaves the new one live', async () => {
     writeApp(
       folder,
       app({ beta: command('echo whole >>/kept/ledger'), last: command('exit 7', { strategy: 'post_deploy' }) }),
@@ -229,9 +229,9 @@ test('a first deploy whose migration fails leaves no container and no network; i
   expect(await ledger(fresh)).toEqual(['tried', 'again'])
 })
 
-describe('a run that ends amid a migration', () => {
+describe('a run that ends in the middle of a migration', () => {
   const open = untilTold('/kept')
-  const tell = (script: string) => interrupted.docker(['compose', 'exec', '-T', 'store', 'sh', '-c', script])
+  const inStore = (script: string) => interrupted.docker(['compose', 'exec', '-T', 'store', 'sh', '-c', script])
   let own = 0
   const write = (main?: object) => writeApp(interrupted, appWith(main ? { main } : {}, {}, own))
   beforeAll(async () => {
@@ -256,7 +256,7 @@ describe('a run that ends amid a migration', () => {
     await run.done
     const next = interrupted.startStagecraft(['deploy', '--version', 'v3'])
     await until('it waits', () => next.output().includes('waiting until it has ended') || 'not yet')
-    await tell('touch /kept/go')
+    await inStore('touch /kept/go')
     const { stderr } = await next.done
     const [said = ''] = /^recovery: .*$/m.exec(stderr) ?? []
     const retold = said.replaceAll(/rel-[\d-]+/g, '<id>').replace(/by .* on \S+ died/, 'by ana on web-1 died')
@@ -266,13 +266,13 @@ describe('a run that ends amid a migration', () => {
   })
 
   test('a signal ends the container, and nothing is touched', async () => {
-    await tell('rm /kept/go')
+    await inStore('rm /kept/go')
     const run = await begin('v4')
     await run.signal('INT')
     const { code, stderr } = await run.done
     expect(code).toBe(130)
     expect(stderr).toMatch(/v3 \(rel-[\d-]+\) is still live\./)
-    await tell('touch /kept/go; sleep 2; rm /kept/go')
+    await inStore('touch /kept/go; sleep 2; rm /kept/go')
     expect((await ledger(interrupted)).at(-1)).toBe('begin')
     expect((await migrationContainers(interrupted)).map((line) => line.split(' ')[1])).toEqual(['exited'])
   })

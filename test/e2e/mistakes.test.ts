@@ -86,7 +86,7 @@ beforeAll(async () => {
 const WATCH = `while [ ! -e "$1" ]; do grep -aF -f "$2" /proc/[0-9]*/cmdline 2>/dev/null; sleep 0.03; done; true`
 
 describe('secrets', () => {
-  test('stand in no output, in no command line, and in no file that others can read', async () => {
+  test('are in no output, in no command line, and in no file that others can read', async () => {
     folder.write('patterns', `${[...Object.values(SECRETS), 'what-the-watcher-must-see'].join('\n')}\n`)
     const watcher = h1.start(['sh', '-c', WATCH, 'sh', `${folder.path}/stop`, `${folder.path}/patterns`])
     const seeable = 'while [ ! -e "$1" ]; do sleep 0.1; done'
@@ -114,7 +114,7 @@ describe('secrets', () => {
     await expectPage(folder, port, 'version one')
   })
 
-  test('stand in none of what a container said before it failed', async () => {
+  test('are in no output of a container that failed', async () => {
     const script =
       'echo "token: $$(cat /run/secrets/token) plain: $$PLAIN_PASSWORD" >&2; cat /run/secrets/password; exit 1'
     writeApp(folder, {

@@ -27,7 +27,7 @@ describe.skipIf(!isUp('h7') || !isUp('h1'))('the guide', () => {
     if (code !== 0) throw new Error(output)
   })
   afterAll(async () => {
-    // Kamal's have no Compose project, and the proxy has served its time: nobody else has routes on this host.
+    // Kamal's have no Compose project, and the proxy is no longer needed: no other project has routes on this host.
     const remove =
       'docker rm -fv kamal-proxy stagecraft-proxy $(docker ps -aq --filter name=-from-kamal-); docker network rm kamal; docker rmi postgres:15 caddy:2; docker volume rm stagecraft-proxy-config stagecraft-proxy-data'
     await server.exec(['sh', '-c', remove])

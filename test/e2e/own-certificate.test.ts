@@ -57,7 +57,7 @@ async function followed(host: string, resolve: string, path: string): Promise<st
   return new Response(child.stdout).text()
 }
 
-lab('a certificate of one’s own is served for all its names; its key is for root alone', async () => {
+lab('the operator’s own certificate is served for all its names; only root can read its key', async () => {
   const first = await give(NAMES)
   writeApp(shop, app(shop, { web: page('one') }, { web }))
   const { stdout, stderr } = await deploy(shop, 'v1')
@@ -79,7 +79,7 @@ lab('a certificate of one’s own is served for all its names; its key is for ro
   ])
 })
 
-lab('another one is served at once, without another configuration; one that fits no name is refused', async () => {
+lab('a changed one is served at once, without a new configuration; one that fits no name is refused', async () => {
   const before = await generations()
   const second = await give(NAMES)
   const plan = await shop.stagecraft(['plan'])

@@ -24,7 +24,7 @@ beforeAll(async () => {
   folder.write('.dockerignore', '.stagecraft\n')
 })
 
-test('three rolling deploys and one that fails, under load: no request notices, and HAProxy is never touched', async () => {
+test('three rolling deploys and one that fails, under load: zero downtime, and HAProxy is never touched', async () => {
   writeServer('v1')
   await deploy(folder, 'v1')
   await until('HAProxy answers', async () => (await h1.fetch(port)).status === 200 || 'not yet')
@@ -51,7 +51,7 @@ test('three rolling deploys and one that fails, under load: no request notices, 
   expect(await containersOf('haproxy')).toEqual(haproxy)
 })
 
-test('a drain command that fails, or that the image does not have, is told, and fails nothing', async () => {
+test('a drain command that fails, or that the image does not have, is reported, and fails nothing', async () => {
   const release = (version: string, command: string | readonly string[]) => {
     const web = { image: 'busybox:1', command: ['sleep', '1d'], environment: { VERSION: version }, ...QUICK_STOP }
     const settings = { web: { rollout: { strategy: 'rolling', drain: { command, wait: '0s' } } } }
@@ -65,8 +65,8 @@ test('a drain command that fails, or that the image does not have, is told, and 
   ] as const) {
     const before = await hooks.containers()
     const { stderr } = await release(version, command)
-    const told = `warning: the drain command of web failed in ${hooks.name}-web-\\d \\(exit code ${code.source}\\)`
-    expect(stderr).toMatch(new RegExp(told))
+    const warning = `warning: the drain command of web failed in ${hooks.name}-web-\\d \\(exit code ${code.source}\\)`
+    expect(stderr).toMatch(new RegExp(warning))
     expectPhases(hooks, version)
     const after = await hooks.containers()
     expect(after).toHaveLength(1)
@@ -74,7 +74,7 @@ test('a drain command that fails, or that the image does not have, is told, and 
   }
 })
 
-test('what nothing is routed to rolls if it is told to, in the number that was set by hand; the plan says why others do not', async () => {
+test('an unrouted service rolls if configured, in the number that was set by hand; the plan says why others do not', async () => {
   const writer = (version: string) => ({
     image: 'busybox:1',
     command: ['sh', '-c', 'echo $$VERSION >>/data/started; exec sleep 1d'],
@@ -134,7 +134,7 @@ function readExample(): { compose: string; haproxy: string; stagecraft: string }
 
 /**
  * It listens a while after it has started, and ends at once on SIGTERM, whatever is on its way. One that fails listens too, and
- * answers with errors, but after HAProxy's first look at it: before that HAProxy takes it for well (the guide says so).
+ * answers with errors, but after HAProxy's first look at it: until then HAProxy calls it healthy (see the guide).
  */
 function writeServer(version: string, kind: 'well' | 'failing' = 'well'): void {
   const up = kind === 'well' ? `existsSync('/tmp/drain') ? 503 : 200` : '503'

@@ -6,7 +6,7 @@ import { host, isUp } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
 import { expectCode, QUICK_STOP } from './app.ts'
 
-/** One root folder becomes another, for another user; what is written down is pruned; data belongs to a service. */
+/** The root folder changes, for another user; recorded volumes are pruned; data belongs to a service. */
 describe.skipIf(!isUp('h2') || !isUp('h1'))('whose an environment is, and where its data is', () => {
   const folder = laptop('h1').folder('owners')
   const engine = host('h2')
@@ -38,7 +38,7 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('whose an environment is, and where 
     await folder.cleanUp()
   })
 
-  test('what is written down survives that volumes are pruned, as long as something runs', async () => {
+  test('the record survives a prune of volumes, as long as a container runs', async () => {
     await engine.docker(['volume', 'rm', mark])
     write(two, 'root@h2')
     const { code, stderr } = await run('deploy')
@@ -56,7 +56,7 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('whose an environment is, and where 
     })
   })
 
-  test('all that the environment needs comes along to another root, whoever it belongs to', async () => {
+  test('everything that the environment needs moves to another root, no matter which user owns it', async () => {
     write(two, 'deploy@h2')
     expectCode(await run('state', 'move'), 0)
     expectCode(await run('deploy', '--version', 'v3'), 0)
@@ -67,7 +67,7 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('whose an environment is, and where 
     expect([code, stdout]).toEqual([0, 'precious\n'])
   })
 
-  test('no service begins with another volume, or folder, in which there is nothing', async () => {
+  test('no service starts with another, empty volume or folder', async () => {
     for (const volumes of [
       ['./uploads:/up', 'other:/data'],
       ['./else:/up', 'data:/data'],
@@ -81,7 +81,7 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('whose an environment is, and where 
   })
 })
 
-test('what is moved without a history is said for each host', () => {
+test('files that are moved without a history are listed for each host', () => {
   const here = { host: 'a', root: '/srv/two/shop/prod' }
   const mounted = [{ host: 'a', from: '/one/shop/prod', to: '/srv/two/shop/prod' }]
   const lines = movedLines('shop-prod', { from: here, to: here, releases: 0, mounted })

@@ -32,7 +32,7 @@ const states = async () =>
     .map(({ service, state }) => `${service} ${state}`)
 const env = { SUDO_USER: 'ana' }
 
-test('what is stopped stays, is remembered, and is started again', async () => {
+test('a stopped service stays stopped, is remembered, and is started again', async () => {
   const before = await folder.containers()
   const stopped = await folder.stagecraft(['stop', 'web'], { env })
   expect(stopped).toMatchObject({ code: 0, stdout: 'web  2 containers stopped\n' })
@@ -58,13 +58,13 @@ test('a deploy starts what was stopped', async () => {
   expect((await folder.stagecraft(['status'])).code).toBe(0)
 })
 
-test('a restart goes one container after the other: one of two is always ready', async () => {
+test('a restart takes one container after the other: one of two is always ready', async () => {
   const restart = async () => expectCode(await folder.stagecraft(['restart', 'web']), 0)
   const ready = await countsDuring(h1, folder, { service: 'web', from: 'health_status: healthy' }, restart)
   expect([Math.min(...ready), Math.max(...ready)]).toEqual([1, 2])
 })
 
-test('what does not become ready is said; a job, and what there is not, are refused', async () => {
+test('a container that does not become ready is reported; a job and an unknown service are refused', async () => {
   expect((await folder.stagecraft(['start', 'job'])).code).toBe(2)
   const unknown = await folder.stagecraft(['stop', 'wbe'])
   expect([unknown.code, unknown.stderr]).toEqual([4, expect.stringContaining('Did you mean "web"?')])
@@ -90,7 +90,7 @@ describe.skipIf(!isUp('h2') || !isUp('h3'))('on two hosts', () => {
     await far.cleanUp()
   })
 
-  test('one host can be stopped alone, and it is remembered on it', async () => {
+  test('one host can be stopped alone, and this is remembered there', async () => {
     for (const server of Object.values(servers)) await makeRoot(server, ROOT)
     far.write('compose.yaml', JSON.stringify({ services: { web: idle } }))
     const rollout = { strategy: 'rolling', min_ready: '300ms' }

@@ -38,7 +38,7 @@ describe('two environments on this machine', () => {
     })
   })
 
-  test('what is nowhere, or not live, is exit 4, and nothing is done', async () => {
+  test('a release that does not exist, or is not live, is exit 4, and nothing is done', async () => {
     const none = await run('--env', 'prod', '--no-build', '--version', 'v9')
     expect(none.code).toBe(4)
     expectGolden('commands/deploy.md', 'no-image', none.stderr)
@@ -89,7 +89,7 @@ describe('two environments on this machine', () => {
     writePage(folder, 'three')
     expectCode(await run('--env', 'prod', '--no-build', '--version', 'v2'), 0)
     await expectPage(folder, ports['prod'] ?? 0, 'two')
-    // The tag is gone; the release has the image.
+    // The tag no longer exists; the release has the image.
     await folder.docker(['rmi', `${folder.name}-prod-web:v1`])
     expectCode(await run('--env', 'prod', '--no-build', '--version', 'v1'), 0)
     await expectPage(folder, ports['prod'] ?? 0, 'one')
@@ -121,7 +121,7 @@ describe.skipIf(!isUp('h2') || !isUp('h3'))('from one host to another', () => {
     await folder.cleanUp()
   })
 
-  test('what is built for a host beforehand is built here, and deployed without building', async () => {
+  test('an image built for a host beforehand is built here, and deployed without building', async () => {
     expectCode(await folder.stagecraft(['build', '--env', 'staging', '--version', 'v0']), 0)
     const built = `${folder.name}-staging-web:v0`
     expectCode(await folder.docker(['image', 'inspect', built]), 0)

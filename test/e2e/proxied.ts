@@ -4,7 +4,7 @@ import type { Folder } from '../support/folder.ts'
 import { host, isUp } from '../support/lab.ts'
 import { type App, expectCode, httpd, QUICK_STOP, until } from './app.ts'
 
-// The proxy of a host. Only in the lab: on another machine its ports and its name may be somebody's.
+// The proxy of a host. Only in the lab: on another machine its ports and its name may be in use.
 export const lab = test.skipIf(!isUp('h1'))
 export const h1 = host('h1')
 
@@ -23,7 +23,7 @@ export const page = (text: string, more: object = {}) => ({
 export const exposed = (hostName: string, more: object = {}) => ({
   expose: { host: hostName, port: 80, tls: 'off', ...more },
 })
-/** What the project is asked by. */
+/** The name by which the project is requested. */
 export const name = (project: { name: string }) => `${project.name}.test`
 
 /** An application whose `web` is exposed. */
@@ -95,7 +95,7 @@ sed -i 's/"automation":{/&"renew_interval":"1s",/; s/"issuers":\\[{"module":"acm
   await until('it answers', async () => (await inside(IN_FLIGHT)).code === 0 || 'not yet')
 }
 
-/** Which container the proxy is, since when, and how it is. */
+/** Which container the proxy is, since when, and its health. */
 export async function proxy(): Promise<string> {
   const format = '{{.Id}} {{.State.StartedAt}} {{.State.Status}}'
   return (await h1.docker(['inspect', '--format', format, 'stagecraft-proxy'])).stdout.trim()

@@ -6,7 +6,7 @@ import { app, ask, h1, lab, name, page, proxy, routesIn } from './proxied.ts'
 // A proxy that is stopped, removed, restarted or recreated: no other test may use it meanwhile.
 const [shop, blog] = sharedFolders(h1, 'shop', 'blog')
 
-lab('what somebody did to the proxy by hand is seen by status, and mended by the next deploy', async () => {
+lab('status reports manual changes to the proxy, and the next deploy repairs them', async () => {
   writeApp(shop, app(shop, { web: page('ten'), worker: idle }))
   await deploy(shop, 'v6')
   const web = (await shop.containers()).find(({ service }) => service === 'web')?.id ?? ''
@@ -73,7 +73,7 @@ lab(
     await deploy(shop, 'v16')
     writeApp(blog, app(blog, { web: page('blog') }))
     await deploy(blog, 'v16')
-    // It is amid a deploy until the test says that it goes on.
+    // It stays in the middle of a deploy until the test lets it continue.
     const held = (then: string) => ({ command: ['sh', '-c', `until [ -e /tmp/go ]; do sleep 0.1; done; ${then}`] })
     for (const [version, then, code, text] of [
       ['v17', 'exit 3', 5, 'kept'],

@@ -54,7 +54,7 @@ lab('the service sees the visitor of a balancer that it trusts, with TLS and wit
   expect(direct).not.toContain(VISITOR)
 })
 
-lab('`allow` goes by the visitor, and nobody else can say who one is', async () => {
+lab('`allow` checks the visitor’s address, and only a balancer can name it', async () => {
   await release('v2', ['private_ranges'], { tls: 'off', trusted_proxies: [], allow: VISITOR })
   expect(await asked(HEADER, false)).toContain(`from ${VISITOR}, http`)
   expect(await asked(HEADER.replace(VISITOR, '203.0.113.10'), false)).toContain('403 Forbidden')
@@ -62,6 +62,6 @@ lab('`allow` goes by the visitor, and nobody else can say who one is', async () 
   await release('v3', ['198.51.100.0/24'], { tls: 'off', trusted_proxies: [], allow: VISITOR })
   expect(await asked(HEADER, false)).toContain('403 Forbidden')
   expectCode(await shop.stagecraft(['rollback', '--yes', '--to-version', 'v1']), 0)
-  // Who is a balancer is the host's matter, and today's.
+  // The balancers are those of the host's current configuration.
   expect(await asked(HEADER, true)).not.toContain(VISITOR)
 })

@@ -6,7 +6,7 @@ import { app, ask, exposed, h1, lab, name, page, proxy, routesIn } from './proxi
 // Routes, TLS, maintenance, and what is refused.
 const [shop, blog] = sharedFolders(h1, 'shop', 'blog')
 
-lab('the first deploy of something exposed starts the proxy, and the plan says so', async () => {
+lab('the first deploy of an exposed service starts the proxy, and the plan says so', async () => {
   writeApp(shop, app(shop, { web: page('one'), worker: idle }))
   const plan = await shop.stagecraft(['plan'])
   expect(plan.stdout).toContain(`web     route   http://${name(shop)}`)
@@ -34,7 +34,7 @@ lab('a rollout, a failed one and a rollback change no configuration of the proxy
   expect((await h1.docker(['exec', 'stagecraft-proxy', 'sh', '-c', zombies])).stdout.trim()).toBe('0')
 })
 
-lab('what does not listen where expose says is not switched to: exit 5, and a hint', async () => {
+lab('a service that does not listen on the port of expose does not go live: exit 5, and a hint', async () => {
   writeApp(
     shop,
     app(
@@ -62,7 +62,7 @@ lab('a health path must answer 2xx', async () => {
 })
 
 lab(
-  'two projects have routes beside each other; paths choose the service; nobody gets the other one’s route',
+  'two projects have routes next to each other; paths choose the service; neither gets the other one’s route',
   async () => {
     writeApp(blog, app(blog, { web: page('blog'), api: page('api') }, { api: exposed(name(blog), { path: '/api' }) }))
     await deploy(blog, 'v1')
@@ -80,7 +80,7 @@ lab(
   },
 )
 
-lab('a service that is no more, and one that is exposed no more, have no route', async () => {
+lab('a removed service, and one that is no longer exposed, have no route', async () => {
   writeApp(blog, app(blog, { web: page('blog'), api: page('api') }, { web: {}, api: exposed(name(blog)) }))
   const plan = await blog.stagecraft(['plan'])
   expect(plan.stdout).toContain(`web  unroute    http://${name(blog)}`)
@@ -104,7 +104,7 @@ lab('tls: internal answers with a certificate of its own, and port 80 redirects'
 })
 
 lab('a configuration that Caddy refuses changes nothing: exit 5, and everything answers as before', async () => {
-  // Somebody has written nonsense where the routes are kept.
+  // Someone wrote nonsense into the file that keeps the routes.
   const internal = { port: 99, names: ['x'], networks: [], subnets: ['nonsense'] }
   const bad = { service: 'x', hosts: [], path: '/', tls: 'off', ports: { a: 1, b: 1 }, internal }
   const edit = (command: string) =>
@@ -127,7 +127,7 @@ lab('a configuration that Caddy refuses changes nothing: exit 5, and everything 
   expect((await shop.containers()).map(({ service }) => service)).toEqual(['web', 'worker'])
 })
 
-lab('maintenance answers 503 to whatever is asked, survives a deploy, and ends', async () => {
+lab('maintenance answers 503 to every request, survives a deploy, and ends', async () => {
   expectCode(await shop.stagecraft(['maintenance', 'on', '--message', 'Back at 10']), 0)
   const post = await ask(name(shop), '/any/where', ['-X', 'POST', '-d', 'x=1', '-H', 'If-None-Match: *'])
   expect(post.status).toBe(503)
@@ -145,7 +145,7 @@ lab('maintenance answers 503 to whatever is asked, survives a deploy, and ends',
   expectCode(await shop.stagecraft(['status']), 0)
 })
 
-lab('a service that is more than one rolls as many; another number of them rolls too', async () => {
+lab('a service with several replicas rolls all of them; a changed number of replicas rolls too', async () => {
   const ids = async () => (await shop.containers()).filter(({ service }) => service === 'web').map(({ id }) => id)
   const scaled = (text: string, scale?: number) =>
     app(shop, { web: page(text, scale === undefined ? {} : { scale }), worker: idle })
@@ -164,7 +164,7 @@ lab('a service that is more than one rolls as many; another number of them rolls
   expect(Object.keys(bundle(shop).images)).toEqual(['web', 'worker'])
 })
 
-lab('replicas with order: stop-first are replaced in turn, never more than there are to be', async () => {
+lab('replicas with order: stop-first are replaced in turn, never more than the configured number', async () => {
   const settings = { worker: { rollout: { order: 'stop-first' } } }
   const workers = (v: string) =>
     app(shop, { web: page('a', { scale: 2 }), worker: { ...idle, scale: 3, environment: { V: v } } }, settings)
@@ -177,7 +177,7 @@ lab('replicas with order: stop-first are replaced in turn, never more than there
 })
 
 lab(
-  'internal services of two projects on one network and port are told by their names, which nobody takes',
+  'internal services of two projects on one network and port are told apart by their names, which stay theirs',
   async () => {
     const network = `${shop.name}-shared`
     await h1.docker(['network', 'create', network])

@@ -74,23 +74,23 @@ test('another environment and another project on the same engine have lost nothi
   expect(await tagsOf(`${other.name}-web`)).toEqual([['v1', 'v2'], 2])
 })
 
-test('each promised release can really be rolled back to', async () => {
+test('each kept release can really be rolled back to', async () => {
   for (const version of PROMISED.slice(0, -1).concat('v12')) {
     expectCode(await folder.stagecraft(['rollback', '--env', 'local', '--to-version', version]), 0)
     expect(await pageOf(folder.name)).toBe(`page ${version.slice(1)}note ${version.slice(1)}`)
   }
-  // Now each of them is a rollback, and the version's own tags are gone with the releases that gave them.
+  // Now each of them is a rollback, and the version's own tags were removed with the releases that set them.
   expect(bundles(folder, 'local')).toEqual(PROMISED)
   expect(await tagsOf(`${folder.name}-web`)).toEqual([[], 4])
 })
 
-test('so can those of the other environment and of the other project', async () => {
+test('releases of the other environment and project can be rolled back to as well', async () => {
   expectCode(await folder.stagecraft(['rollback', '--env', 'prod']), 0)
   expectCode(await other.stagecraft(['rollback', '--env', 'local']), 0)
   expect([await pageOf(`${folder.name}-prod`), await pageOf(other.name)]).toEqual(['page 1note 1', 'page 1note 1'])
 })
 
-test('a keep that is smaller now takes what is too much, by hand as well', async () => {
+test('a smaller keep removes the surplus releases, by hand as well', async () => {
   const app = JSON.parse(folder.read('stagecraft.yml'))
   app.environments.local.keep = 1
   folder.write('stagecraft.yml', JSON.stringify(app))

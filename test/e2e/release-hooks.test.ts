@@ -5,8 +5,8 @@ import { expectGolden } from '../support/golden.ts'
 import { host, isUp } from '../support/lab.ts'
 import { deploy, expectCode, idle, releases, sharedFolder, until, writeApp } from './app.ts'
 
-/** What hooks wrote into the file `told` of the project folder. */
-const told = (folder: Folder) => (folder.exists('told') ? folder.read('told').trimEnd().split('\n') : [])
+/** What hooks wrote into the file `told` in the project folder. */
+const hookLines = (folder: Folder) => (folder.exists('told') ? folder.read('told').trimEnd().split('\n') : [])
 
 describe('hooks on this machine', () => {
   const h1 = host('h1')
@@ -25,10 +25,10 @@ describe('hooks on this machine', () => {
       before_rollout: ['true'],
     })
     await deploy(folder, 'v1')
-    expect(told(folder)).toEqual([`from ${releases(folder).at(-1)?.id}`])
+    expect(hookLines(folder)).toEqual([`from ${releases(folder).at(-1)?.id}`])
 
     write({ before_rollout: `${stagecraft} deploy --wait 10m 2>&1 | tee nested; ${failing}` }, 'two')
-    // Not the ten minutes that it might wait: it would be ended before.
+    // Not the ten minutes that it may wait: it would be ended earlier.
     const refused = await folder.stagecraft(['deploy', '--version', 'v2'], { timeout: 240 })
     expectCode(refused, 5)
     const nested = folder
@@ -74,11 +74,11 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('hooks of an environment on a host',
     write({ before_build: 'echo "$STAGECRAFT_HOSTS $STAGECRAFT_ENV $STAGECRAFT_PREVIOUS." >>told' })
     await deploy(folder, 'v1')
     await deploy(folder, 'v2')
-    expect(told(folder)).toEqual(['h2 prod .', 'h2 prod v1.'])
+    expect(hookLines(folder)).toEqual(['h2 prod .', 'h2 prod v1.'])
     const before = await site.containers()
     write({ before_rollout: 'exit 3', on_failure: 'echo "$STAGECRAFT_STATUS in $STAGECRAFT_PHASE" >>told' })
     await deploy(folder, 'v3', 5)
-    expect(told(folder).at(-1)).toBe('failed in rollout')
+    expect(hookLines(folder).at(-1)).toBe('failed in rollout')
     expect(await site.containers()).toEqual(before)
     expectCode(await folder.stagecraft(['rollback', '--no-hooks']), 0)
   })

@@ -15,9 +15,9 @@ import { host, isUp, LAB_DIR } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
 import { ENDS_SOON, expectCode, makeRoot, QUICK_STOP, releases, sharedFolder, writeApp } from './app.ts'
 
-// A release that comes back is what it was: nothing of today's shell, files or of what somebody wrote into it meanwhile.
+// A restored release is what it was: nothing of today's shell or files, or of what someone has written into it since.
 
-/** Today's shell of whoever rolls back. */
+/** Today's shell of the user who rolls back. */
 const TODAY = {
   ...{ DEBUG: 'of-today', LEVEL: 'of-today', CANARY: 'canary-of-the-shell', COMPOSE_PROJECT_NAME: 'of-today' },
   ...{ COMPOSE_FILE: '/nowhere.yaml', COMPOSE_PROFILES: 'of-today', DOCKER_DEFAULT_PLATFORM: 'linux/riscv64' },
@@ -49,7 +49,7 @@ describe('on this machine', () => {
   const h1 = host('h1')
   const folder = sharedFolder(h1, 'replays')
 
-  test('a rollback, and an undo, give what there was, whatever the shell has now', async () => {
+  test('a rollback and an undo restore the old values, even if the shell has others now', async () => {
     folder.write('web/Dockerfile', DOCKERFILE)
     writeApp(folder, { services: { web: web('1') }, compose })
     expectCode(await folder.stagecraft(['deploy', '--version', 'v1'], { env: THEN }), 0)
@@ -93,7 +93,7 @@ describe.skipIf(!isUp('h3'))('on a host', () => {
     writeApp(folder, { project: { name: folder.name }, environments, services: { web: web(version) }, compose })
   }
 
-  test('what the host has changed in a model is refused, and nothing of this machine is read', async () => {
+  test('a model that was changed on the host is refused, and nothing of this machine is read', async () => {
     const { stdout } = await server.exec(['ls', `${kept}/releases`])
     const [first = ''] = stdout.split('\n')
     const file = `${kept}/releases/${first}/compose.json`
@@ -105,7 +105,7 @@ describe.skipIf(!isUp('h3'))('on a host', () => {
     ] as const
     await server.exec(['cp', file, `${file}.as-it-was`])
     for (const [at, change] of changes) {
-      // Whoever has the host has its hashes too: without them the files count as they are (spec/core/hosts.md).
+      // An attacker on the host has its hashes too: without them the files count as they are (spec/core/hosts.md).
       await server.exec(['sh', '-c', 'sed "$0" "$1.as-it-was" > "$1"; rm -f "$2/head"', change, file, kept])
       const ran = await folder.stagecraft(['rollback'], { env: TODAY })
       expectCode(ran, 9)
@@ -116,7 +116,7 @@ describe.skipIf(!isUp('h3'))('on a host', () => {
     expect((await variablesOf(server, `${folder.name}-prod`)).at(-1)).toBe('VERSION=2')
   })
 
-  test('a rollback gives what there was, whatever the shell has now', async () => {
+  test('a rollback restores the old values, even if the shell has others now', async () => {
     expectCode(await folder.stagecraft(['rollback'], { env: TODAY }), 0)
     expect(await variablesOf(server, `${folder.name}-prod`)).toEqual(AS_V1)
     expect(releases(folder)).toEqual([])
@@ -126,7 +126,7 @@ describe.skipIf(!isUp('h3'))('on a host', () => {
 const CANARY = 'canary-in-the-coal-mine'
 const HASH = '0123456789abcdef0123456789abcdef'
 
-/** What somebody may put anywhere into a model. `HERE` is a folder of this machine with the canary in every file. */
+/** What an attacker may put anywhere into a model. `HERE` is a folder of this machine with the canary in every file. */
 const HOSTILE: readonly unknown[] = [
   ...['text', 'a: b', '1s', 'CANARY', { a: 'b' }],
   ...[
@@ -196,7 +196,7 @@ const MODEL = {
   configs: { app: { name: 'app', file: `/srv/content/${HASH}` } },
 }
 
-describe('a model that anybody has changed anyhow', () => {
+describe('a model with arbitrary changes', () => {
   const folder = scratch({ canary: `CANARY_KEY=${CANARY}\n`, 'canary.yaml': '' })
   afterAll(() => folder.remove())
 

@@ -67,7 +67,7 @@ const rollback = async (...args: string[]) => {
   return ran
 }
 
-test('a rollback runs no job, not even one that would refuse what a newer one made, and says how to ask for it', async () => {
+test('a rollback runs no job, not even one that would refuse a newer schema, and says how to request one', async () => {
   await expectPage(folder, port, 'assets 2')
   const { stdout } = await rollback('--dry-run')
   expect(stdout).toMatch(/migrate +unchanged +left alone: it completed in v1, and runs only in a deploy/)
@@ -77,14 +77,14 @@ test('a rollback runs no job, not even one that would refuse what a newer one ma
   expectCode(await folder.stagecraft(['status']), 0)
 })
 
-test('a job that is asked for runs, before what waits for it', async () => {
+test('a requested job runs, before the services that wait for it', async () => {
   await rollback('--to-version', 'v2')
   writeApp(folder, app(2, RUN))
   expect(await touchedBy(folder, () => rollback('--to-version', 'v1'))).toEqual(['assets', 'web'])
   await expectPage(folder, port, 'assets 1')
 })
 
-test('after docker compose down a rollback starts what waits for jobs, without them', async () => {
+test('after docker compose down a rollback starts the services that wait for jobs, without the jobs', async () => {
   writeApp(folder, app(2))
   await rollback('--to-version', 'v2')
   expectCode(await folder.docker(['compose', '-p', folder.name, 'down']), 0)

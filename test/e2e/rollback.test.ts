@@ -81,7 +81,7 @@ describe('one application, back and forth', () => {
       .toSorted()
   }
 
-  test('v1, v2, an edit that nobody committed: a rollback brings v1 back, and builds nothing', async () => {
+  test('v1, v2, an uncommitted edit: a rollback restores v1, and builds nothing', async () => {
     writePage(folder, 'an edit')
     const [before, state] = [await images(), folder.read('.stagecraft/releases.json')]
     const dry = await rollback(folder, ['--dry-run'])
@@ -108,7 +108,7 @@ describe('one application, back and forth', () => {
     await expectPage(folder, web, 'page two')
   })
 
-  test('after a failed deploy it goes to what served before; twice in a row, further back', async () => {
+  test('after a failed deploy it goes to the release live before; twice in a row, further back', async () => {
     writePage(folder, 'page three')
     await deploy(folder, 'v3')
     folder.write('web/Dockerfile', 'FROM busybox:1\nCMD ["false"]\n')
@@ -136,7 +136,7 @@ describe('one application, back and forth', () => {
     await expectPage(folder, web, 'page five, second')
   })
 
-  test('services that are gone come back, and newer ones go', async () => {
+  test('removed services come back, and newer ones are removed', async () => {
     const { api: _api, ...others } = app.services
     writeApp(folder, { ...app, services: { ...others, cache: idle } })
     await deploy(folder, 'v7') // of the page that v6 had
@@ -172,7 +172,7 @@ describe('one application, back and forth', () => {
     await expectPage(folder, web, 'page three')
   })
 
-  test('nor is a working tree of which nothing is left but stagecraft.yml and .stagecraft', async () => {
+  test('nor is a working tree with only stagecraft.yml and .stagecraft left', async () => {
     for (const name of ['compose.yaml', 'web', 'conf', 'api.env']) folder.remove(name)
     expect((await folder.exec(['ls', '-A'])).stdout).toBe('.stagecraft\nstagecraft.yml\n')
     await rollback(folder, ['--to-version', 'v8'])
@@ -184,7 +184,7 @@ describe('one application, back and forth', () => {
     expect((await folder.exec(['ls', '-A'])).stdout).toBe('.stagecraft\nstagecraft.yml\n')
   })
 
-  test('an image that is gone is exit 4, before anything is changed; others can still be put back', async () => {
+  test('a missing image is exit 4, before anything is changed; other releases can still be restored', async () => {
     const gone = newestOf(folder, 'v3')
     const bundle = JSON.parse(folder.read(`.stagecraft/releases/${gone}/release.json`))
     expectCode(await folder.docker(['rmi', '-f', bundle.images.web.id]), 0)
@@ -202,7 +202,7 @@ describe('one application, back and forth', () => {
   })
 })
 
-test('a rollback that fails puts back what ran before it', async () => {
+test('a rollback that fails restores what ran before it', async () => {
   const folder = h1.folder('rollback-fails')
   try {
     const port = await h1.freePort()
@@ -223,7 +223,7 @@ test('a rollback that fails puts back what ran before it', async () => {
           other: idle,
         },
         compose: { volumes: { kept: {} } },
-        settings: { web: { rollout: { min_ready: '5s' } } }, // what ends soon is said to have ended a while later
+        settings: { web: { rollout: { min_ready: '5s' } } }, // the engine reports its early end a while later
       })
     write('one', 'test ! -e /kept/new-format || { echo the data is too new; exit 3; }')
     await deploy(folder, 'v1')
@@ -248,7 +248,7 @@ test('a rollback that fails puts back what ran before it', async () => {
   }
 })
 
-test('an image that the engine has no more is fetched from the registry, by its digest', async () => {
+test('an image that the engine no longer has is fetched from the registry, by its digest', async () => {
   const folder = h1.folder('rollback-registry')
   try {
     const [web, port] = [await h1.freePort(), await h1.freePort()]
@@ -271,7 +271,7 @@ test('an image that the engine has no more is fetched from the registry, by its 
     await deploy(folder, 'v2')
     const id = JSON.parse(folder.read(`.stagecraft/releases/${newestOf(folder, 'v1')}/release.json`)).images.web.id
     expectCode(await folder.docker(['rmi', '-f', id]), 0)
-    // Somebody removes the name of an image: the engine forgets its digest with it.
+    // Someone removes the name of an image: the engine forgets its digest with it.
     expectCode(await folder.docker(['rmi', `${base}:1`]), 0)
     await rollback(folder)
     await expectPage(folder, web, 'page one')

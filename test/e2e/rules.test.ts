@@ -16,7 +16,7 @@ const asked = (path = '/', ...flags: string[]) => ask(name(shop), path, flags)
 const head = async (path = '/', ...flags: string[]) =>
   (await ask(name(shop), path, ['-D', '-', '-o', '/dev/null', ...flags])).body.toLowerCase()
 
-lab('who may ask: a password, and an address; a hash is in no output', async () => {
+lab('access by password and by address; no output contains a hash', async () => {
   await release('v1', { tls: 'internal', auth: { ops: HASH }, headers: { 'X-Frame-Options': 'DENY', Server: null } })
   const unknown = async () => (await asked('/', '-L')).status
   await until('its certificate is there', async () => (await unknown()) === 401 || `${await unknown()}`)
@@ -46,7 +46,7 @@ lab('who may ask: a password, and an address; a hash is in no output', async () 
   expect((await asked()).status).toBe(403)
 })
 
-lab('what is asked and answered: size, compression, path, HTTP beside HTTPS', async () => {
+lab('requests and responses: size, compression, path, HTTP alongside HTTPS', async () => {
   await release('v4', { tls: 'internal', http: 'serve', max_body: '1kB', compress: true, access_log: true })
   expect((await asked()).status).toBe(200)
   const sent = async (bytes: number) => (await asked('/', '--data', 'x'.repeat(bytes))).status
@@ -82,7 +82,7 @@ lab('what is asked and answered: size, compression, path, HTTP beside HTTPS', as
   await deploy(shop, 'v6')
   expect(await asked('/cgi-bin/slow')).toEqual({ status: 504, body: '<h1>{http.request.host} is late</h1>' })
   expect([(await asked()).body, (await asked('/nowhere')).body]).toEqual(['x', expect.stringContaining('404')])
-  // It is asked once: Caddy would ask again, for 10 s.
+  // One request only: Caddy would retry for 10 s.
   expect((await shop.stagecraft(['exec', 'web', '--', 'cat', '/www/asked'])).stdout).toBe('once\n')
   const own = (...caddy: object[]) => writeApp(shop, app(shop, { web }, { web: { expose: { ...expose, caddy } } }))
   own({ handler: 'headers', response: { add: 'X' } })

@@ -63,7 +63,7 @@ beforeAll(async () => {
 })
 
 describe.skipIf(Bun.which('tmux') === null)('on a terminal', () => {
-  test('a deploy draws what it builds and what it waits for; one line a phase stays', async () => {
+  test('a deploy draws what it builds and what it waits for; one line per phase stays', async () => {
     const terminal = run('v2', HEALTHY_SLOWLY, { more: { pause: 0.6 } })
     const build = await terminal.shows(/compiling [2-8] of 8 for v2/)
     expect(build).toMatch(/^release .* v2 → local\nbuild +\S running +\d+\.\ds\n( {2}\| .*\n?){1,4}$/)
@@ -96,7 +96,7 @@ describe.skipIf(Bun.which('tmux') === null)('on a terminal', () => {
     const terminal = run(version, SICK, wishes)
     expect(await terminal.ended()).toBe(5)
     const lines = steady(terminal.text())
-      .replace(/^ {2}(?:web|[a-z_]+): .*\n/gm, '') // what is waited for, where nothing is drawn
+      .replace(/^ {2}(?:web|[a-z_]+): .*\n/gm, '') // progress lines, where nothing is drawn
       .split('\n')
       .map((line) => line.trimEnd())
     const from = lines.indexOf(FAILS[0] ?? '')
@@ -162,7 +162,7 @@ describe.skipIf(Bun.which('tmux') === null)('on a terminal', () => {
     expect([terminal.text().includes(' running '), terminal.isCursorShown()]).toEqual([false, true])
   })
 
-  test('logs -f goes on over a rollout, a shell of exec is untouched, and down asks', async () => {
+  test('logs -f continues across a rollout, a shell of exec is untouched, and down asks', async () => {
     const logs = open(['logs', '-f', '--lines', '1', 'web'])
     await logs.shows(/^web-1 \| /m)
     const rollout = run('v5', HEALTHY)

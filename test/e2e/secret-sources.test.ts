@@ -50,7 +50,7 @@ const inWeb = async (...command: string[]) => {
   return ran.stdout.trim()
 }
 
-test('values reach the container, its secrets and the build, and no screen; what is not used is not read', async () => {
+test('values reach the container, its secrets and the build, and no screen; unused ones are not read', async () => {
   write()
   const { stdout, stderr } = await deploy(folder, 'v1', 0, ['--verbose'])
   expect(asked()).toEqual(['key', 'password', 'token'])
@@ -75,7 +75,7 @@ test('a new value is a change that `releases diff` names, and a rollback needs n
   expect(asked()).toEqual([])
 })
 
-test('a manager that is signed out stops a deploy before there is a release, with its own words', async () => {
+test('a signed-out manager stops a deploy before there is a release, and its own message is shown', async () => {
   const before = await ids()
   const ran = await folder.stagecraft(['deploy', '--version', 'v3'])
   expectCode(ran, 3)

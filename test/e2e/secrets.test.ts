@@ -5,7 +5,7 @@ import { Site } from '../scenes/site.ts'
 import { isUp } from '../support/lab.ts'
 import { expectCode, until, writeApp, writePage } from './app.ts'
 
-/** What nobody could guess, and looks like it. */
+/** A value that is random and looks random. */
 const canary = (kind: string, alphabet: 'hex' | 'base64' = 'base64') =>
   createHash('sha256').update(`${kind} ${process.pid}`).digest(alphabet).slice(0, 40)
 
@@ -36,7 +36,7 @@ function shownIn(text: string): string[] {
   })
 }
 
-// Everything that comes out of a deploy, an undo, a rollback and a recovery on a host is looked through.
+// Everything that a deploy, an undo, a rollback and a recovery on a host print or keep is searched.
 describe.skipIf(!isUp('h3'))('canaries', () => {
   const site = new Site('h3', 'h3', 'canaries')
   const { folder, server } = site
@@ -108,7 +108,7 @@ describe.skipIf(!isUp('h3'))('canaries', () => {
   const flag = (name: string, on = true) => server.exec([on ? 'touch' : 'rm', `${site.kept}/data/flag/${name}`])
 
   test('two deploys, of which the second changes a secret', async () => {
-    // One process a pass: with one for each that runs, a pass takes longer than docker does.
+    // One process per pass: with one for each running process, a pass takes longer than docker does.
     const watch = `while [ ! -e done ]; do grep -a . /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; sleep 0.03; done`
     const processes = folder.exec(['sh', '-c', watch], { timeout: 280 })
     writeFiles('1', CANARIES['env file, under a telling name'])
@@ -117,7 +117,7 @@ describe.skipIf(!isUp('h3'))('canaries', () => {
     writeFiles('2', NEXT)
     expectCode(await run('deploy', '--version', 'v2', '--json', '--verbose'), 0)
     folder.write('done', '')
-    // The lab's hosts are on this machine: what their containers run is seen too, and is not ours.
+    // The lab's hosts are on this machine: the processes of their containers are visible too, and are not ours.
     const seen = (await processes).stdout
       .split('\n')
       .filter((line) => /^\/proc\/\d+\/cmdline:\S*(docker|docker-compose|ssh|stagecraft)\s/.test(line))
@@ -177,7 +177,7 @@ describe.skipIf(!isUp('h3'))('canaries', () => {
     ])
     expect(shownIn(open.stdout)).toEqual([])
     const kept = await server.exec(['sh', '-c', `cat ${site.kept}/releases/*/compose.json`])
-    expect(shownIn(kept.stdout)).toContain('label') // the scan does find what is there
+    expect(shownIn(kept.stdout)).toContain('label') // the scan does find things
     expect(readFileSync(`${folder.here}/stagecraft.yml`, 'utf8')).toContain(folder.name)
   })
 })

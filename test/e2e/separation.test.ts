@@ -15,7 +15,7 @@ import {
   writePage,
 } from './app.ts'
 
-// Two that look alike share nothing: environments, projects of the same folder name, registries.
+// Look-alikes share nothing: environments, projects of the same folder name, registries.
 const h1 = host('h1')
 const folder = sharedFolder(h1, 'apart')
 
@@ -59,7 +59,7 @@ test('two environments have containers, releases and values of their own', async
   const recorded = releases(folder).map(({ environment, version }) => `${environment} ${version}`)
   expect(recorded).toEqual(['local v1', 'staging v1', 'staging v2'])
   const volumes = await folder.docker(['volume', 'ls', '--format', '{{.Name}}', '--filter', `name=${folder.name}`])
-  // Beside those that only say whose a project is (spec/core/ownership.md).
+  // Apart from those that only say who owns a project (spec/core/ownership.md).
   const own = volumes.stdout.split('\n').filter((name) => name !== '' && !name.startsWith('stagecraft-'))
   expect(own.sort()).toEqual([`${folder.name}-staging_data`, `${folder.name}_data`])
 })

@@ -5,14 +5,14 @@ import { host } from '../support/lab.ts'
 import { deploy, expectCode, QUICK_STOP, touchedBy } from './app.ts'
 import { factsOf } from './facts.ts'
 
-/** A Compose file as people have it, in a fresh clone: what is in it goes through every command, and is as plain Compose makes it. */
+/** A Compose file as people have it, in a fresh clone: every command accepts it, and the result is that of plain Compose. */
 interface Shape {
   readonly files: Readonly<Record<string, string>>
   /** one value of the file, and what it becomes */
   readonly change: readonly [string, string]
   /** the services that get it */
   readonly touched: readonly string[]
-  /** what the plan says of the files of a fresh clone */
+  /** what the plan says about the files of a fresh clone */
   readonly notes: readonly string[]
   /** what `init` suggests */
   readonly suggests: readonly string[]
@@ -168,7 +168,7 @@ for (const [title, shape] of Object.entries(SHAPES))
     expect(status.stdout).toContain('as released')
   })
 
-test('what stands in the way is said at once, and nothing is made', async () => {
+test('every obstacle is reported at once, and nothing is created', async () => {
   const files = {
     'compose.yaml': json({
       services: {

@@ -16,7 +16,7 @@ import {
   writePage,
 } from './app.ts'
 
-// Interrupted before the commit point: what served serves, exit 128 + the signal, and nothing half-done is left.
+// Interrupted before the commit point: the previous release stays live, exit 128 + the signal, nothing half-done left.
 const h1 = host('h1')
 const folder = sharedFolder(h1, 'signals')
 
@@ -27,7 +27,7 @@ beforeAll(async () => {
   await folder.docker(['compose', 'exec', '-T', 'web', 'sh', '-c', 'echo precious >/data/file'])
 })
 
-/** Starts a deploy, sends a signal once `ready` is there, and holds the end against what it must be. */
+/** Starts a deploy, sends a signal once `ready` is there, and checks how it ends. */
 async function interrupted(
   version: string,
   phase: string,
@@ -66,7 +66,7 @@ const recreated = (service: string, state: string) => {
 
 describe('while an image is built', () => {
   const marker = `sleep 610.${process.pid}`
-  // What it prints is not in the command, which is printed before it runs: an engine that is told to end a container which
+  // What it prints is not in the command, which is printed before it runs: an engine asked to end a container which
   // it is about to make lets it run (26.1: "failed to kill process: container not running").
   test.each(['INT', 'TERM'] as const)('%s ends the build', async (signal) => {
     folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s ${signal}\\n' way; ${marker}\n`)
@@ -86,7 +86,7 @@ describe('while containers are replaced', () => {
     services: { ...app.services, web: page(port, { volumes: ['/data'], ...web }) },
   })
 
-  test('TERM puts back what was replaced, with its anonymous volume', async () => {
+  test('TERM restores what was replaced, with its anonymous volume', async () => {
     writeApp(folder, changed({ healthcheck }))
     expect(await interrupted('v-term', 'rollout', 'TERM', recreated('web', 'running'))).toEqual(['web'])
   })
@@ -110,7 +110,7 @@ describe('while containers are replaced', () => {
     }
     const touched = await interrupted('v-stopping', 'rollout', 'INT', stopping)
     expect(touched.filter((service) => service !== 'web')).toEqual([])
-    // The engine goes on with a stop whose client is gone: nothing may die after Stagecraft has said that it serves.
+    // The engine continues a stop after its client has died: nothing may stop after Stagecraft has reported it live.
     const web = (await folder.containers()).find(({ service }) => service === 'web')
     expect(await h1.exec(['timeout', '10', 'docker', 'wait', web?.id ?? ''])).toMatchObject({ code: 124 })
     await expectPage(folder, port, 'version one')

@@ -45,7 +45,7 @@ test('what a file sets for the session ends with it', async () => {
   expect(await other.run('SELECT a, f, l, x FROM app.a')).toEqual([{ a: 0, f: 1, l: 10, x: 'x' }])
 })
 
-test('the third of five files fails: what is before the statement stays, and the next run goes on there', async () => {
+test('the third of five files fails: earlier statements stay, and the next run continues there', async () => {
   const five = (second: string) => ({
     ...USERS,
     '2.sql': "INSERT INTO users VALUES (1, 'ana@example.org')",
@@ -94,7 +94,7 @@ test.each([
   expect(text.replace(/^Cannot apply (.*) to main: the database refuses it\n/, '$1 ').split('\n  hint')[0]).toBe(
     expected,
   )
-  // What failed was not applied: nobody has to say so.
+  // The failed statement was not applied: no confirmation is needed.
   const corrected = sql.replace(/(^|\n)(SELECT '|INSERT|SIGNAL|CREATE)[\s\S]*/, '$1SELECT 2')
   expect(await apply(server.url, { ...USERS, '2.sql': corrected })).toEqual(['2.sql'])
 })
@@ -202,7 +202,7 @@ test.each([
   }
 })
 
-test('a statement that takes too long, one that a signal ends, and a connection that is lost', async () => {
+test('a statement that takes too long, one ended by a signal, and a lost connection', async () => {
   const sleeping = "info LIKE '%sleep(120%' AND id <> connection_id()"
   const session = async () => (await column(`SELECT id FROM information_schema.processlist WHERE ${sleeping}`))[0]
   const slow = { ...USERS, '2.sql': 'CREATE TABLE c (a int);\nCREATE TABLE d AS SELECT sleep(120) AS a' }
@@ -233,7 +233,7 @@ test('a statement that takes too long, one that a signal ends, and a connection 
   `)
 })
 
-test('INSERTs that a failure, a ROLLBACK and DDL come after are applied once', async () => {
+test('INSERTs followed by a failure, a ROLLBACK and DDL are applied once', async () => {
   const file = (last: string) => ({
     ...USERS,
     '2.sql': `INSERT INTO users VALUES (1, 'a'); INSERT INTO users VALUES (2, 'b'); ROLLBACK;

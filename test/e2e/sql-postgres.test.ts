@@ -257,7 +257,7 @@ test('a connection that is lost in the middle', async () => {
   `)
 })
 
-test('a connection that is lost in COMMIT: the history is asked', async () => {
+test('a connection that is lost in COMMIT: the history is checked', async () => {
   const sleep = `CREATE FUNCTION s() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END';
     CREATE CONSTRAINT TRIGGER s AFTER INSERT ON users INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION s();
     INSERT INTO users VALUES (1)`

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { apply, historyOf, printedFailure, type Server, startServer, until } from '../scenes/sql.ts'
 import { host } from '../support/lab.ts'
 
-// A server whose machine or network is gone without a word: its container is frozen, and nothing is answered.
+// A server whose machine or network disappears silently: its container is frozen and answers nothing.
 describe.each([
   ['postgres', 'SELECT pg_sleep(15)', "FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep' AND state = 'active'"],
   ['mysql', 'DO sleep(15)', "FROM information_schema.processlist WHERE info LIKE 'DO sleep%'"],
@@ -13,7 +13,7 @@ describe.each([
   })
   afterAll(() => server?.remove())
 
-  test('a signal, or the time limit, ends the run nevertheless; the next one goes on', async () => {
+  test('a signal, or the time limit, still ends the run; the next one continues', async () => {
     const files = { '1.sql': 'CREATE TABLE a (n int)', '2.sql': `${statement};\nCREATE TABLE b (n int)` }
     const ending = new AbortController()
     const running = printedFailure(apply(server.url, files, { signal: ending.signal }), [server.url])

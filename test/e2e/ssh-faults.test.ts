@@ -4,7 +4,7 @@ import { type Look, lastLook, WATCH } from '../scenes/watching.ts'
 import { isUp, labHostCommand } from '../support/lab.ts'
 import { deploy, expectCode, httpd, idle, type ServiceSource, until } from './app.ts'
 
-// What can happen to a host, or to the way there, while a release is under way. h8 is the campaign's own: by itself here.
+// Faults of a host, or of the connection to it, during a release. h8 is the campaign's own host: this runs alone.
 describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
   const site = new Site('h8', 'h8', 'fault')
   const { folder, server } = site
@@ -47,8 +47,8 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     throw new Error('h8 cannot be used')
   }
 
-  /** Whatever happened: the next deploy goes through, and all is well. */
-  async function mended(version: string): Promise<string> {
+  /** After any fault: the next deploy succeeds, and everything is in order. */
+  async function repairedBy(version: string): Promise<string> {
     site.write()
     const { stderr } = await deploy(folder, version, 0, ['--wait', '60s'])
     expect(await site.page()).toBe('version one')
@@ -57,7 +57,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     return stderr
   }
 
-  test('its cable is cut: that is said soon, its lock is free within 15 s, and what was begun is undone once it is back', async () => {
+  test('its cable is cut: this is reported soon, its lock is free within 15 s, and the changes are undone later', async () => {
     const free = ['sh', '-c', `flock -n -s ${site.kept}/locks/prod.lock true`]
     let waited = 0
     const ran = await during('v-cut', { fresh }, async () => {
@@ -71,7 +71,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     expect(waited).toBeLessThan(30) // to ask takes time too, on a busy machine
     expect(ran).toMatchObject({ code: 8 })
     expect(ran.stderr).toContain('Cannot continue: the connection to h8 was lost')
-    expect(await mended('v1')).toContain('v-cut')
+    expect(await repairedBy('v1')).toContain('v-cut')
   })
 
   test('its cable is cut while images are sent', async () => {
@@ -88,10 +88,10 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     const isSent = ran.stdout.includes('"phase":"push","status":"completed"')
     if (!isSent) expect(await site.page()).toBe('version one')
     folder.write('web/Dockerfile', small)
-    expect(await mended('v-pushed')).toContain('v-push')
+    expect(await repairedBy('v-pushed')).toContain('v-push')
   })
 
-  /** Makes writing to the disk take seconds, and waits until something does: what happens then happens in its midst. */
+  /** Makes writing to the disk take seconds, and waits until something does: the fault then hits in mid-write. */
   async function whileWritten(version: string, act: () => Promise<unknown>) {
     const slowly = `#!/bin/sh\ntouch /tmp/syncing; sleep 3; exec /tmp/sync "$@"\n`
     await server.exec([
@@ -115,7 +115,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     await labHostCommand('heal', 'h8')
     await server.exec(['sh', '-c', quickly])
     expect(ran).toMatchObject({ code: 8 })
-    await mended('v-whole')
+    await repairedBy('v-whole')
   })
 
   test('its power fails while the state is written: the next run finds it whole', async () => {
@@ -124,28 +124,28 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     await labHostCommand('start', 'h8')
     await usable()
     await server.exec(['sh', '-c', quickly])
-    await mended('v2')
+    await repairedBy('v2')
   })
 
-  test('its sshd is restarted: the connection is lost, and the next one is as good', async () => {
+  test('its sshd is restarted: the connection is lost, and the next one works as well', async () => {
     const ran = await during('v-sshd', { fresh }, async () => {
       await labHostCommand('hold', 'h8', 'sshd')
       await labHostCommand('free', 'h8', 'sshd')
     })
     expect(ran).toMatchObject({ code: 8 })
     await usable()
-    expect(await mended('v3')).toContain('v-sshd')
+    expect(await repairedBy('v3')).toContain('v-sshd')
   })
 
-  test('its engine stops: that is undone or mended, by whoever can', async () => {
+  test('its engine stops: the release is undone or repaired, by this run or the next', async () => {
     const ran = await during('v-engine', { fresh }, () => labHostCommand('hold', 'h8', 'dockerd'))
     expect([6, 8]).toContain(ran.code)
     await labHostCommand('free', 'h8', 'dockerd')
     await usable()
-    await mended('v4')
+    await repairedBy('v4')
   })
 
-  test('its disk is full where the state is: nothing is changed, or it is put back', async () => {
+  test('its disk is full where the state is: nothing is changed, or the change is undone', async () => {
     const small = `${site.kept}/objects`
     await server.exec([
       'sh',
@@ -157,7 +157,7 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     await server.exec(['sh', '-c', `umount ${small} && rm -rf ${small} && mv ${small}.away ${small}`])
     expect(ran).toMatchObject({ code: 9 })
     expect(ran.stderr).toContain('no space left on the device')
-    await mended('v5')
+    await repairedBy('v5')
   })
 
   test('its cable is cut while it is watched: that is shown, and it comes back; a release is seen too', async () => {
@@ -178,6 +178,6 @@ describe.skipIf(!isUp('h8') || !isUp('h1'))('a host during a deploy', () => {
     await shows('the new service', ({ services }) => services.some(({ service }) => service === 'more'))
     await watching.signal('TERM')
     expect((await watching.done).code).toBe(143)
-    await mended('v-unwatched')
+    await repairedBy('v-unwatched')
   })
 })

@@ -3,7 +3,7 @@ import { Site } from '../scenes/site.ts'
 import { isUp } from '../support/lab.ts'
 import { deploy, expectCode, idle, type ServiceSource, until } from './app.ts'
 
-// A run whose lock is lost while it sleeps, one that hangs behind another one's writing, and a hold while a run is under way.
+// A run whose lock is lost while it sleeps, one that hangs behind another one's writing, and a freeze during a run.
 describe.skipIf(!isUp('h2') || !isUp('h1'))('the lock of an environment on a host', () => {
   const site = new Site('h2', 'deploy@h2', 'locks')
   const { folder, server } = site
@@ -45,7 +45,7 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('the lock of an environment on a hos
     expectCode(await folder.stagecraft(['status']), 0)
   })
 
-  test('a hold says who is at work, and with --wait it returns once nobody is', async () => {
+  test('a freeze says who is at work, and with --wait it returns once no run is active', async () => {
     const running = await underWay('v-held')
     const hold = ['lock', 'hold', '--message', 'moving the database']
     const first = await folder.stagecraft(hold)
@@ -59,7 +59,7 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('the lock of an environment on a hos
     expectCode(await folder.stagecraft(['lock', 'release']), 0)
   })
 
-  test('who writes there and hangs is named; a signal ends the waiting at once', async () => {
+  test('a run that hangs while writing is named; a signal ends the waiting at once', async () => {
     const held = `setsid flock ${site.kept}/locks/state sleep 300 >/dev/null 2>&1 & echo $!`
     const holder = (await server.exec(['sh', '-c', held])).stdout.trim()
     try {

@@ -19,7 +19,7 @@ lab.each([
   beforeAll(() => site.begin())
   afterAll(() => site.cleanUp())
 
-  test('a first deploy brings images, files and data folders, and serves', async () => {
+  test('a first deploy brings images, files and data folders, and is live', async () => {
     const { stderr } = await deploy(folder, 'v1')
     expect(stderr).toMatch(/sent 1 to \S+, [\d.]+ (kB|MB) of [\d.]+ MB/)
     expect([await site.page(), await site.page('/conf/motd.txt')]).toEqual(['version one', 'hello'])
@@ -45,7 +45,7 @@ lab.each([
     expect(folder.exists('.stagecraft')).toBe(false)
   })
 
-  test('what is built has the same id on both sides', async () => {
+  test('a built image has the same id on both sides', async () => {
     const tag = `${folder.name}-prod-web:v1`
     const inspect = ['image', 'inspect', '--format', '{{.Id}}', tag]
     const [here, there] = await Promise.all([folder.docker(inspect), server.docker(inspect)])
@@ -70,7 +70,7 @@ lab.each([
     expect([await site.page(), await site.page('/conf/motd.txt')]).toEqual(['version one', 'hello'])
   })
 
-  test('a deploy that fails leaves what served, and the next one goes through', async () => {
+  test('a failed deploy leaves the previous release live, and the next deploy succeeds', async () => {
     const broken = { ...site.app().services['web'], command: ['sh', '-c', 'exit 3'] }
     site.write({ services: { web: broken }, settings: { web: ENDS_SOON } })
     const { stderr } = await deploy(folder, 'v-bad', 5)
@@ -102,7 +102,7 @@ lab.each([
     }
   })
 
-  test('two at once: the second is told who is at work, or waits', async () => {
+  test('two at once: the second reports who is at work, or waits', async () => {
     const prod = site.app().environments?.['prod']
     const hooks = { before_rollout: 'echo begun >begun; until [ -e go ]; do sleep 0.1; done' }
     site.write({ environments: { prod: { ...prod, hooks } } })
@@ -119,7 +119,7 @@ lab.each([
     site.write()
   })
 
-  test('a run that is killed lets go of the lock, and the next one mends what it left', async () => {
+  test('a killed run releases the lock, and the next one repairs what it left', async () => {
     const healthcheck = { test: ['CMD', 'false'], interval: '1s', retries: 100 }
     const web = site.app().services['web']
     site.write({ services: { web: { ...web, healthcheck } } })
@@ -134,8 +134,8 @@ lab.each([
     expect(await site.page()).toBe('version two')
   })
 
-  test('an image that only this machine has is sent, and one that is nowhere is named', async () => {
-    const own = `${folder.name}-mine:1` // nobody's registry has it
+  test('an image that only this machine has is sent, and a missing one is named', async () => {
+    const own = `${folder.name}-mine:1` // no registry has it
     folder.write('mine/Dockerfile', 'FROM busybox:1\nRUN echo 1 >/v\n')
     expectCode(await folder.docker(['build', '-q', '-t', own, 'mine']), 0)
     const tool = (image: string) => ({ image, init: true, command: ['sleep', '600'] })
@@ -166,7 +166,7 @@ lab('where sshd forwards no sockets', () => {
     await site.cleanUp()
   })
 
-  test('the docker there is the way to its engine, images and all', async () => {
+  test('the docker command there is the way to its engine, also for images', async () => {
     const options = `-F ${LAB_DIR}/ssh/config -p 2222 -o HostKeyAlias=${site.server.ip}`
     site.folder.write('bin/ssh', `#!/bin/sh\nexec /usr/bin/ssh ${options} "$@"\n`, 0o755)
     const env = { PATH: `${site.folder.path}/bin:${LAB_DIR}/bin:${process.env['PATH']}` }
@@ -205,7 +205,7 @@ lab('a host that cannot be used', () => {
   beforeAll(() => site.begin())
   afterAll(() => site.cleanUp())
 
-  /** What `plan` says of a host, in one line. */
+  /** What `plan` says about a host, in one line. */
   async function said(address: string, options: RunOptions = {}, patience = '60s'): Promise<string> {
     writeApp(site.folder, {
       ...site.app(),
@@ -225,7 +225,7 @@ lab('a host that cannot be used', () => {
     expect(await said('stranger@h3')).toBe('8 Cannot connect to stranger@h3: it does not let you in')
   })
 
-  test('a host key that is not known, or has changed, ends it', async () => {
+  test('a host key that is not known, or has changed, ends the deploy', async () => {
     const known = (host: string) =>
       readFileSync(join(LAB_DIR, `ssh/hostkey-${host}.pub`), 'utf8')
         .split(' ')

@@ -15,7 +15,7 @@ describe('on an engine', () => {
     await deployVersionOne(folder, { services: { web: page(port), other } })
   })
 
-  test('it has the figures of each container, and sees what is stopped by hand', async () => {
+  test('it has the figures of each container, and notices a container that is stopped by hand', async () => {
     const watching = folder.startStagecraft(WATCH, { timeout: 600 })
     await until('a first look', () => lastLook(watching) !== undefined || watching.output())
     await until('it has what both of other hold', () => {

@@ -14,7 +14,7 @@ import {
   writePage,
 } from './app.ts'
 
-// What somebody changes by hand, and what breaks by itself, against the release that serves.
+// Changes by hand, and containers that break by themselves, compared with the live release.
 const h1 = host('h1')
 const [folder, empty] = sharedFolders(h1, 'status', 'status-empty')
 
@@ -47,7 +47,7 @@ const idsOf = async (service: string) =>
   (await folder.containers()).filter((container) => container.service === service).map(({ id }) => id)
 const docker = async (...args: string[]) => expectCode(await folder.docker(args), 0)
 
-/** @returns the exit code and what is not as released, by name. */
+/** @returns the exit code and what differs from the release, by name. */
 async function seen(): Promise<{ code: number; drift: Record<string, string> }> {
   const { code, stdout } = await status('--json')
   const found: Record<string, string> = {}
@@ -65,7 +65,7 @@ const heal = async () => {
   })
 }
 
-test('what was just deployed is healthy and as released', async () => {
+test('a fresh deploy is healthy and as released', async () => {
   const { code, stdout, stderr } = await status()
   expect([code, stderr]).toEqual([0, ''])
   const [first] = releases(folder)
@@ -115,7 +115,7 @@ describe('by hand', () => {
     expect(await seen()).toEqual(WELL)
   })
 
-  test('scaled, made anew another way, and of another image', async () => {
+  test('scaled, recreated with other settings, and with another image', async () => {
     const model = JSON.parse(folder.read('compose.yaml'))
     const services = { ...model.services, worker: { ...model.services.worker, environment: { BY: 'hand' } } }
     folder.write('hand/compose.yaml', JSON.stringify({ ...model, services }))
@@ -143,7 +143,7 @@ describe('by hand', () => {
     await heal()
   })
 
-  test('a container that is nobody’s, and a network that is gone', async () => {
+  test('a container that belongs to no service, and a missing network', async () => {
     const label = `com.docker.compose.project=${folder.name}`
     const name = `${folder.name}-stranger`
     const labels = ['--label', label, '--label', 'com.docker.compose.service=stranger']
@@ -164,7 +164,7 @@ describe('by hand', () => {
 })
 
 describe('by itself', () => {
-  test('unhealthy, though it is held: with what the healthcheck said, but no secret', async () => {
+  test('unhealthy, although frozen: with the healthcheck output, but no secret', async () => {
     const [db] = await idsOf('db')
     await docker('exec', db ?? '', 'touch', '/tmp/sick')
     await until('the healthcheck fails', async () => {
@@ -176,7 +176,7 @@ describe('by itself', () => {
     await until('it is healthy again', async () => ((await seen()).code === 0 ? true : 'not yet'))
   })
 
-  test('restarted: although it runs when one looks', async () => {
+  test('restarted: although it runs at the time of the check', async () => {
     const [worker] = await idsOf('worker')
     await docker('exec', worker ?? '', 'touch', '/tmp/end')
     await until('it has been restarted', async () => {
@@ -191,7 +191,7 @@ describe('by itself', () => {
   })
 })
 
-test('an interrupted release is told, also what its containers are, and is gone after the next deploy', async () => {
+test('an interrupted release is reported, with its containers, until the next deploy', async () => {
   writePage(folder, 'two')
   const app = JSON.parse(folder.read('compose.yaml'))
   const slow = { ...app.services.web, healthcheck: { test: ['CMD', 'sleep', '60'], interval: '60s', timeout: '90s' } }
@@ -225,7 +225,7 @@ test('an interrupted release is told, also what its containers are, and is gone 
   expect((await folder.stagecraft(['releases', 'list'])).stdout).not.toContain('interrupted')
 })
 
-test('where nothing has been deployed it says so; an engine that is not there is exit 8, with what is known', async () => {
+test('it says if nothing has been deployed; an unreachable engine is exit 8, with what is known', async () => {
   empty.write('compose.yaml', JSON.stringify({ services: { web: { image: 'busybox:1', ...QUICK_STOP } } }))
   const nothing = await empty.stagecraft(['status'])
   expect(nothing).toEqual({
@@ -244,7 +244,7 @@ test('where nothing has been deployed it says so; an engine that is not there is
   const objects = json.stdout
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line)) // one a line
+    .map((line) => JSON.parse(line)) // one per line
   expect(objects).toMatchObject([
     { type: 'status', engine: 'unreachable', as_released: false, services: [], serving: { version: 'v1' } },
     { type: 'finished', exit: 8, error: { kind: 'unreachable' } },

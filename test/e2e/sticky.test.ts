@@ -3,7 +3,7 @@ import http from 'node:http'
 import { deploy, expectCode, sharedFolders, writeApp } from './app.ts'
 import { h1, lab, name } from './proxied.ts'
 
-// Visitors that keep to a replica, as those of an application with sessions in memory: also when it dies, and when a release comes.
+// Visitors that stay on one replica, for an application with sessions in memory: also when it dies, and during a release.
 const [shop] = sharedFolders(h1, 'sticky')
 const SERVER = `const { hostname } = require('os')
 require('http').createServer((request, response) => {
@@ -13,9 +13,9 @@ process.on('SIGTERM', () => process.exit(0))
 `
 const agent = new http.Agent({ keepAlive: true })
 
-/** Somebody with a browser: it keeps the cookie that it was given last. */
+/** A browser: it keeps the last cookie that it got. */
 class Visitor {
-  /** The replicas that answered, each once in a row; or what else came of a request. */
+  /** The replicas that answered, each once in a row; or how else a request ended. */
   readonly met: string[] = []
   #cookie = ''
   #asked = 0

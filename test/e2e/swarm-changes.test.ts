@@ -108,7 +108,7 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     })
   })
 
-  test('a run that is killed is undone by the next one; meanwhile nobody else may deploy', async () => {
+  test('a killed run is undone by the next one; until then no one else may deploy', async () => {
     write('three', {
       slow: said('slow', { healthcheck: { test: ['CMD', 'false'], interval: '1s', start_period: '10m' } }),
     })

@@ -24,7 +24,7 @@ describe.skipIf(!canSwarm)('an image that is built, on a Swarm', () => {
     app.write({ web }, {}, hosts ? { hosts: hosts.map((name) => `root@${name}`) } : {})
   }
 
-  /** The ids of the images of the stack that a node has, by what they hold. */
+  /** The ids of the stack's images on a node, by their content. */
   const kept = async (name: (typeof MANAGERS)[number]) => {
     const filter = ['--filter', `reference=${app.stack}-web`, '--format', '{{.ID}}', '--no-trunc']
     return [...new Set((await host(name).docker(['image', 'ls', ...filter])).stdout.split('\n').filter(Boolean))]

@@ -32,11 +32,11 @@ describe.skipIf(!canSwarm)('an application on a Swarm, behind a proxy of its own
       })
   })
   afterAll(async () => {
-    await Promise.allSettled(loads.map((load) => load.stop())) // those of a test that failed go on
+    await Promise.allSettled(loads.map((load) => load.stop())) // those of a failed test still run
     await app.end()
   })
 
-  /** It serves on for 3 s after SIGTERM, and then until all that has begun is answered. */
+  /** It keeps serving for 3 s after SIGTERM, and then until all open requests are answered. */
   function write(version: string, { bad = false } = {}): void {
     const ask = `fetch('http://127.0.0.1:3000/up').then((up) => process.exit(up.ok ? 0 : 1), () => process.exit(1))`
     const web = {
@@ -58,7 +58,7 @@ describe.skipIf(!canSwarm)('an application on a Swarm, behind a proxy of its own
     app.write({ web, edge })
   }
 
-  test('200 requests a second lose none while it is rolled out, fails, and is rolled back', async () => {
+  test('of 200 requests per second none is lost while it is rolled out, fails, and is rolled back', async () => {
     const started = asked.map(({ ip }) =>
       startLoad({ ip, port: PORT, host: 'shop.test', rate: 100, seconds: 900, long: false }),
     )

@@ -3,7 +3,7 @@ import { canSwarm, MANAGERS, SwarmApp, said } from '../scenes/swarm.ts'
 import { host } from '../support/lab.ts'
 import { expectCode, expectPhasesOf } from './app.ts'
 
-// Migrations on a Swarm of three managers: what they run with, when, and what is left of them.
+// Migrations on a Swarm of three managers: what they run with, when, and what they leave.
 describe.skipIf(!canSwarm)('migrations on a Swarm', () => {
   const app = new SwarmApp('swarm-migrations')
   const { folder } = app

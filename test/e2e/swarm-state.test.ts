@@ -41,7 +41,7 @@ describe.skipIf(!canSwarm)('state and lock of an environment on a Swarm', () => 
 
   const versions = async (who: Folder) => (await app.releases(who)).map(({ version }) => version)
 
-  test('one history: what one has released, the other one replaces and restores, with its secrets', async () => {
+  test('one history: a release of one operator is replaced and restored by the other, with its secrets', async () => {
     expect(await versions(bob)).toEqual(['v1'])
     write('two')
     expectCode(await deploy(bob, 'v2', 'the token of bob'), 0)
@@ -61,7 +61,7 @@ describe.skipIf(!canSwarm)('state and lock of an environment on a Swarm', () => 
     expect([all.includes('it says'), all.includes('the token of')]).toEqual([true, false])
   })
 
-  /** All that the configs of the environment hold, as clear text. */
+  /** The content of all configs of the environment, as clear text. */
   async function inConfigs(): Promise<string> {
     const { docker } = host(first)
     const filter = ['--filter', `label=stagecraft.store=${ana.name}/prod`, '--format', '{{.Name}}']
@@ -82,7 +82,7 @@ describe.skipIf(!canSwarm)('state and lock of an environment on a Swarm', () => 
     expect(await versions(bob)).toEqual([...before, ran[0]?.code === 0 ? 'of-ana' : 'of-bob'])
   })
 
-  test('a freeze of one holds for the other, who may end it', async () => {
+  test('a freeze by one applies to the other, who may end it', async () => {
     expectCode(await ana.stagecraft(['lock', 'hold', '--message', 'moving']), 0)
     const ran = await deploy(bob, 'frozen', 'a token')
     expectCode(ran, 7)
@@ -91,7 +91,7 @@ describe.skipIf(!canSwarm)('state and lock of an environment on a Swarm', () => 
     expect((await ana.stagecraft(['lock', 'status'])).stdout).toBe('prod is free\n')
   })
 
-  test('the lock of a run that is killed is taken over, and what it began is undone', async () => {
+  test('the lock of a killed run is taken over, and its changes are undone', async () => {
     const never = { healthcheck: { test: ['CMD', 'false'], interval: '1s', start_period: '10m' } }
     write('three', { slow: said('slow', never) })
     const running = ana.startStagecraft(['deploy', '--version', 'killed'], { env: { TOKEN: 'a token' } })

@@ -35,7 +35,7 @@ describe.skipIf(!canSwarm)('an environment on a Swarm', () => {
     expect(await app.tasks()).toEqual(tasks)
   })
 
-  test('a version that fails: the whole stack goes back, and the exit code says so', async () => {
+  test('a version that fails: the whole stack is rolled back, and the exit code says so', async () => {
     const fails = { command: ['sh', '-c', 'echo no such table; exit 3'] }
     app.write(
       { web: said('two', fails), worker: said('y', { deploy: { replicas: 1 } }), extra: said('z') },

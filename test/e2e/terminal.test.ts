@@ -75,7 +75,7 @@ async function webIsReplaced(first: string | undefined): Promise<void> {
 const webNow = async () => (await folder.containers()).find(({ service }) => service === 'web')?.id
 
 describe('on a terminal', () => {
-  test('Ctrl-C says what is done about it, and what served serves', async () => {
+  test('Ctrl-C says what happens now, and the previous release stays live', async () => {
     const before = await what()
     const first = await webNow()
     changeWeb('once')
@@ -90,7 +90,7 @@ describe('on a terminal', () => {
     await expectPage(folder, port, 'version one')
   })
 
-  test('Ctrl-C does not reach what Stagecraft runs: that has no terminal', async () => {
+  test('Ctrl-C does not reach the commands that Stagecraft runs: they have no terminal', async () => {
     const marker = `sleep 630.${process.pid}`
     folder.write('web/Dockerfile', `FROM busybox:1\nRUN printf 'under %s\\n' way; ${marker}\n`)
     writeApp(folder, app)
@@ -126,7 +126,7 @@ describe('on a terminal', () => {
   })
 })
 
-test('a terminal that goes away: what was begun is undone to its end', async () => {
+test('a terminal that disappears: the changes are undone completely', async () => {
   const before = await what()
   const first = await webNow()
   changeWeb('gone')

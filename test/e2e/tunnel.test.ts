@@ -41,7 +41,7 @@ describe.skipIf(!isUp('h2') || !isUp('h1'))('a host over SSH', () => {
     await folder.cleanUp()
   })
 
-  test('tunnel: a port that nobody publishes answers here, all of it, over a rollout too, until Ctrl-C', async () => {
+  test('tunnel: an unpublished port answers here, with all its data, also across a rollout, until Ctrl-C', async () => {
     const port = await freePort('127.0.0.1')
     const running = folder.startStagecraft(['tunnel', 'web', '80', '--env', 'prod', '--local', String(port)])
     await until('it listens', () => running.output().includes('until Ctrl-C') || running.output())

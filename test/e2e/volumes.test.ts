@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import { host } from '../support/lab.ts'
 import { type App, deploy, ENDS_SOON, QUICK_STOP, sharedFolder, writeApp } from './app.ts'
 
-// What becomes of an anonymous volume with the image's files, over releases that change them.
+// What happens to an anonymous volume with the image's files, across releases that change them.
 const folder = sharedFolder(host('h1'), 'volumes')
 
 /** @param files of the image, in its volume @param command what its container does */
@@ -39,7 +39,7 @@ async function present(names: readonly string[]): Promise<number> {
   return list.stdout.split('\n').filter((name) => names.includes(name)).length
 }
 
-test('files that nobody has changed are those of the release: forward, after a failure, and back', async () => {
+test('unchanged files are those of the release: forward, after a failure, and back', async () => {
   write('one')
   await deploy(folder, 'v1')
   const first = await volumes()
@@ -66,7 +66,7 @@ test('files that nobody has changed are those of the release: forward, after a f
   expect(left.stdout).toBe('')
 })
 
-test('what somebody has written is kept, with the old files, and that is reported', async () => {
+test('changed files are kept, with the old files, and that is reported', async () => {
   await inWeb('echo precious >/link/file')
   write('four')
   const { stderr } = await deploy(folder, 'v4')

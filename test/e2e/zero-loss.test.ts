@@ -12,7 +12,7 @@ import { deploy, expectCode, releases as recordsOf, until, writeApp } from './ap
 const ROLLOUTS = Number(process.env['STAGECRAFT_ROLLOUTS'] ?? 3)
 const deaths = process.env['STAGECRAFT_ROLLOUTS'] ? DEATHS : DEATHS.filter(({ inShort }) => inShort)
 
-// No request is lost, whatever a rollout comes to. On a host of its own: all its projects share one proxy, and a route that
+// No request is lost, however a rollout ends. On a host of its own: all its projects share one proxy, and a route that
 // another test changed would have the proxy load a configuration, which may reset connections.
 const lab = test.skipIf(!isUp('h3'))
 const h3 = host('h3')
@@ -22,11 +22,11 @@ let load: LoadGenerator | undefined
 let otherLoad: LoadGenerator | undefined
 let watch: ReturnType<typeof watchContainers> | undefined
 afterAll(async () => {
-  await Promise.allSettled([load?.stop(), otherLoad?.stop(), watch?.stop()]) // that of a test that failed goes on
+  await Promise.allSettled([load?.stop(), otherLoad?.stop(), watch?.stop()]) // that of a failed test still runs
   await Promise.all([folder.cleanUp(), other.cleanUp()])
 })
 
-/** When a release had ended, and what answers from then on. */
+/** When a release ended, and which version answers from then on. */
 const settled: { at: number; version: string }[] = []
 const failed: string[] = []
 let made = 0
@@ -56,7 +56,7 @@ async function containersOf(service: string): Promise<string[]> {
   return own.map(({ id, started }) => `${id} ${started}`)
 }
 
-/** A small project of somebody else, on the same proxy. */
+/** Another small project on the same proxy. */
 async function deployOther(version: string): Promise<void> {
   other.write('server.mjs', readFileSync(join(import.meta.dir, '../load/server.mjs'), 'utf8'))
   other.write('Dockerfile', 'FROM node:20\nCOPY server.mjs /app/\nCMD ["node", "/app/server.mjs"]\n')
@@ -93,7 +93,7 @@ lab(
     }
     await deployOther('two')
 
-    // Killed in the switch and in retire; the next deploy mends it, and goes on.
+    // Killed in the switch and in retire; the next deploy repairs it, and continues.
     for (const death of deaths) {
       await dieAt(death)
       await release()
@@ -116,13 +116,13 @@ lab(
       [],
     )
 
-    // The database is left alone; what has a volume or shares a namespace is recreated, never doubled; the job ran each time.
+    // The database is left alone; services with a volume or shared namespace are recreated; the job ran each time.
     const events = await watch.stop()
     const count = (service: string) =>
       events.filter((event) => event.service === service && event.action === 'start').length
     expect(await containersOf('db')).toEqual(db)
     expect(events.filter(({ service }) => service === 'db')).toEqual([])
-    // After the third one the first is put back, with three replicas, and the fourth has three as well.
+    // After the third one the first is restored, with three replicas, and the fourth has three as well.
     const web = ROLLOUTS > 3 ? 6 : 4
     expect(mostAtOnce(events, before)).toMatchObject({ web, api: 2, db: 1, cache: 1, side: 1, back: 1 })
     for (const service of ['job', 'cache', 'side']) expect(count(service), service).toBeGreaterThanOrEqual(ROLLOUTS)

@@ -1,4 +1,4 @@
-/** Caddy's configuration (https://caddyserver.com/docs/json/), as far as Stagecraft writes it. */
+/** Caddy's configuration (https://caddyserver.com/docs/json/): the part that Stagecraft writes. */
 export interface CaddyConfig {
   readonly logging: unknown
   readonly apps: { readonly http: { readonly servers: Readonly<Record<string, CaddyServer>> } }

@@ -34,7 +34,7 @@ export interface FakeContainer extends Plugged {
   readonly hash: string
   /** the file of the model that it was made from */
   readonly file: string
-  /** what Compose was told is the project folder */
+  /** the project folder that was passed to Compose */
   readonly folder: string
   readonly behaviour: Behaviour
   /** the container whose network it shares */
@@ -43,7 +43,7 @@ export interface FakeContainer extends Plugged {
   readonly anonymous: string
   /** Compose runs a hook of its service in it */
   readonly hook?: string
-  /** of a one-off container: those that `run` was told */
+  /** of a one-off container: those that were passed to `run` */
   labels?: Readonly<Record<string, string>>
   state: 'created' | 'started' | 'stopped'
   startedAt: number

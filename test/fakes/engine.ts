@@ -53,7 +53,7 @@ export class FakeEngine {
   sources: Record<string, string> = {}
   /** contents of images that declare a volume */
   withVolume = new Set<string>()
-  /** changes what is in an image besides its content: a label of whoever built it */
+  /** changes what is in an image besides its content: a label of its builder */
   buildLabels: Record<string, string> = {}
   composeVersion = '5.3.0'
   /** the services whose `pre_start` Compose has run, in order */
@@ -186,7 +186,7 @@ export class FakeEngine {
     this.intercept = () => undefined
   }
 
-  /** The containers in words, one line each: what runs, of what, plugged into what. Without ids. */
+  /** The containers in words, one line each: what runs, of what, connected to what. Without ids. */
   view(project: string): string[] {
     return this.containersOf(project)
       .map((container) => {

@@ -15,7 +15,7 @@ export type Name = (typeof NAMES)[number]
 /** A host's shell is that of this machine: its folders are here. */
 const run: Host['run'] = async (script, args = []) => {
   const argv = ['sh', '-c', script, 'stagecraft', ...args]
-  // What listens on this machine is nobody's of the fleet.
+  // What listens on this machine belongs to no host of the fleet.
   if (script.includes('/proc/net')) return { argv, code: 0, stdout: '', stderr: '', timedOut: false }
   const { exitCode: code, stdout, stderr } = Bun.spawnSync(argv)
   return { argv, code, stdout: stdout.toString(), stderr: stderr.toString(), timedOut: false }
@@ -29,9 +29,9 @@ export class FakeFleet {
   readonly lost = new Set<Name>()
   /** other names of hosts */
   alias: Readonly<Record<string, Name>> = {}
-  /** told of every docker command on a host, before it is run, with its number there */
+  /** called for every docker command on a host, before it is run, with its number there */
   onCommand: (name: Name, argv: readonly string[], count: number) => void = () => {}
-  /** told when what was written is to be kept on the first host, before that can fail */
+  /** called when what was written is to be kept on the first host, before that can fail */
   onPersist: () => void = () => {}
   #kept: Record<Name, EngineState> | undefined
 
@@ -55,7 +55,7 @@ export class FakeFleet {
     })
   }
 
-  /** There is one time, whoever looks at the clock. */
+  /** All hosts share one clock. */
   #share(engine: FakeEngine): void {
     const { state } = this.project.engine
     Object.defineProperty(engine.state, 'now', {

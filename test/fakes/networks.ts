@@ -8,11 +8,11 @@ export interface FakeNetwork {
   readonly definition: string
 }
 
-/** A container, as far as networks know it: one of a service, or the proxy. */
+/** What networks know of a container: one of a service, or the proxy. */
 export interface Plugged {
   readonly id: string
   name: string
-  /** engine's names of the networks that it is plugged into */
+  /** engine's names of the networks that it is connected to */
   networks: string[]
   /** under which names it is found there, by network */
   aliases: Record<string, string[]>
@@ -82,7 +82,7 @@ function inspectNetwork(engine: Networking, network: string, format: string): An
   }
 }
 
-/** A network that is made anew with another definition gets another one. */
+/** A network that is recreated with another definition gets another one. */
 export function subnetOf({ networks }: EngineState, network: string): string {
   const digest = createHash('sha256').update(`${network} ${networks[network]?.definition}`).digest()
   return `10.${digest[0]}.${digest[1]}.0/24`

@@ -47,7 +47,7 @@ export interface Outcome {
   readonly bundle: Bundle | undefined
 }
 
-/** A project folder beside an engine in memory. */
+/** A project folder with an engine in memory. */
 export class FakeProject {
   readonly folder: string
   /** connects to the hosts of an environment that has some */
@@ -98,7 +98,7 @@ export class FakeProject {
 
   world(emit: (event: Event) => void = () => {}, signal = new AbortController().signal): Session {
     const life = this.#life
-    // The dead ask for nothing more, also not what they had begun beside what is waited for.
+    // The dead ask for nothing more, also not what they had begun alongside what is waited for.
     const exec: Exec = (argv, options) =>
       life === this.#life ? this.engine.exec(argv, options) : new Promise(() => {})
     return { exec, clock: this.engine.clock, emit, user: 'tester', signal }
@@ -127,7 +127,7 @@ export class FakeProject {
     return this.#outcome(project, (world) => deploy(project, { name: version, commit: '' }, kept(world)), options)
   }
 
-  /** Only what every command does first: mends what a run that died has left. */
+  /** Only what every command does first: repairs what a run that died has left. */
   async recover(environment?: string): Promise<Outcome> {
     return this.#outcome(await openSettings(this.#place(environment)), async () => {})
   }

@@ -56,7 +56,7 @@ function describe(proxy: FakeProxy, id: string): string {
   return health === '' || health === 'healthy' ? content : `${content} (${health})`
 }
 
-/** The proxy in words: what runs, plugged into what; the routes by service; what is live. */
+/** The proxy in words: what runs, connected to what; the routes by service; what is live. */
 export function view(proxy: FakeProxy): string[] {
   const { boxes, volume } = proxy.host
   const lines = boxes.map(({ name, state, networks, aliases, image }) => {

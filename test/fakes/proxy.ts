@@ -194,7 +194,7 @@ export class FakeProxy {
     return call(this, network, name, port)
   }
 
-  /** The proxy in words: what runs, plugged into what; the routes by service; what is live. */
+  /** The proxy in words: what runs, connected to what; the routes by service; what is live. */
   view(): string[] {
     return view(this)
   }

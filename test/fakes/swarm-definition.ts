@@ -1,4 +1,4 @@
-/** A service in a file for `docker stack deploy`, as far as the fake knows it. */
+/** A service in a file for `docker stack deploy`: the part that the fake knows. */
 export type Definition = Readonly<Record<string, unknown>> & {
   readonly image: string
   readonly labels: Readonly<Record<string, string>>

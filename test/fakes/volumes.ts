@@ -6,7 +6,7 @@ import type { FakeEngine } from './engine.ts'
 /** Anonymous volumes of a fake engine: by what they are called in its containers, what is in them. */
 export type Filled = Record<string, string>
 
-/** What the engine calls a volume that nobody gave a name. */
+/** What the engine calls a volume without a name. */
 export function volumeName(anonymous: string): string {
   return createHash('sha256').update(anonymous).digest('hex')
 }

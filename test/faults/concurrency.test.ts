@@ -9,7 +9,7 @@ import type { Release } from '../../lib/record/releases-file/format.ts'
 import { type Printed, scratch, stagecraft } from '../support/command-line.ts'
 
 const FIXTURES = join(import.meta.dir, '../fixtures')
-/** Milliseconds: beside the end-to-end tests, which take all processors, everything takes several times as long. */
+/** Milliseconds: alongside the end-to-end tests, which take all processors, everything takes several times as long. */
 const LIMIT = 600_000
 
 /** How often each of two environments is deployed at the same time; by hand more of it. */
@@ -129,7 +129,7 @@ test(
     expect(versionsOf(records)).toEqual(done.toSorted())
     expect(notCompleted(records)).toEqual([])
     expectWhole(records)
-    // Whoever was refused asked the engine nothing, and nobody else's question came between those of a run.
+    // The runs that were refused asked the engine nothing, and nobody else's question came between those of a run.
     const asked = readFileSync(shared.log, 'utf8').trimEnd().split('\n')
     expect([...new Set(asked)].sort()).toEqual(done.toSorted())
     expect(changesIn(asked)).toBe(done.length - 1)

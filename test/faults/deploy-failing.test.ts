@@ -20,7 +20,7 @@ async function prepared() {
 }
 
 describe('whichever command of a deploy fails', () => {
-  test('what serves is all old or all new, and the next deploy mends it', async () => {
+  test('all that is live is old or all is new, and the next deploy repairs it', async () => {
     const { start, calls, commands } = await prepared()
     const wrong = new Map<string, string>()
     for (const [index, argv] of calls.entries())
@@ -81,7 +81,7 @@ describe('a commit point that cannot be kept on a host', () => {
   }
 
   test.each([1, 99])(
-    'has not happened: what served is put back, and no later write says otherwise (%p times)',
+    'has not happened: the previous release is restored, and no later write says otherwise (%p times)',
     async (times) => {
       const { start } = await prepared()
       const project = start()

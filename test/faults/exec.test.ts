@@ -85,7 +85,7 @@ describe('a child that may not outlive us', () => {
 })
 
 describe('a child that may outlive us', () => {
-  test('comes to its end, and nothing of it is left', async () => {
+  test('ends, and nothing of it is left', async () => {
     const file = fresh()
     const group = await killed(`sleep 1; echo done >"${file}"`, { outlive: 120_000 })
     await until(() => membersOf(group).length === 0)

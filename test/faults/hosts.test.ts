@@ -40,7 +40,7 @@ const withEach =
   }
 
 describe.each(['a', 'b'] as const)('at each docker command of a change on host %s', (name) => {
-  test('it fails: all serve the old or all the new, and the next deploy mends it', async () => {
+  test('it fails: all hosts run the old or all the new release, and the next deploy repairs it', async () => {
     const fails = withEach(async (fleet, at, damage) => {
       fleet.engines[name].intercept = (_, count) => (count === at ? { damage } : undefined)
       return tryOut(fleet)
@@ -48,7 +48,7 @@ describe.each(['a', 'b'] as const)('at each docker command of a change on host %
     await atEachCommand('hosts-any', name, fails)
   })
 
-  test('the host is lost: the others are all old or all new, and when it is back the next deploy mends it', async () => {
+  test('the host is lost: the others are all old or all new, and once it is back a deploy repairs it', async () => {
     const kinds = new Set<string>()
     await atEachCommand('hosts-lost', name, async (fleet, at) => {
       fleet.comeBack()
@@ -61,7 +61,7 @@ describe.each(['a', 'b'] as const)('at each docker command of a change on host %
     expect([...kinds].toSorted()).toEqual(['after-commit', 'not-restored', 'unreachable'])
   })
 
-  test('the run dies: the next deploy mends it', async () => {
+  test('the run dies: the next deploy repairs it', async () => {
     const dies = withEach(async (fleet, at, damage) => {
       await fleet.dieAt(name, at, damage, () => fleet.project.deploy({ version: 'v2' }))
       return problemsNext(fleet)

@@ -6,7 +6,7 @@ import { NEW, OLD, serving, told } from '../scenes/shop.ts'
 
 afterEach(removeProjects)
 
-/** Everything that must be true once a run that died has been mended. @returns what is not */
+/** Everything that must be true once a run that died has been repaired. @returns what is not */
 function problemsAfter(project: FakeProject, mended: Outcome, hadRelease: boolean): string[] {
   const wrong: string[] = []
   if (mended.error) wrong.push(told(mended))
@@ -39,7 +39,7 @@ const starts = (service: string) => (argv: readonly string[]) => argv.includes('
 const DAMAGES: Damage[] = ['none', 'half', 'all']
 
 describe('a run that dies at any command', () => {
-  test('is undone or finished by the next one, which says so once, and goes on', async () => {
+  test('is undone or finished by the next one, which says so once, and continues', async () => {
     const { start, calls, commands } = await prepared()
     const wrong = new Map<string, string>()
     for (const [index, argv] of calls.entries())
@@ -55,7 +55,7 @@ describe('a run that dies at any command', () => {
     expect(wrong).toEqual(new Map())
   })
 
-  test('and whoever mends it may die at any command too', async () => {
+  test('the run that repairs it may die at any command too', async () => {
     const { start, calls, commands } = await prepared()
     const wrong = new Map<string, string>()
     const changing = [...calls.entries()].filter(([, argv]) => !isQuestion(argv))
@@ -76,7 +76,7 @@ describe('a run that dies at any command', () => {
     expect(wrong).toEqual(new Map())
   })
 
-  test('and a rollback mends it as well', async () => {
+  test('a rollback repairs it as well', async () => {
     const { start } = await prepared()
     const project = start()
     await project.deploy()

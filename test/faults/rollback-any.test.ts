@@ -48,7 +48,7 @@ function running(project: FakeProject): string[] {
 
 // The last ones found something once that the first ones did not.
 test.each([...Array.from({ length: 30 }, (_, seed) => seed), 80, 200, 202])(
-  'any release can be put back over any other, what runs then is what ran then, and so it is after a failure (%d)',
+  'any release can be restored over any other, what runs then is what ran then, and so it is after a failure (%d)',
   async (seed) => {
     const project = new FakeProject('rollback-any')
     projects.push(project)

@@ -11,9 +11,9 @@ const attempts: [
   (campaign: Campaign, fault: Fault, roll: (sides: number) => number) => Promise<string[]>,
   number,
 ][] = [
-  ['dies, and the next one mends it', (campaign, fault) => campaign.die(fault), 1],
+  ['dies, and the next one repairs it', (campaign, fault) => campaign.die(fault), 1],
   ['dies, and the next one is a deploy', (campaign, fault) => campaign.die(fault, false), 2],
-  ['dies, and so does the one that mends it', (campaign, fault, roll) => campaign.dieTwice(fault, 1 + roll(25)), 2],
+  ['dies, and so does the one that repairs it', (campaign, fault, roll) => campaign.dieTwice(fault, 1 + roll(25)), 2],
   ['fails once', (campaign, fault) => campaign.fail(fault), 1],
 ]
 

@@ -51,7 +51,7 @@ describe('a mirror of a folder on a host', () => {
     ])
   })
 
-  test('readable names are links to the objects, and come back where they are gone or were copied', async () => {
+  test('readable names are links to the objects, and are restored where they are missing or were copied', async () => {
     const mine = await host.fetched()
     write(mine, 'releases.json', 'one')
     write(mine, 'releases/r1/release.json', '{}')
@@ -96,7 +96,7 @@ describe('a mirror of a folder on a host', () => {
     ['objects', 'objects', 0o700],
     ['locks/prod.json', 'locks/prod.json', 0o600],
     ['content', 'content', 0o700],
-  ])('a user who may not read %s is told so', async (path, named, mode) => {
+  ])('reports that a user may not read %s', async (path, named, mode) => {
     const mine = await host.fetched()
     write(mine, 'releases.json', 'one')
     write(mine, 'releases/r1/release.json', '{}')
@@ -111,7 +111,7 @@ describe('a mirror of a folder on a host', () => {
     expect('why' in state ? `${state.why} ${state.path}` : 'nothing').toBe(`unreadable ${named}`)
   })
 
-  test('a user who may not look into a folder on the way is told so', async () => {
+  test('reports that a user may not look into a parent folder', async () => {
     const mine = await host.fetched()
     write(mine, 'releases.json', 'one')
     await host.kept(mine)

@@ -120,7 +120,7 @@ function importsOf(path: string): string[] {
 }
 
 describe('rooms', () => {
-  test('there are those of the list, and nothing loose beside them', () => {
+  test('there are those of the list, and nothing loose next to them', () => {
     expect(readdirSync(join(ROOT, 'lib')).sort()).toEqual(ROOMS.toSorted())
   })
 

@@ -1,4 +1,4 @@
-// A service that calls another one by its name on their network, all the time, and says what came of it.
+// A service that calls another one by its name on their network, all the time, and reports the results.
 import http from 'node:http'
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 8 })

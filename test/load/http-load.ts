@@ -1,7 +1,7 @@
-/** What became of the requests of a load: a failed one was refused, reset, cut, late, or answered with another status than 200. */
+/** The results of the requests of a load: a failed one was refused, reset, cut, late, or answered with another status than 200. */
 export interface HttpLoad {
   readonly requests: number
-  /** one line a failure: when, what was asked for, what came of it */
+  /** one line per failure: when, what was requested, how it ended */
   readonly failures: readonly string[]
   /** how many requests each answer (the body) was given to */
   readonly answers: Readonly<Record<string, number>>
@@ -35,7 +35,7 @@ const TOO_LATE = 30_000
 
 /**
  * Makes requests at a steady rate until stopped, in turn on connections that are kept and on new ones. It speaks HTTP over
- * plain sockets: an HTTP client that quietly repeats a request on another connection would hide what is looked for.
+ * plain sockets: an HTTP client that quietly repeats a request on another connection would hide the failures.
  */
 export function startHttpLoad(hostname: string, port: number, options: HttpLoadOptions): HttpLoadGenerator {
   const began = performance.now()

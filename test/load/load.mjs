@@ -14,7 +14,7 @@ const secure = ca ? { ca, servername: host } : {}
 const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 })
 /** The one HTTP/2 connection of all requests that ask for it, until its server says that it ends. */
 let session
-/** Where the machine cannot answer as many as are due, they are left out: requests that wait here would tell nothing. */
+/** Requests that the machine cannot answer in time are left out: waiting here would measure nothing. */
 const MOST_WAITING = 200
 const began = performance.now()
 const now = () => performance.now() - began

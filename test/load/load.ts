@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** What became of a load: times are milliseconds since it began. */
+/** The result of a load: times are milliseconds since it began. */
 export interface Load {
   readonly made: number
   /** that were due, but left out as too many others had no answer yet */
@@ -24,14 +24,14 @@ export interface Generator<Result> {
 export type LoadGenerator = Generator<Load>
 
 /**
- * Who is asked, how often, and for how long at the most. `long`: also a stream and a WebSocket, one after the other. `ca`: the
+ * Who is asked, how often, and for how long at most. `long`: also a stream and a WebSocket, one after the other. `ca`: the
  * certificate, as PEM, of an authority that is trusted: all is asked over TLS, a third of it by HTTP/2.
  */
 export interface LoadTarget {
   readonly ip: string
   readonly port?: number
   readonly host: string
-  /** a second */
+  /** per second */
   readonly rate: number
   readonly seconds: number
   readonly long?: boolean
@@ -42,7 +42,7 @@ export function startLoad(target: LoadTarget): Promise<LoadGenerator> {
   return startGenerator(['node', 'load.mjs'], target)
 }
 
-/** What became of requests by HTTP/3. */
+/** The results of requests over HTTP/3. */
 export type Http3Load = Pick<Load, 'made' | 'failures' | 'versions'>
 
 /**
@@ -99,7 +99,7 @@ export function versionsBetween({ requests, versions }: Load, from: number, to: 
 /** Milliseconds: a short request that was made just before a slow one may have been later to look which version is live. */
 const JUST = 200
 
-/** @returns the slow requests, one line each, that ended on a version which nobody had seen yet when they began. */
+/** @returns the slow requests, one line each, that ended on a version that had not answered yet when they began. */
 export function movedRequests({ requests, versions }: Load): string[] {
   const first = new Map<number, number>()
   for (const [at, , version, slow] of requests)

@@ -20,7 +20,7 @@ const server = http.createServer((request, response) => {
   request.on('end', () => answer(200, VERSION))
 })
 
-/** A part each half second, then `end`: as events of a server, which nobody on the way may hold back. */
+/** A part each half second, then `end`: like server-sent events, which nothing on the way may hold back. */
 function stream(response, parts) {
   response.writeHead(200, { 'content-type': 'text/event-stream' })
   let left = parts
@@ -44,7 +44,7 @@ server.on('upgrade', (request, socket) => {
 
 server.keepAliveTimeout = 60_000
 server.listen(Number(PORT))
-/** With GRACE, in milliseconds, it serves on for so long, and then until all that has begun is answered. */
+/** With GRACE, in milliseconds, it keeps serving for that long, and then until all open requests are answered. */
 process.on('SIGTERM', () => {
   if (GRACE === undefined) process.exit(0)
   setTimeout(() => server.close(() => process.exit(0)), Number(GRACE))

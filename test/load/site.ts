@@ -12,7 +12,7 @@ export interface Release {
   readonly network?: string
 }
 
-/** A server that starts on a busy machine may fail for a while; one that is bad is said to be soon. */
+/** A server that starts on a busy machine may fail for a while; a bad one is reported soon. */
 const health = (bad = false) => ({
   test: ['CMD', 'wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:3000/up'],
   ...{ interval: '1s', timeout: '10s', retries: bad ? 3 : 60 },
@@ -21,7 +21,7 @@ const health = (bad = false) => ({
 const QUICK = { stop_signal: 'SIGKILL' }
 
 /**
- * An application with all that may stand beside what rolls: a job that the new version needs, an internal API and who calls it,
+ * An application with all that may run next to what rolls: a job that the new version needs, an internal API and who calls it,
  * a database with a volume, a service whose image declares one, a sidecar in its network, a network that changes.
  * @param on the host of its environment `prod`; default: the engine here, as `local`
  */

@@ -1,6 +1,6 @@
 import type { Engine } from '../support/engine.ts'
 
-/** What the engine did with a container of a project, or what became of it. */
+/** What the engine did with a container of a project, or what happened to it. */
 export interface ContainerEvent {
   /** milliseconds since 1970, by the engine's clock */
   readonly at: number
@@ -39,7 +39,7 @@ function parseEvent(line: string): ContainerEvent {
   return { at: Number(nanoseconds) / 1e6, action, service, id }
 }
 
-/** @returns how many containers of each service ran at once, at the most. @param before that ran when the watch began */
+/** @returns how many containers of each service ran at once, at most. @param before that ran when the watch began */
 export function mostAtOnce(
   events: readonly ContainerEvent[],
   before: readonly { readonly service: string; readonly id: string; readonly state: string }[],

@@ -29,7 +29,7 @@ describe('withLock()', () => {
     expect(await scene.attempt()).toBe('in')
   })
 
-  test('refuses with whose it is, as far as that is known', async () => {
+  test('refuses with whose it is, if that is known', async () => {
     const refusals: unknown[] = []
     for (const holder of [{ ...RELEASE }, undefined]) {
       const letGo = scene.heldBy(holder)

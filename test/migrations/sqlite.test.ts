@@ -32,7 +32,7 @@ test('the first run, the second, and a new file', async () => {
   expect(await historyOf(url)).toEqual(['1-users.sql rel-1', '2-name.sql rel-2'])
 })
 
-test('the third of five files fails: it is undone, and the next run goes on with it', async () => {
+test('the third of five files fails: it is undone, and the next run continues with it', async () => {
   const url = fresh()
   const five = (third: string) => ({
     ...USERS,
@@ -56,7 +56,7 @@ test('the third of five files fails: it is undone, and the next run goes on with
   expect(await apply(url, five('SELECT 1'))).toEqual(['3.sql', '4.sql', '5.sql'])
 })
 
-test('a file without a transaction goes on where it stopped', async () => {
+test('a file without a transaction continues where it stopped', async () => {
   const url = fresh()
   const file = (third: string) => ({
     ...USERS,
@@ -104,7 +104,7 @@ describe('another session', () => {
 })
 
 const LONG = `CREATE TABLE b AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT max(i) AS m FROM n`
-test('kill -9: a file that is a transaction is undone, another one goes on', async () => {
+test('kill -9: a file that is a transaction is undone, another one continues', async () => {
   const url = fresh()
   const more = {
     '1.sql': '-- stagecraft: no-transaction\nCREATE TABLE a (x);\nCREATE TABLE c (x)',

@@ -22,7 +22,7 @@ describe('a screen', () => {
     ])
   })
 
-  test('is cut to the size of the terminal, at each text anew', () => {
+  test('is cut to the size of the terminal, again for each text', () => {
     const size = { rows: 24, columns: 80 }
     const { screen, writes } = recorded(size)
     screen.draw(['0123456789'])

@@ -71,7 +71,7 @@ test('secrets, volumes and needs go only to hosts that have use for them', () =>
   expect(a?.project.topology).toEqual({ order: ['web'], needs: { web: [] }, jobs: [] })
 })
 
-test('who waits for a job on another host is known, and nobody waits in a circle', () => {
+test('services that wait for a job on another host are known, and none waits in a circle', () => {
   const one = project({ web: after('job'), job: {} })
   expect(placeOnHosts(one).map(({ awaits }) => awaits)).toEqual([{}, { web: ['job'] }, { web: ['job'] }])
   const circle = { x: after('one'), y: after('two'), one: {}, two: {} }

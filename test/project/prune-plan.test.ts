@@ -40,7 +40,7 @@ describe('what stays', () => {
     ])
   })
 
-  test('a release that serves without being completed stays, and so does the current one', () => {
+  test('a release that is live without being completed stays, and so does the current one', () => {
     const history = newHistory(['completed', 'completed', 'served', 'failed'])
     expect(history.plan(0)).toEqual({
       bundles: ['r0'],
@@ -48,7 +48,7 @@ describe('what stays', () => {
     })
   })
 
-  test('the current one does not count where a later one serves that failed after its switch', () => {
+  test('the current one does not count where a later one is live that failed after its switch', () => {
     const history = newHistory([...five, 'served'])
     expect(history.plan(1).bundles).toEqual(['r0', 'r1', 'r2'])
     expect(history.plan(0).bundles).toEqual(['r0', 'r1', 'r2', 'r3'])
@@ -74,7 +74,7 @@ describe('what stays', () => {
     expect(history.plan(0)).toEqual({ bundles: ['r1'], tags: ['shop-web:sc', 'shop-web:v1'] })
   })
 
-  test('nothing goes where nothing serves and nothing was completed', () => {
+  test('nothing is removed where nothing is live and nothing was completed', () => {
     const { bundles } = newHistory(['failed', 'failed']).plan(0)
     expect(bundles).toEqual([])
     expect(newHistory([]).plan(0)).toEqual({ bundles: [], tags: [] })

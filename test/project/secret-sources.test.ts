@@ -46,7 +46,7 @@ test('values of commands and files, without line breaks at their end, are secret
   expect(secrets.mask('it is correct-horse')).toBe('it is •••')
 })
 
-test('a program that goes on without the output of the command is left alone', async () => {
+test('a program that continues without the output of the command is left alone', async () => {
   const { values, folder } = await read({ A: { command: 'sleep 60 >/dev/null 2>&1 & echo $! >pid; echo value' } })
   expect(values).toEqual({ A: 'value' })
   const pid = Number(readFileSync(join(folder.path, 'pid'), 'utf8'))

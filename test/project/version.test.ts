@@ -39,7 +39,7 @@ function repository(): string {
 }
 
 describe('resolveVersion()', () => {
-  test('is the short commit of a clean tree, with the whole one beside it', async () => {
+  test('is the short commit of a clean tree, with the whole one next to it', async () => {
     const path = repository()
     const [short, sha] = [git(path, 'rev-parse', '--short', 'HEAD'), git(path, 'rev-parse', 'HEAD')]
     expect(await versionOf(path)).toEqual({ name: short, commit: sha })

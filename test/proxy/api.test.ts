@@ -5,7 +5,7 @@ import { applyRoutes, inFlightTo, probe, readProxyIfUp } from '../../lib/proxy/a
 import { createMask } from '../../lib/secrets/mask.ts'
 import { answering } from '../fakes/docker-answers.ts'
 
-/** A docker whose proxy has these routes, and what it is then told to have. */
+/** A docker whose proxy has these routes, and those that are then sent to it. */
 function proxyWith(projects: ProjectRoutes, writer = ''): { docker: Docker; told: () => ProjectRoutes } {
   let input = ''
   const attempt: Docker['try'] = async (args, options) => {

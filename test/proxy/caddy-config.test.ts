@@ -31,7 +31,7 @@ test('caddyConfig() writes all of it, for two projects', () => {
   expectGoldenFile('caddy-config.json', `${JSON.stringify(caddyConfig(RICH), null, 2)}\n`)
 })
 
-test('caddyConfig() of nobody answers 404, and has nothing for certificates', () => {
+test('caddyConfig() of no project answers 404, and has nothing for certificates', () => {
   expect(config({})).toEqual({
     admin: { listen: '127.0.0.1:2019' },
     logging: config(RICH).logging,
@@ -218,7 +218,7 @@ describe('a request', () => {
     expect(call('10.1.0.0/24', 'shop.example.com')).toEqual(dial('a.api.shop', 4000)) // what it forwards
   })
 
-  test('of an internal caller is told by its name where two services have the port', () => {
+  test('of an internal caller is recognized by its name where two services have the port', () => {
     const subnets = ['10.1.0.0/24']
     const projects = {
       shop: [
@@ -250,7 +250,7 @@ describe('a request', () => {
       askCaddy(config(projects), { host, path: '/', port: 80, from }, live('zoo/api.a', 'blog/mail.a'))
     const [api, mail] = ['a.api.zoo', 'a.mail.blog'].map((dial) => ({ dial: `${dial}.stagecraft.internal:3000` }))
 
-    test('is told by the name that is called, in any case and with its network', () => {
+    test('is recognized by the name that is called, in any case and with its network', () => {
       expect(['api', 'mail', 'MAIL', 'mail.n'].map((name) => call(name))).toEqual([api, mail, mail, mail])
     })
 

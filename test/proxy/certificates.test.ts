@@ -61,7 +61,7 @@ test('readCertificates() finds the certificate of each name by the CA of its rou
   expect(asked).toEqual(['shop.test plain.test own.test other.test in.test ex.test shop/given'])
 })
 
-test('readCertificates() asks nobody where nothing has one', async () => {
+test('readCertificates() asks no service where nothing has one', async () => {
   const { docker, asked } = printing('')
   expect(await readCertificates(docker, { shop: [route('off', ['off.test'], { tls: 'off' })] })).toEqual([])
   expect(asked).toEqual([])

@@ -8,7 +8,7 @@ import { PROXY_FOLDER } from '../../lib/proxy/inside/scripts.ts'
 import { createMask } from '../../lib/secrets/mask.ts'
 import { StagecraftError } from '../../lib/util/errors.ts'
 
-test('caddyConfig() tells Caddy the provider with its settings; a secret stays in its file', () => {
+test('caddyConfig() gives Caddy the provider with its settings; a secret stays in its file', () => {
   const dns = {
     provider: 'rfc2136',
     settings: { server: '10.0.0.53:53', ttl: 60, loud: false },

@@ -26,7 +26,7 @@ describe('what a balancer is answered', () => {
     return askCaddy(config, { host, path: '/host-up', port, from: '203.0.113.0/24' }, there)
   }
 
-  test('is 200 under the names of the project, under the address and under names of nobody', () => {
+  test('is 200 under the names of the project, under the address and under names that no project has', () => {
     for (const name of ['web.example.com', '198.51.100.7', 'unknown.example.com'])
       expect([name, asked(name, 80)]).toEqual([name, { status: 200 }])
     expect(asked('web.example.com', 443)).toEqual({ status: 200 })
@@ -74,7 +74,7 @@ describe('a change that is announced', () => {
   )
   const isAnnounced = () => existsSync(join(folder, 'changing'))
 
-  test('is told before the wait, and no more once it is made, or has failed', async () => {
+  test('is reported before the wait, and no more once it is made, or has failed', async () => {
     const seen: unknown[] = []
     const clock = { now: Date.now, sleep: async (ms: number) => void seen.push(['waits', ms, isAnnounced()]) }
     const change = async () => void seen.push(['changes', isAnnounced()])
@@ -88,7 +88,7 @@ describe('a change that is announced', () => {
     expect(isAnnounced()).toBe(false)
   })
 
-  test('waits for nobody if no balancer asks', async () => {
+  test('does not wait if no balancer asks', async () => {
     routes([route('web')])
     const clock = { now: Date.now, sleep: async (ms: number) => expect([ms, isAnnounced()]).toEqual([0, false]) }
     expect(await afterNotice(docker, clock, async () => expect(isAnnounced()).toBe(false))).toBe(0)

@@ -134,7 +134,7 @@ test.each([
 
 describe('a container that is to speak HTTP/2', () => {
   const SETTINGS = '\0\0\x12\x04\0\0\0\0\0'
-  /** A container that says this to whoever connects; undefined: nobody can. */
+  /** A container that says this to each client; undefined: none can connect. */
   function container(said: string | undefined): void {
     writeFileSync(at('answer'), said ?? '')
     const refused = "echo nc: can\\'t connect: Connection refused >&2; exit 1"
@@ -204,7 +204,7 @@ test('a secret that Caddy could not read again is read by the next try', async (
   expect([await keep(), existsSync(at('said')), readdirSync(at('keys/shop'))]).toEqual([0, false, ['abc']])
 })
 
-test('a service is asked about a name of nobody, and its status printed, or none', async () => {
+test('a service is asked about a name that no project has, and its status printed, or none', async () => {
   const url = 'http://127.0.0.1:2020/ask?domain=nobody.test'
   const asked = async (wget: string) => {
     writeFileSync(at('bin/wget'), `#!/bin/sh\n${wget}\n`, { mode: 0o755 })

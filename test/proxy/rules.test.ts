@@ -28,7 +28,7 @@ test('a request that says that it is too long does not reach the service; one th
   ])
 })
 
-test('how much may be sent is told to those alone that may ask', () => {
+test('the size limit is reported only to those who may ask', () => {
   const rules = { auth: { ops: 'HASH' }, max_body: 5000 }
   const handlers = ruleRoutes({ path: '/', rules }).map(({ handle }) => (handle as { handler: string }[])[0]?.handler)
   expect(handlers).toEqual(['authentication', 'static_response', 'request_body'])

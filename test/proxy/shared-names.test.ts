@@ -65,7 +65,7 @@ describe('an internal service', () => {
     expect([call(api, 'api'), second.view()]).toEqual([['shop'], []])
   })
 
-  test('at another port is told by it', async () => {
+  test('at another port is recognized by it', async () => {
     const api = part('shop', { service: 'api', expose: internal() })
     const other = part('blog', { service: 'api', expose: internal(4000) }, api)
     expect([await deploy(api), await deploy(other)]).toEqual(['no error', 'no error'])

@@ -66,7 +66,7 @@ function refusal(work: () => unknown): string {
 }
 
 describe('a bundle', () => {
-  test('lies beside the state, wherever that is', () => {
+  test('is next to the state, wherever that is', () => {
     expect([bundleFolder('/s/x.json', 'rel-1'), contentFolder('/s/x.json'), modelFile('/s/x.json', 'rel-1')]).toEqual([
       '/s/releases/rel-1',
       '/s/content',
@@ -136,10 +136,10 @@ describe('appendEvent()', () => {
 describe('previousOf()', () => {
   test.each<[string, Record<string, Partial<Bundle>>, string | undefined]>([
     ['nothing before the first', { c: {} }, undefined],
-    ['what served before', { b: {}, c: { served_before: 'b' } }, 'b'],
-    ['what served before, although its bundle is gone', { c: { served_before: 'b' } }, 'b'],
+    ['what was live before', { b: {}, c: { served_before: 'b' } }, 'b'],
+    ['what was live before, although its bundle is gone', { c: { served_before: 'b' } }, 'b'],
     [
-      'of a rollback what served before its target',
+      'of a rollback what was live before its target',
       { b: { served_before: 'a' }, c: { served_before: 'b1', rollback_to: 'b' } },
       'a',
     ],
@@ -167,7 +167,7 @@ describe('what somebody has changed', () => {
     return refusal(() => readModel(file, id)).replaceAll(root, '/srv/shop')
   }
 
-  test('in a model is told with its place, and nothing is done by it', () => {
+  test('in a model is reported with its place, and nothing is done by it', () => {
     writeModel(file, id, MODEL)
     expect(readModel(file, id)).toEqual(MODEL)
     fs.writeFileSync(
@@ -196,7 +196,7 @@ describe('what somebody has changed', () => {
     expect(refusal(() => readModel(file, id))).toContain('configs.a.file points outside')
   })
 
-  test('in a bundle is told with its place', () => {
+  test('in a bundle is reported with its place', () => {
     writeBundle(file, bundle(id))
     const path = join(bundleFolder(file, id), 'release.json')
     fs.writeFileSync(
@@ -239,7 +239,7 @@ describe('findServing()', () => {
   })
 })
 
-test('isSameModel() tells models apart by the release, not by where a copy of the bundles is', () => {
+test('isSameModel() distinguishes models by the release, not by where a copy of the bundles is', () => {
   const at = (folder: string, id: string) => modelFile(join(folder, 'releases.json'), id)
   expect(isSameModel(at('/tmp/copy-1/state', 'r1'), at('/tmp/copy-2/state', 'r1'))).toBe(true)
   expect(isSameModel(at('/tmp/releases/state', 'r1'), at('/tmp/releases/state', 'r2'))).toBe(false)

@@ -18,7 +18,7 @@ const link = (from: string, to: string) => fs.symlinkSync(to, join(root, from))
 const home = (folder: string) => stateFile(join(root, folder)).replace(root, '').replace('/releases.json', '')
 
 describe('stateFile() of a project whose releases have checkouts of their own', () => {
-  test('stands beside the link, in whichever checkout, through the link or not', () => {
+  test('is next to the link, in whichever checkout, through the link or not', () => {
     made('app/releases/1', 'app/releases/2')
     expect(home('app/releases/1')).toBe('/app/releases/1/.stagecraft')
     link('app/current', 'releases/1')

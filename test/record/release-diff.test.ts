@@ -45,7 +45,7 @@ describe('diffReleases()', () => {
     expect(diff(release(after), release(before))).toEqual(['a removed', 'b added'])
   })
 
-  test('tells an image by its content, not by its name', () => {
+  test('identifies an image by its content, not by its name', () => {
     const before = release({ web: { image: 'a' } })
     const renamed = { ...before, model: { name: 'shop', services: { web: { image: 'sc-1' } } } }
     expect(diff(before, renamed)).toEqual([])

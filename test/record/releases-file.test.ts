@@ -108,7 +108,7 @@ describe('StateText', () => {
     expect(textOf(text)).toBe(stateOf(A, B, C))
   })
 
-  test('keeps unknown fields beside the releases', () => {
+  test('keeps unknown fields next to the releases', () => {
     const text = new StateText(bytes(`{"schema":1.0,"x":{"releases":[{}]},"releases":[${A}],"é":[1,2]}`))
     const expected = `{\n  "schema": 1.0,\n  "x": {"releases":[{}]},\n  "releases": [\n    ${A}\n  ],\n  "é": [1,2]\n}`
     expect(textOf(text)).toBe(expected)

@@ -97,7 +97,7 @@ describe('the file', () => {
     expect(readdirSync(dirname(elsewhere.file)).toSorted()).toEqual(['locks', 'shop.json'])
   })
 
-  test('stays a symlink, and its temporary files stand beside its target', () => {
+  test('stays a symlink, and its temporary files are created next to its target', () => {
     const state = openState(newFile(), { clock })
     mkdirSync(dirname(state.file), { recursive: true })
     const target = newFile('shared.json')

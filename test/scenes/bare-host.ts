@@ -67,7 +67,7 @@ export class BareHost {
     return `${fields}Filename: ./${name}.deb\nSize: ${statSync(file).size}\nSHA256: ${sum}\nDescription: of the lab\n`
   }
 
-  /** The lab has its host back, as lab-up makes one with busybox alone. */
+  /** Returns the host to the lab, as lab-up makes one with busybox alone. */
   async end(): Promise<void> {
     await this.web.stop()
     rmSync(this.archive, { recursive: true, force: true })
@@ -80,7 +80,7 @@ export class BareHost {
   }
 }
 
-// $0: the archive's address, $1: the host's name. What containers of the engine use is counted with the host's.
+// $0: the archive's address, $1: the host's name. Resources of the engine's containers are counted as the host's.
 const STRIP = `set -eu
 umount -l /opt/engine
 rm -rf /run/docker.sock /run/docker.pid /usr/local/bin/docker /usr/local/lib/docker /etc/apt

@@ -9,7 +9,7 @@ import { makePlan } from '../../lib/plan/make.ts'
 import type { Exec } from '../../lib/system/exec.ts'
 import { inputOf, type Services } from './situation.ts'
 
-/** Milliseconds that it may take in a test, on any machine, beside others. What it is to take: `npm run bench -- --only swarm`. */
+/** Milliseconds that it may take in a test, on any machine, alongside others. The real limit: `npm run bench -- --only swarm`. */
 export const GENEROUS = 20_000
 
 /** Milliseconds of this process alone, and what came out. */

@@ -56,13 +56,13 @@ class LockScene {
     return { user: 'ben', clock: this.clock, emit, signal: this.stop.signal }
   }
 
-  /** What becomes of a run that wants the lock. */
+  /** The outcome of a run that wants the lock. */
   attempt(wait = 0, more: Partial<LockRequest> = {}): Promise<unknown> {
     const request = { stateFile: this.stateFile, environment: 'prod', command: 'deploy', wait, ...more }
     return withLock(request, this.world(), async ({ waited }) => (waited ? 'in, later' : 'in')).catch((error) => error)
   }
 
-  /** Takes the lock as another run would, which says this of itself. @returns a way to let go */
+  /** Takes the lock as another run would, with this description. @returns a way to release it */
   heldBy(holder: Partial<LockHolder> | undefined, file = this.stateFile): () => void {
     const life = tryLock(lockFiles(file, 'prod').alive)
     const letGo = this.keptBy(holder, file)

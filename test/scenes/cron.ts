@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FakeProject } from '../fakes/project.ts'
 
-/** As cron's own does: it keeps a file, and says so if there is none. The file `fail` names what fails: to read, or to write. */
+/** Like cron's own: it keeps a file, and says so if there is none. The file `fail` names what fails: to read, or to write. */
 export const CRONTAB = `#!/bin/sh
 tab=$HOME/tab
 case $1 in -l) what=read ;; *) what=write ;; esac
@@ -75,7 +75,7 @@ export function openCron() {
   }
 }
 
-/** For each test a cron that runs, and projects on an engine that has busybox. They are gone after it. */
+/** For each test a cron that runs, and projects on an engine that has busybox. They are removed after it. */
 export function withCron() {
   let cron: ReturnType<typeof openCron>
   const projects: FakeProject[] = []

@@ -4,18 +4,18 @@ import type { FakeProject, Outcome } from '../fakes/project.ts'
 import { prepareBigChange } from './shop.ts'
 
 const projects: FakeProject[] = []
-/** For `afterEach` of each test file: one of this module would hold for the first file alone. */
+/** For `afterEach` of each test file: one in this module would apply to the first file alone. */
 export function removeProjects(): void {
   for (const project of projects.splice(0)) project.remove()
 }
 
-/** @returns the project, which goes with the test */
+/** @returns the project, which is removed after the test */
 export function passing(project: FakeProject): FakeProject {
   projects.push(project)
   return project
 }
 
-/** A change that does everything at once, for a run that dies in it. Goes with the test. */
+/** A change that does everything at once, for a run that dies in it. Removed after the test. */
 export async function prepared() {
   const change = await prepareBigChange('recovery')
   passing(change.project)
@@ -24,10 +24,10 @@ export async function prepared() {
 
 type Recovery = Event & { type: 'recovery' }
 
-/** What was told of runs that died. */
+/** What was reported about runs that died. */
 export const recoveries = ({ events }: Outcome) =>
   events.filter((event): event is Recovery => event.type === 'recovery')
 
-/** Releases that nobody has ended. */
+/** Releases that no run has ended. */
 export const unfinished = (project: FakeProject) =>
   project.releases().filter((release) => ['running', 'pending'].includes(statusOf(release).status))

@@ -31,7 +31,7 @@ export async function failing(project: FakeProject, makeChange: (project: FakePr
   }
 }
 
-/** Gives `web` a new image, whose containers behave so. */
+/** Gives `web` a new image, whose containers behave like this. */
 export const bad = (behaviour: Behaviour) => (project: FakeProject) => {
   project.engine.sources = { web: 'web bad' }
   project.engine.behave = ({ content }) => (content === 'web bad' ? behaviour : undefined)

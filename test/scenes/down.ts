@@ -26,7 +26,7 @@ const owners = async (project: FakeProject) => [
 export const recoveries = ({ events }: Outcome) =>
   events.flatMap((event) => (event.type === 'recovery' ? [event.message] : []))
 
-/** Nothing is known of the environment any more, and a deploy is a first one. */
+/** No record of the environment is left, and the next deploy is a first one. */
 export async function expectFresh(project: FakeProject): Promise<void> {
   expect([project.view(), project.releases(), folders(project, 'releases'), tags(project)]).toEqual([[], [], [], []])
   expect(await owners(project)).toEqual([])

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Folder } from '../support/folder.ts'
 
-// An application of examples/ as tests deploy it. What is changed of it is here: the server's name, the domain and its
-// certificate, and what nobody here can install.
+// An application of examples/ as tests deploy it. The changes are made here: the server's name, the domain and its
+// certificate, and packages that cannot be installed here.
 export const EXAMPLES = join(import.meta.dir, '../../examples')
 export const PASSWORD = 'c0rrect-horse'
 const PG = readFileSync(join(import.meta.dir, '../fixtures/pg.mjs'), 'utf8')

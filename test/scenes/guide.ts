@@ -5,7 +5,7 @@ import { fencesOf } from '../support/golden.ts'
 
 const GUIDES = join(import.meta.dir, '../../spec/guides')
 
-/** A guide as somebody follows it: its files and its commands, with names of the lab in place of those of the text. */
+/** A guide as a user follows it: its files and its commands, with names of the lab in place of those in the text. */
 export class Guide {
   private readonly parts: ReturnType<typeof fencesOf>
 

@@ -25,7 +25,7 @@ class HostFolder {
     this.#host = this.fresh('host', 'shop/prod')
   }
 
-  /** @returns a path that this test alone uses, beside the host's folder */
+  /** @returns a path that this test alone uses, next to the host's folder */
   fresh(name: string, ...below: string[]): string {
     return join(this.root, `${name}-${this.#copies}`, ...below)
   }

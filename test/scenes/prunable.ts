@@ -10,7 +10,7 @@ import { openState, type State } from '../../lib/record/releases.ts'
 import { FakeEngine } from '../fakes/engine.ts'
 import { temporaries } from '../support/temporary.ts'
 
-/** What became of a release: a word for its six phases. */
+/** The outcome of a release: a word for its six phases. */
 export type Fate = 'completed' | 'failed' | 'running' | 'served'
 const FATES: Record<Fate, readonly PhaseStatus[]> = {
   completed: ['completed', 'completed', 'completed', 'completed', 'completed', 'completed'],
@@ -21,7 +21,7 @@ const FATES: Record<Fate, readonly PhaseStatus[]> = {
 
 type Made = { fate: Fate; environment?: string; content?: string; image?: string; version?: string; hash?: string }
 
-/** A state with releases that nobody deployed, oldest first, named r0, r1, … Each has an image of its own unless it says. */
+/** A state with made-up releases, oldest first, named r0, r1, … Each has an image of its own unless it says. */
 class History {
   readonly engine = new FakeEngine()
   readonly state: State
@@ -102,7 +102,7 @@ class History {
   }
 }
 
-/** Called at the top of a test file. @returns a function that makes such a history, which goes with its test */
+/** Called at the top of a test file. @returns a function that makes such a history, which is removed after its test */
 export function histories() {
   const temporary = temporaries()
   return (releases: readonly (Fate | Made)[]) => temporary(new History(releases))

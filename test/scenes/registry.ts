@@ -18,7 +18,7 @@ export interface Registry {
 /**
  * Starts a registry, whose certificate has an authority of its own.
  * @param trusting the hosts whose engines trust it
- * @param login who must log in; absent: nobody must
+ * @param login who must log in; absent: no one must
  */
 export async function startTlsRegistry(
   folder: Folder,

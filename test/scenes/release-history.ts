@@ -35,7 +35,7 @@ export const NEWEST = { id: 'rel-20261122-101500002', version: 'v3' }
 
 export const firstLine = ({ exit, stderr }: { exit: number; stderr: string }) => `${exit} ${stderr.split('\n')[0]}`
 
-/** Called at the top of a test file: `stagecraft releases` in a project that goes with each test. */
+/** Called at the top of a test file: `stagecraft releases` in a project that is removed after each test. */
 export function releasesCommand() {
   const temporary = temporaries()
   let folder = { path: '' }

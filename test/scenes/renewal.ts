@@ -6,7 +6,7 @@ import { composeModel } from '../fakes/compose-model.ts'
 import { FakeProject, type Outcome } from '../fakes/project.ts'
 import { temporaries } from '../support/temporary.ts'
 
-/** Called at the top of a test file. @returns a function that makes a project which goes with its test */
+/** Called at the top of a test file. @returns a function that makes a project which is removed after its test */
 export function liveProjects() {
   const temporary = temporaries()
   /** A service whose image has a volume with files of its version; v1 is live. */

@@ -47,28 +47,28 @@ export class Campaign {
     readonly prepared: Prepared,
   ) {}
 
-  /** A run dies there; then only its mending, or at once the next deploy. */
+  /** A run dies there; then only its recovery, or at once the next deploy. */
   async die({ index, damage }: Fault, mendFirst = true): Promise<string[]> {
     const project = this.#start()
     const releases = project.releases().length
     await project.dieAt(index + 1, damage, this.prepared.work)
     const wrong: string[] = []
     if (mendFirst) {
-      const mended = await project.recover()
-      if (mended.error) wrong.push(`recovery: ${told(mended)}`)
-      wrong.push(...this.#judge(project, mended, releases))
+      const recovered = await project.recover()
+      if (recovered.error) wrong.push(`recovery: ${told(recovered)}`)
+      wrong.push(...this.#judge(project, recovered, releases))
     }
     return [...wrong, ...(await this.#next(project))]
   }
 
-  /** A run dies there, and the one that mends it at its own command `at`. */
+  /** A run dies there, and the run that repairs it dies at its own command `at`. */
   async dieTwice({ index, damage }: Fault, at: number): Promise<string[]> {
     const project = this.#start()
     const releases = project.releases().length
     await project.dieAt(index + 1, damage, this.prepared.work)
     await project.dieAt(at, at % 2 === 0 ? 'half' : 'all', () => project.recover())
-    const mended = await project.recover()
-    const wrong = mended.error ? [`second recovery: ${told(mended)}`] : this.#judge(project, mended, releases)
+    const recovered = await project.recover()
+    const wrong = recovered.error ? [`second recovery: ${told(recovered)}`] : this.#judge(project, recovered, releases)
     return [...wrong, ...(await this.#next(project))]
   }
 
@@ -131,7 +131,7 @@ export class Campaign {
   }
 }
 
-/** What a first expose that did not come about may leave: a proxy, and a network, that have nothing to do. */
+/** What a failed first expose may leave: an unused proxy and an unused network. */
 const IDLE =
   /^(stagecraft-proxy of caddy 2 (running|created)( on stagecraft-shop)?$|0--stagecraft-proxy |stagecraft-shop )/
 

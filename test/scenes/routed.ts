@@ -4,7 +4,7 @@ import { composeModel } from '../fakes/compose-model.ts'
 import { FakeProject } from '../fakes/project.ts'
 import { told } from './shop.ts'
 
-/** What a test says of the application: the rest is as always. */
+/** What a test sets for the application: the rest is the default. */
 export interface Application {
   /** contents of the images */
   readonly web?: string
@@ -14,7 +14,7 @@ export interface Application {
   /** by service, `rollout` and `expose` as stagecraft.yml has them: in one line */
   readonly settings?: Record<string, string>
   readonly networks?: Parameters<typeof composeModel>[1]['networks']
-  /** beside `services:` of the environment */
+  /** next to `services:` of the environment */
   readonly environment?: string
 }
 
@@ -63,7 +63,7 @@ export function servicesOf(more: Record<string, Service> = {}): Record<string, S
   }
 }
 
-/** Another project beside `project`, on the same engine's host. */
+/** Another project alongside `project`, on the same engine's host. */
 export function newNeighbour(project: FakeProject, host: string, name = 'blog'): FakeProject {
   const other = new FakeProject('rolling')
   const { engine } = other
@@ -108,7 +108,7 @@ export interface Scenario {
   readonly work?: (project: FakeProject) => Promise<unknown>
   readonly answers: readonly string[]
   readonly calls: readonly string[]
-  /** the new version never serves */
+  /** the new version never goes live */
   readonly fails?: true
   /** the service that is called is recreated */
   readonly gap?: true
@@ -154,7 +154,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     after: { services: pair(), settings: hidden },
     answers: ['nobody', '404', '503', 'web one'],
     calls: ['nobody', 'api one'],
-    gap: true, // api is recreated: until the switch the proxy answers beside it
+    gap: true, // api is recreated: until the switch the proxy answers in its place
   },
   'another port, a network made anew, a service that goes and one that is recreated': {
     before: { services: pair({ worker }), settings, networks: back('one') },
@@ -184,7 +184,7 @@ export function snapshot(project: FakeProject) {
   }
 }
 
-/** `before` serves. `start` comes back to it, with the change in the files; `calls` are all that it takes. */
+/** `before` is live. `start` returns to it, with the change in the files; `calls` are all that it takes. */
 export async function prepareScenario({ before, after, work = (project) => project.deploy() }: Scenario) {
   const project = newRouted('scenario', before)
   if (work.toString().includes('rollback')) {

@@ -4,10 +4,10 @@ import { FakeProject } from '../fakes/project.ts'
 import { composeUp } from '../scenes/compose-up.ts'
 import { temporaries } from '../support/temporary.ts'
 
-/** Called at the top of a test file. @returns a function that makes an application which goes with its test */
+/** Called at the top of a test file. @returns a function that makes an application which is removed after its test */
 export function runningApps() {
   const temporary = temporaries()
-  /** An application that somebody started with `docker compose up`, before Stagecraft came. */
+  /** An application that was started with `docker compose up`, before Stagecraft was used. */
   return async (services: Record<string, Service>): Promise<FakeProject> => {
     const project = temporary(new FakeProject('put-back'))
     const { engine } = project
@@ -19,7 +19,7 @@ export function runningApps() {
   }
 }
 
-/** Starts these services as somebody does with `docker compose up`. */
+/** Starts these services as a user does with `docker compose up`. */
 export async function start({ engine }: FakeProject, services: Record<string, Service>): Promise<void> {
   engine.model = composeModel('shop', { services })
   await composeUp(engine, engine.model, Object.keys(services))

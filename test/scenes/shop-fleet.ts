@@ -12,19 +12,19 @@ export const web = (version: number): Service => ({ image: `web:${version}`, hea
 const cache = (size: string): Service => ({ image: 'redis:7', environment: { SIZE: size } })
 
 const fleets: FakeFleet[] = []
-/** For `afterEach` of each test file: one of this module would hold for the first file alone. */
+/** For `afterEach` of each test file: one in this module would apply to the first file alone. */
 export function removeFleets(): void {
   for (const fleet of fleets.splice(0)) fleet.remove()
 }
 
-/** One that goes with the test. */
+/** A fleet that is removed after the test. */
 export function newFleet(title: string): FakeFleet {
   const fleet = new FakeFleet(title)
   fleets.push(fleet)
   return fleet
 }
 
-/** Routed, recreated, and data on one host: version one serves on all. */
+/** Routed, recreated, and data on one host: version one is live on all. */
 export async function serving(title: string): Promise<FakeFleet> {
   const fleet = newFleet(title)
   write(fleet, 1)

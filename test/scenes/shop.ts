@@ -18,7 +18,7 @@ export function newShop(
   return project
 }
 
-/** Writes the Compose file anew: the application of `shop`, with these services besides or instead. */
+/** Rewrites the Compose file: the application of `shop`, with these services added or replaced. */
 export function change(project: FakeProject, services: Record<string, Service>, without: readonly string[] = []): void {
   const own: Record<string, Service> = {
     web: { build: { context: project.folder, dockerfile: 'Dockerfile' }, environment: { GREETING: 'hello' } },
@@ -79,10 +79,10 @@ export const NEW = [
   'web of web two running on shop_default',
   'worker of redis running on shop_back',
 ]
-/** A job has no say in what serves: the container of one that has ended may be gone. */
+/** A job does not count for the live release: the container of a finished one may have been removed. */
 export const serving = (project: FakeProject) => project.view().filter((line) => !line.startsWith('job '))
 
-/** The first version serves. `start` comes back to it, with the change in the files; `commands` are all of the change's. */
+/** The first version is live. `start` returns to it, with the change in the files; `commands` are all of the change's. */
 export async function prepareBigChange(title: string) {
   const project = newShop(title)
   // Each look at the containers is a command: a short wait keeps their number down.

@@ -20,7 +20,7 @@ export const after = (...names: string[]) => ({
   depends_on: Object.fromEntries(names.map((name) => [name, { condition: 'service_started' as const }])),
 })
 
-/** What is planned: a Compose file, the one that serves (if any), and what is different from what that one made. */
+/** What is planned: a Compose file, the live one (if any), and the differences from what that one created. */
 export interface Situation {
   readonly now: Services
   readonly before?: Services
@@ -36,7 +36,7 @@ export interface Situation {
   readonly adoptable?: Record<string, string[]>
   readonly retiring?: readonly string[]
   readonly data?: PlanInput['target']['data']
-  /** of the serving release, beside what follows from its model */
+  /** of the live release, in addition to what follows from its model */
   readonly bundle?: Partial<Bundle>
   readonly environment?: Partial<Environment>
   readonly proxy?: PlanInput['proxy']
@@ -136,7 +136,7 @@ export function container(service: string, number = 1, ended = false): Container
   }
 }
 
-/** The plan in short: one line a service, then what else there is. */
+/** The plan in short: one line per service, then everything else. */
 export function planned(situation: Situation): string[] {
   const { services, networks, handovers } = makePlan(inputOf(situation))
   return [

@@ -21,7 +21,7 @@ const IMAGES = {
 /** A database server in a container of its own. */
 export interface Server {
   readonly url: string
-  /** a session of somebody else: without a release, without limits */
+  /** another session: without a release, without limits */
   readonly other: () => Promise<Database>
   readonly docker: (verb: string) => Promise<unknown>
   readonly remove: () => Promise<unknown>

@@ -10,7 +10,7 @@ export const clock = () => NOW
 /** What a release is made with. */
 export const NEW = { environment: 'prod', version: 'v1', commit_sha: '' }
 
-/** Called at the top of a test file: state files of projects, which go when its tests have ended. */
+/** Called at the top of a test file: state files of projects, which are removed when its tests have ended. */
 export function stateFiles() {
   const root = mkdtempSync(join(tmpdir(), 'stagecraft-state-'))
   afterAll(() => rmSync(root, { recursive: true }))

@@ -36,7 +36,7 @@ function newShop(more: Record<string, Service> = {}): FakeProject {
   return project
 }
 
-/** Called at the top of a test file. @returns a function that makes a shop, which goes with its test */
+/** Called at the top of a test file. @returns a function that makes a shop, which is removed after its test */
 export function shops() {
   const temporary = temporaries()
   return (more?: Record<string, Service>) => temporary(newShop(more))
@@ -80,7 +80,7 @@ export function changeHand(project: FakeProject, service: string, change: (conta
   )
 }
 
-/** Another container of the project, as somebody would run one by hand. */
+/** Another container of the project, as run by hand. */
 export function addHand(project: FakeProject, like: string, changes: Partial<FakeContainer>): void {
   const [first] = containers(project, like)
   if (first) project.engine.state.containers.push({ ...first, id: `by-hand-${changes.name}`, file: '', ...changes })

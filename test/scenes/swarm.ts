@@ -5,7 +5,7 @@ import type { Folder } from '../support/folder.ts'
 import { type HostName, host, isUp, LAB_NET } from '../support/lab.ts'
 import { laptop } from '../support/laptop.ts'
 
-/** Three hosts that nobody else needs when the other tests have ended (test/run.ts): engines 28.5, 26.1 and 28.5. */
+/** Three hosts that no other test needs when the others have ended (test/run.ts): engines 28.5, 26.1 and 28.5. */
 export const MANAGERS = ['h7', 'h8', 'h9'] as const
 const [FIRST, , LAST] = MANAGERS
 
@@ -20,7 +20,7 @@ docker image ls --no-trunc --format '{{.Repository}} {{.ID}}' | grep "$0-web " |
 done
 `
 
-/** Serves nothing, and is ready when there is a file. Its container says a word of its environment. */
+/** Listens on no port, and is ready when there is a file. Its container prints a word of its environment. */
 export const said = (word: string, more: ServiceSource = {}): ServiceSource => ({
   image: 'busybox:1',
   command: ['sh', '-c', 'echo it says $$WORD; touch /ready; exec sleep 1d'],
@@ -77,7 +77,7 @@ export class SwarmApp {
       return this.folder.cleanUp()
     }
     await Promise.all(MANAGERS.map((name) => host(name).docker(['swarm', 'leave', '--force'])))
-    // What was a task ends with the Swarm.
+    // The tasks end with the Swarm.
     for (const name of MANAGERS)
       await until(`${name} has no task left`, async () => {
         const { stdout } = await host(name).docker(['ps', '-q', '--filter', 'label=com.docker.swarm.task'])
@@ -87,7 +87,7 @@ export class SwarmApp {
     await this.folder.cleanUp()
   }
 
-  /** Those that were sent to the managers. One that a stopped task has had may stay. */
+  /** The images that were sent to the managers. One that a stopped task used may stay. */
   async #removeImages(): Promise<void> {
     const script = 'docker rmi -f $(docker image ls -q --filter "reference=$0-*")'
     await Promise.all(MANAGERS.map((name) => host(name).exec(['sh', '-c', script, this.stack])))
@@ -143,13 +143,13 @@ export class SwarmApp {
     return [...new Set(lines.map(({ line }: { line: string }) => line))]
   }
 
-  /** All is as released, says `status`. */
+  /** `status` says that everything is as released. */
   async isWell(): Promise<void> {
     const ran = await this.folder.stagecraft(['status'])
     expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('as released')])
   }
 
-  /** The same, once Swarm has started elsewhere what ran on a lost node. */
+  /** The same, once Swarm has restarted the tasks of a lost node elsewhere. */
   async becomesWell(): Promise<void> {
     await until('all is as released', async () => {
       const { code, stdout } = await this.folder.stagecraft(['status'])

@@ -1,6 +1,6 @@
 import type { Running } from '../support/engine.ts'
 
-/** What `status --watch --json` prints of an environment, as far as tests look at it. */
+/** What `status --watch --json` prints of an environment, the fields that tests look at. */
 export interface Look {
   readonly type: string
   readonly engine: string

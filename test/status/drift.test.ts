@@ -130,7 +130,7 @@ describe('what is not as released', () => {
     expect(drift(await look(project))).toEqual([])
   })
 
-  test('a container that is up between two ends is told by its restarts', async () => {
+  test('a container that is up between two ends is recognized by its restarts', async () => {
     const project = await deployed(shop())
     const { exec } = project.engine
     const settings = await openSettings({ directory: project.folder, environment: undefined, stateOverride: undefined })

@@ -18,7 +18,7 @@ describe('an interrupted release', () => {
     return project
   }
 
-  test('that serves is finished by the next run', async () => {
+  test('that is live is finished by the next run', async () => {
     const project = await twice()
     dieIn(project, project.releases()[0]?.id ?? '', 'finalize')
     const status = await look(project)
@@ -29,7 +29,7 @@ describe('an interrupted release', () => {
     ])
   })
 
-  test('that had not switched is undone, and its containers are told from those of nobody', async () => {
+  test('that had not switched is undone, and its containers are distinguished from those of no release', async () => {
     const project = await twice()
     const [newest] = project.releases()
     const { switched_at: _, ...bundle } = readBundle(project.stateFile, newest?.id ?? '') ?? {}
@@ -58,7 +58,7 @@ describe('an interrupted release', () => {
     expect([isAsReleased(status), status.interrupted]).toEqual([true, []])
   })
 
-  test('a release that failed and could not be undone is told as well', async () => {
+  test('a release that failed and could not be undone is reported as well', async () => {
     const project = await twice()
     const [newest] = project.releases()
     const bundle = readBundle(project.stateFile, newest?.id ?? '')

@@ -19,7 +19,7 @@ describe('where little is known', () => {
     ])
   })
 
-  test('no release has served yet: what there is of the Compose project is told', async () => {
+  test('no release was live yet: what there is of the Compose project is reported', async () => {
     const project = shop()
     project.engine.behave = ({ service }) => (service === 'cache' ? { exit: 1 } : undefined)
     expect((await project.deploy()).error?.kind).toBe('failed')

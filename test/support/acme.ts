@@ -79,7 +79,7 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
   return acme
 }
 
-/** Its directory, without the service that tells clients when to renew: pebble's names any time of a certificate's life. */
+/** Its directory, without the service that says when to renew: pebble's names any time of a certificate's life. */
 function serveDirectory(hostname: string, tls: { readonly cert: string; readonly key: string }, pebble: string) {
   return Bun.serve({
     hostname,

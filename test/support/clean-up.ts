@@ -34,7 +34,7 @@ rm -f /tmp/.$0
 export async function cleanUp(engine: Engine, name: string): Promise<void> {
   if (!/^(sct-[a-z0-9]+|stagecraft-demo$)/.test(name)) throw new Error(`Cannot clean up "${name}": not the tests' own`)
   await removeRoutes(engine, name)
-  // What is being removed at that moment, as a container that has just ended by itself, is refused once.
+  // A container that is being removed at that moment, for example one that has just ended, is refused once.
   for (let tries = 1; ; tries++) {
     const { code, stderr } = await engine.exec(['sh', '-c', SCRIPT, name])
     if (code === 0) return

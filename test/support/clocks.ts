@@ -7,9 +7,9 @@ const FILE = 'libfaketime.so.1'
 const LIBRARIES = '/usr/lib'
 
 /**
- * Kernels have one clock for all: a program whose clock differs is one that is told so by libfaketime (Debian's package).
+ * A kernel has one clock for all: libfaketime (Debian's package) gives a program another one.
  * It is taken where it is installed, or fetched once by apt into the lab's cache, without being installed.
- * @returns the library, or undefined where it cannot be had: whoever asks has to print that clocks are left out
+ * @returns the library, or undefined where it cannot be had: the caller has to print that clocks are left out
  */
 export async function clockLibrary(): Promise<string | undefined> {
   const cache = join(LAB_DIR, 'cache/faketime')
@@ -23,7 +23,7 @@ export async function clockLibrary(): Promise<string | undefined> {
   return find(join(cache, LIBRARIES))
 }
 
-/** @param seconds ahead of everybody else's; negative: behind. @returns the environment of a program whose clock is so */
+/** @param seconds ahead of the others; negative: behind. @returns the environment of a program with such a clock */
 export function clockEnvironment(library: string | undefined, seconds: number): Record<string, string> {
   if (library === undefined || seconds === 0) return {}
   const FAKETIME = `${seconds > 0 ? '+' : ''}${seconds}s`

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 export type FileCoverage = { file: string; lines: number; hit: number }
 
 /**
- * @returns one entry a file of `lib/`, from an lcov report. A file that no test imports is not in the report: all its
+ * @returns one entry per file of `lib/`, from an lcov report. A file that no test imports is not in the report: all its
  * lines count as not run. One that holds only types has no lines.
  */
 export function coverageOf(root: string, lcov: string): FileCoverage[] {

@@ -14,7 +14,7 @@ export type Ran = { code: number; stdout: string; stderr: string }
 /** `cwd` is a path on the engine's machine; `timeout` is in seconds, 300 by default; `stdin` is empty by default. */
 export type RunOptions = { cwd?: string; env?: Record<string, string>; timeout?: number; stdin?: string }
 
-/** A process that runs while the test goes on. */
+/** A process that runs while the test continues. */
 export type Running = {
   /** The process that leads to the program, as seen here. */
   pid: number
@@ -149,7 +149,7 @@ async function readAll(stream: ReadableStream<Uint8Array>, note: (text: string) 
 
 let isChecked = false
 
-/** What is tested is the source that is read beside the test. */
+/** The tested source is the one next to the test. */
 function refuseStale(): void {
   if (isChecked) return
   isChecked = true
@@ -195,7 +195,7 @@ async function get(url: string): Promise<{ status: number; body: string }> {
 export const PORT_CLAIMS = join(tmpdir(), 'stagecraft-test-ports')
 const CLAIM_AGE = 3 * 60 * 60 * 1000 // longer than any run
 
-/** @returns a port of this address that nothing listens on, and that nobody else got within the last hours. */
+/** @returns a port of this address that nothing listens on, and that no one else got within the last hours. */
 export async function freePort(ip: string): Promise<number> {
   for (let tries = 0; tries < 50; tries++) {
     const port = 20000 + Math.floor(Math.random() * 10000)
@@ -207,7 +207,7 @@ export async function freePort(ip: string): Promise<number> {
   throw new Error(`Cannot find a free port on ${ip}`)
 }
 
-/** @returns whether nobody had it: of two processes that make a file that must be new, one does. */
+/** @returns whether it was free: of two processes that make a file that must be new, one does. */
 function claim(path: string): boolean {
   mkdirSync(PORT_CLAIMS, { recursive: true })
   const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync }
 import { dirname, join } from 'node:path'
 import type { Engine, Ran, Running, RunOptions } from './engine.ts'
 
-/** The first part of every Compose project name of this run: what a run that was interrupted sweeps by. */
+/** The first part of every Compose project name of this run: an interrupted run cleans up by it. */
 export const RUN = process.env['STAGECRAFT_TEST_RUN'] ?? `sct-${process.pid.toString(36)}`
 let folders = 0
 
@@ -22,7 +22,7 @@ export type Folder = {
   docker: (args: readonly string[], options?: RunOptions) => Promise<Ran>
   stagecraft: (args: readonly string[], options?: RunOptions) => Promise<Ran>
   startStagecraft: (args: readonly string[], options?: RunOptions) => Running
-  /** The containers of the project, by service: id and start time tell whether one was touched. */
+  /** The containers of the project, by service: id and start time show whether one was touched. */
   containers: () => Promise<Container[]>
   fetch: Engine['fetch']
   /** Removes the containers, networks, volumes and images of this project, and the folder. Nothing else. */

@@ -28,7 +28,7 @@ export class Lab {
     return this.starting !== undefined && this.before.length < this.names.length
   }
 
-  /** Starts what is not up. From nothing it takes under a minute, warm 8 s, already up 0.2 s. */
+  /** Starts hosts that are not up. From nothing it takes under a minute, warm 8 s, already up 0.2 s. */
   up(): Promise<{ code: number; output: string }> {
     const wanted = this.names.map((name) => HOSTS[name].up)
     const env = { LAB_BARE: BARE.join(' ') }

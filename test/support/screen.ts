@@ -1,6 +1,6 @@
 import { Terminal } from '@xterm/headless'
 
-/** A terminal that shows what is written to it, as a person would see it. */
+/** A terminal that shows written text as a person would see it. */
 export function openScreen(columns: number, rows: number) {
   const terminal = new Terminal({ cols: columns, rows, allowProposedApi: true, convertEol: true })
   let written = ''

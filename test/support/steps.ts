@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** What one part of the test run came to. A part that is not made of tests, such as types, counts as one. */
+/** The result of one part of the test run. A part that is not made of tests, such as types, counts as one. */
 export type Result = {
   name: string
   passed: number
@@ -34,7 +34,7 @@ export async function runCommand(
   argv: string[],
   options: CommandOptions = {},
 ): Promise<{ code: number; output: string }> {
-  // One stream, or what failed comes apart from why.
+  // One stream, so that failures and their reasons stay together.
   const child = Bun.spawn(['sh', '-c', 'exec "$0" "$@" 2>&1', ...argv], {
     env: { ...process.env, ...options.env },
     stdin: 'ignore',
@@ -60,20 +60,20 @@ async function textOf(stream: ReadableStream<Uint8Array>, live: boolean): Promis
   return text
 }
 
-/** How many lines of a failed test are told again. */
+/** How many lines of a failed test are repeated. */
 const LINES = 40
 
 /** @returns what was printed between the test before each one that failed, and it; or after it, as parallel ones do */
 function failuresIn(output: string): string[] {
   const lines = output.split('\n')
-  const told = /^\((pass|fail|skip)\) |^\S+\.test\.ts:$/
+  const heading = /^\((pass|fail|skip)\) |^\S+\.test\.ts:$/
   // At its end Bun lists the failed ones once more.
   const list = lines.findLastIndex((line) => /^\d+ tests failed:$/.test(line))
   const end = list === -1 ? lines.length : list
   return lines.flatMap((line, at) => {
     if (!line.startsWith('(fail) ') || at > end) return []
-    const before = lines.slice(lines.findLastIndex((each, index) => index < at && told.test(each)) + 1, at)
-    const next = lines.findIndex((each, index) => index > at && told.test(each))
+    const before = lines.slice(lines.findLastIndex((each, index) => index < at && heading.test(each)) + 1, at)
+    const next = lines.findIndex((each, index) => index > at && heading.test(each))
     const after = before.length > 0 ? [] : lines.slice(at + 1, Math.min(next === -1 ? end : next, at + LINES))
     return [[...before.slice(-LINES), line, ...after].join('\n')]
   })
@@ -116,8 +116,8 @@ export async function testStep(
     env: { NO_COLOR: '1', ...options.env },
   })
   const shown = options.live ? '' : output
-  const told = { output: shown, failures: failuresIn(output), slowest: slowestIn(readReport(report)) }
-  return { name, ...countOf(report, code), seconds: secondsSince(began), ...told }
+  const results = { output: shown, failures: failuresIn(output), slowest: slowestIn(readReport(report)) }
+  return { name, ...countOf(report, code), seconds: secondsSince(began), ...results }
 }
 
 function slowestIn(xml: string): string[] {

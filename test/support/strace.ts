@@ -1,4 +1,4 @@
-// Programs under strace: every system call of a piece of work, and what becomes of it where one fails or kills it.
+// Programs under strace: every system call of a piece of work, and what happens if one fails or kills it.
 import { expect, test } from 'bun:test'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ export function have(what: string, there: boolean, file: string): boolean {
   return false
 }
 
-/** A system call of a change: the how-manieth of its name it is, from the start of the process, and from that of the change. */
+/** A system call of a change: its index among those of its name, from the start of the process, and from that of the change. */
 export type Call = { name: string; index: number; within: number; line: string }
 
 /** A program as one file: the runtime looks for hundreds of modules in another order each time, as busy as the machine is. */
@@ -85,7 +85,7 @@ const SHIFTS = [...NEAR, ...NEAR, ...NEAR, ...NEAR] // on a busy machine it take
 
 /**
  * The runtime opens files of its own, on a busy machine some more or fewer: runs again, until the fault hits the call that is
- * meant. @param run with strace's options @param onMiss told of each run that it hit elsewhere
+ * meant. @param run with strace's options @param onMiss called for each run that it hit elsewhere
  * @throws where it never does
  */
 export async function untilHit<T extends { readonly trace: string }>(

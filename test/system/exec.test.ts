@@ -82,7 +82,7 @@ describe('exec()', () => {
     expect((await exec(['true'], { input: 'x'.repeat(1_000_000) })).code).toBe(0)
   })
 
-  test('adds to the environment, and runs where it is told', async () => {
+  test('adds to the environment, and runs in the given folder', async () => {
     const result = await sh('echo "$A"; pwd', { env: { A: '$x "y"' }, cwd: folder })
     expect(result.stdout).toBe(`$x "y"\n${folder}\n`)
   })

@@ -8,7 +8,7 @@ const MARK = '@stagecraft_done'
 /** So many INSERTs with VALUES are one transaction of MySQL: a commit waits for the disk. */
 const MOST_INSERTS = 100
 
-/** Applies single statements, each with its record, as far as the server can do both at once. */
+/** Applies single statements, each with its record, both at once where the server can. */
 export class StatementWriter {
   private inTransaction = false
   /** INSERTs that are not committed, nor is their record */

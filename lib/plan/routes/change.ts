@@ -77,14 +77,14 @@ export function planRoutes(input: RouteInput, services: readonly ServicePlan[]):
   ]
 }
 
-/** @param found in the proxy @returns whether a release writes the project's routes there anew; subnets aside */
+/** @param found in the proxy @returns whether a release writes the project's routes there again; subnets aside */
 export function changesRoutes(input: RouteInput, services: readonly ServicePlan[], found: ProjectRoutes): boolean {
   const now = (found[input.target.model.name] ?? []).map(withoutSubnets)
   const planned = plannedRoutes(input, plannedSlots(input, services), services)
   return [routedBefore(input).routes, planned].some((routes) => !sameContent(routes.map(withoutSubnets), now))
 }
 
-/** Says which rules there are, if they change: the address alone would not tell what does. */
+/** Says which rules there are, if they change: the address alone would not show what does. */
 function rulesNote(before: object = {}, rules: object): string {
   return sameContent(before, rules) ? '' : ` (rules: ${Object.keys(rules).join(', ') || 'none'})`
 }

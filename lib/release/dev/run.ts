@@ -146,7 +146,7 @@ async function openRoutes(dev: Dev): Promise<void> {
   await repairRouting(routing(dev, dev.docker), { routes: dev.routes, slots })
 }
 
-/** Ends it all, as far as it was begun. At once, as nobody waits for it after a second signal. Data stays. @throws failed (5), unreachable (8) */
+/** Ends all that was begun. At once, as nobody waits for it after a second signal. Data stays. @throws failed (5), unreachable (8) */
 export async function endDev(dev: Dev): Promise<void> {
   const ended = await Promise.allSettled([stopDev(dev.undoDocker, dev.services), removeRoutes(dev)])
   for (const one of ended) if (one.status === 'rejected') throw one.reason

@@ -22,7 +22,7 @@ import type { Journal } from '../../record/journal.ts'
 import type { Unsettled } from '../../record/unsettled.ts'
 import { createSecrets } from '../../secrets/mask.ts'
 import { StagecraftError } from '../../util/errors.ts'
-import { FINISHED, type Settled, tellUndone, WENT_BACK } from './text.ts'
+import { FINISHED, type Settled, undoneText, WENT_BACK } from './text.ts'
 
 /** Where releases are recovered, and by whom. */
 export interface Scene {
@@ -62,7 +62,7 @@ export async function settle(unsettled: Unsettled, remains: Remains, scene: Scen
     const undone = isSwarm
       ? await undoStack(openStackUndo(open, docker, remains, scene), cause)
       : await undoRollout(openUndo(open, docker, remains, scene), cause)
-    return { outcome: 'undone', did: tellUndone(undone) }
+    return { outcome: 'undone', did: undoneText(undone) }
   } catch (error) {
     if (!(error instanceof StagecraftError) || error.kind !== 'not-restored') throw error
     await enginePlatform(docker) // throws if the engine is gone: then the next command tries again

@@ -33,7 +33,7 @@ export const WENT_BACK: Settled = {
 }
 
 /** @returns what an undo did, in a sentence. */
-export function tellUndone({ removed, restored }: Undone): string {
+export function undoneText({ removed, restored }: Undone): string {
   const count = `${removed} new ${removed === 1 ? 'container' : 'containers'}`
   const did = [
     ...(restored.length > 0 ? [`${restored.join(', ')} restored`] : []),

@@ -68,7 +68,7 @@ async function scheduleStatus(
   }
 }
 
-/** @returns why nothing starts a job at its hours; undefined: something does, as far as this user may know */
+/** @returns why nothing starts a job at its hours; undefined: something does, or this user may not know */
 function asleepFor(
   job: string,
   scheduled: Scheduled,

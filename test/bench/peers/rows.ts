@@ -7,10 +7,10 @@ const ROUNDS = 2
 const RATE = 100
 /** Milliseconds after a command for which requests are still counted; in the second half, what answers is looked at. */
 const AFTER = 3_000
-/** Milliseconds after a release was killed: what runs on by itself has ended by then. */
+/** Milliseconds after a release was killed: processes that continue by themselves have ended by then. */
 const AFTER_KILL = 12_000
 
-/** What was done to an application under load, and what came of it. */
+/** What was done to an application under load, and the result. */
 interface Outcome {
   readonly made: number
   readonly failed: number
@@ -63,12 +63,12 @@ async function once(engine: Engine, way: Way, round: number): Promise<[Scenario,
     way.write(version, fails)
     return measure(engine, way, { new: version }, () => run(way, way.release(version)))
   }
-  if (round > 1 && way.repair !== undefined) await run(way, way.repair) // what was killed may have left it broken
+  if (round > 1 && way.repair !== undefined) await run(way, way.repair) // a killed release may have left it broken
   const found: [Scenario, Outcome][] = [['good', await release(good)]]
   const { commands, git } = way.back
   if (git) {
     way.write(before, false)
-    way.folder.write('token', `${good}\n`) // a secret is not in git: nobody has put the old one back
+    way.folder.write('token', `${good}\n`) // a secret is not in git: no one has restored the old one
   }
   const back = await measure(engine, way, { old: before }, () => run(way, commands(before)))
   found.push(['back', { ...back, exact: await exactness(way, before) }])
@@ -163,7 +163,7 @@ async function exactness(way: Way, version: string): Promise<string> {
   return other.length === 0 ? ALL : `not: ${other.join(', ')}`
 }
 
-/** What is promised of ours in each scenario, besides that no request fails: how it ends, and what answers then. */
+/** What we promise in each scenario, apart from no failed request: how it ends, and what answers then. */
 const PROMISED: Record<Scenario, { readonly code: number; readonly answers: string }> = {
   good: { code: 0, answers: 'new' },
   back: { code: 0, answers: 'old' },

@@ -18,11 +18,11 @@ export interface Way {
   readonly write: (version: string, bad: boolean) => void
   /** what begins, where that is not a release like any other */
   readonly first?: string
-  /** what makes it sound again by hand */
+  /** the manual repair */
   readonly repair?: string
-  /** what releases the files as they are, a command a line */
+  /** what releases the files as they are, one command per line */
   readonly release: (version: string) => string
-  /** what goes back to the release before. `git`: the files of that version come first, but for what is not in git */
+  /** what restores the release before. `git`: the files of that version come first, but for what is not in git */
   readonly back: { readonly commands: (version: string) => string; readonly git: boolean }
   /** filters for docker ps: the containers of a service */
   readonly filter: (service: string) => string
@@ -79,7 +79,7 @@ async function rollout(engine: Engine, plugin: string): Promise<Way> {
   const folder = engine.folder('peers-rollout')
   const [file, size] = [readFileSync(plugin, 'utf8'), statSync(plugin).size]
   folder.write('docker-rollout', file, 0o755)
-  // What is installed as a plugin is called as `docker rollout`: here it is called by its file.
+  // An installed plugin is called as `docker rollout`: here it is called by its file.
   const roll = () => 'docker compose build\n./docker-rollout rollout web\ndocker compose up -d'
   const way = ofCompose('docker-rollout', folder, port, proxyOn(port))
   const first = 'docker compose up -d --build --wait'

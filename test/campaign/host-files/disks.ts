@@ -37,7 +37,7 @@ export class SmallDisk {
   #run = (script: string, ...more: readonly string[]) => this.machine.run(['sh', '-c', script, this.path, ...more])
 }
 
-/** A write where so many pages, or so many files, are free: what is acknowledged is there, and the disk in order once there is room. */
+/** A write where so many pages, or so many files, are free: acknowledged data is there, and the disk is in order once there is room. */
 export async function writeWithin(
   states: States,
   disk: SmallDisk,

@@ -2,7 +2,7 @@ import type { States, Written } from './state.ts'
 import type { Spot } from './strace.ts'
 import { injecting, isChange, processSpots, recording, spotsOf } from './strace.ts'
 
-/** What was done, and every check that did not hold. */
+/** What was done, and every failed check. */
 export interface Fault {
   readonly group: string
   readonly title: string
@@ -50,7 +50,7 @@ function mustBeSeen({ call, path = '' }: Spot): boolean {
   return MUST_BE_SEEN.includes(call) && /\.in-\d+\/(blobs|head|content)/.test(path)
 }
 
-/** Acknowledged is written; whatever is not is either: whole, and the next write goes through and leaves nothing. */
+/** An acknowledged write is kept, any other is kept whole or not at all; the next write succeeds and leaves no rest. */
 export async function checkWritten(
   { states, folder }: Bench,
   written: Written,
@@ -72,7 +72,7 @@ export async function checkWritten(
   return [...failures, ...(await states.differences(folder)).map((what) => `after the next write: ${what}`)]
 }
 
-/** Everything that a write has started is killed at once, when it has come so far: to each so-manieth call that changes something. */
+/** Kills all processes of a write at once, at every n-th call that changes something. */
 export async function killWrite(bench: Bench, at: number): Promise<Fault & { readonly over: boolean }> {
   const { states, template, folder } = bench
   await states.copy(template, folder)
@@ -91,7 +91,7 @@ export async function killWrite(bench: Bench, at: number): Promise<Fault & { rea
   return { group: 'all of it is killed', title: `at call ${at}`, kept: written.kept, failures, over: !killed }
 }
 
-/** While a write stands still, at each of its calls in turn: a reader has one state, and the same as whoever reads next. */
+/** While a write stands still, at each of its calls in turn: a reader gets one state, and the next reader gets the same. */
 export async function readDuring({ states, template, folder }: Bench, every: number): Promise<Fault[]> {
   await states.copy(template, folder)
   const mark = `${folder}.pid`
@@ -124,7 +124,7 @@ export async function readDuring({ states, template, folder }: Bench, every: num
   ]
 }
 
-/** A call of the reader fails, or its process is killed: it has the whole state, or says what is wrong. */
+/** A call of the reader fails, or its process is killed: it gets the whole state, or says what is wrong. */
 export async function hitRead({ states, template }: Bench, spot: Spot, what: string): Promise<Fault> {
   const found = await states.read(template, injecting(spot, what))
   const fine = found === 'old' || /^(unreadable|damaged): |^exit /.test(found)

@@ -55,7 +55,7 @@ async function calls(states: States, root: string, { share, errors, print }: Ext
     if (fault.failures.length > 0)
       print(`FAILED ${fault.group}: ${fault.title}\n${fault.failures.map((what) => `  - ${what}`).join('\n')}`)
   }
-  // All benches have the same names of files: what is recorded of one is true of the others.
+  // All benches have the same names of files: a record of one is true for the others.
   const spots = await recordedSpots(bench(0))
   const at = (path: string | undefined, folder: string) => path?.replace(bench(0).folder, folder)
   const hits = [

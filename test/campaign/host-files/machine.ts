@@ -14,14 +14,14 @@ export interface Ended {
 /** Where the scripts of a host are run: here, or on a host over SSH. */
 export interface Machine {
   readonly name: string
-  /** @param stop ends it in its midst. @param timeout seconds, 30 by default */
+  /** @param stop ends it while it runs. @param timeout seconds, 30 by default */
   run(argv: readonly string[], options?: RunsWith): Promise<Ended>
 }
 
 interface RunsWith {
   readonly input?: string
   readonly timeout?: number
-  /** told each line of stderr while it comes */
+  /** called with each line of stderr as it is printed */
   readonly onLine?: (line: string) => unknown
 }
 

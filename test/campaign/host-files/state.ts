@@ -8,10 +8,10 @@ import { type Changes, openStateCopy, type StateCopy } from '../../../lib/hosts/
 import { exec } from '../../../lib/system/exec.ts'
 import type { Ended, Machine } from './machine.ts'
 
-/** What is read of a folder: a name of the states that were made here, or what is wrong with it. */
+/** The result of reading a folder: the name of a state that was made here, or what is wrong with it. */
 export type Found = string
 
-/** What came of one write. */
+/** The result of one write. */
 export interface Written extends Ended {
   /** it was acknowledged */
   readonly kept: boolean
@@ -64,7 +64,7 @@ export class States {
   copy = (from: string, to: string) =>
     this.machine.run(['sh', '-c', 'chmod -R u+w "$1" 2>/dev/null; rm -rf "$1" && cp -a "$0" "$1"', from, to])
 
-  /** Writes what leads to a state. @param wrap what comes before the shell */
+  /** Writes the changes that lead to a state. @param wrap what comes before the shell */
   async write(
     folder: string,
     state: string,
@@ -79,7 +79,7 @@ export class States {
     return { ...ended, kept: ended.stdout.split('\n').includes('kept') }
   }
 
-  /** What a reader finds. Where it is read while nobody writes, or a writer stands still, it is one of the states. */
+  /** What a reader finds. While no writer runs, or the writer is stopped, it is one of the states. */
   async read(folder: string, wrap: readonly string[] = []): Promise<Found> {
     const { code, stdout } = await this.#read(folder, wrap)
     const read = parseHostState(stdout, 'prod')
@@ -98,7 +98,7 @@ export class States {
     return this.machine.run([...wrap, 'sh', '-c', READ, 'stagecraft', folder, 'prod'])
   }
 
-  /** @returns what stands under readable names and is not in the state that is read, or is not as it is there; and what is left over */
+  /** @returns files with readable names that are not in the state, or differ from it; and leftovers */
   async differences(folder: string): Promise<string[]> {
     const script = `cd "$0" && { find releases.json releases -type f -exec sha256sum {} +; find . -name '.?*' | sed 's/^/left over /'; }`
     const { stdout } = await this.machine.run(['sh', '-c', script, folder])
@@ -124,7 +124,7 @@ const signOf = (files: ReadonlyMap<string, Uint8Array>) =>
     .sort()
     .join('\n')
 
-/** A release more, another goes; events are added to; content comes and goes; the lock is described. */
+/** One release is added, another removed; events are appended; content comes and goes; the lock is described. */
 function changeToNew(at: string): void {
   put(at, 'releases.json', history(3))
   rmSync(join(at, 'releases/rel-1'), { recursive: true })
@@ -157,7 +157,7 @@ const history = (count: number) =>
 const events = (seed: number) =>
   Array.from({ length: 20 }, (_, at) => `{"at":${at},"text":"${noise(seed * 100 + at, 200)}"}\n`).join('')
 
-/** What cannot be packed: each byte of it takes its place on a disk. */
+/** Data that cannot be compressed: each byte takes space on a disk. */
 function noise(seed: number, length: number): string {
   let text = ''
   for (let at = 0; text.length < length; at++) text += sha(Buffer.from(`${seed} ${at}`))

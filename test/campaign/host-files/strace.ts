@@ -32,7 +32,7 @@ const CHANGING = [
     'ftruncate',
   ],
 ]
-/** Of processes: which of a script's processes makes one cannot be chosen, only the how-manieth that each of them makes. */
+/** Of processes: which of a script's processes makes one cannot be chosen, only the n-th call that each of them makes. */
 const OF_PROCESSES = {
   clone: 'EAGAIN',
   clone3: 'EAGAIN',
@@ -49,7 +49,7 @@ export interface Spot {
   readonly call: string
   /** as it stands in the trace: of the file that it is about; undefined: of any, by every process */
   readonly path: string | undefined
-  /** the how-manieth of its kind by one process */
+  /** the index among calls of its kind by one process */
   readonly when: number
 }
 
@@ -69,7 +69,7 @@ export function injecting({ call, path, when }: Spot, what: string): string[] {
   return [...ALONE, 'strace', '-f', '-qq', '-o', '/dev/null', '-e', 'signal=none', ...only, ...inject]
 }
 
-/** What of a call's first argument: a path, or a descriptor (with the path that it is open for) and a path below that. */
+/** A call's first argument: a path, or a descriptor (with the path that it is open for) and a path below that. */
 const LINE = /^(?:\[pid +(\d+)\] )?(\w+)\((?:"([^"]*)"|(?:AT_FDCWD|\d+)<([^>]*)>(?:, "([^"]*)")?)/
 const OF_DESCRIPTORS = ['write', 'fsync', 'fdatasync', 'syncfs', 'flock', 'fchmod', 'fchown', 'ftruncate']
 

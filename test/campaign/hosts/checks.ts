@@ -1,6 +1,6 @@
 import type { Ran } from '../../support/engine.ts'
 import type { Version } from '../app.ts'
-import { type Failures, tell } from '../checks.ts'
+import { type Failures, summaryOf } from '../checks.ts'
 import { idOf, unequal } from '../engine-view.ts'
 import { eventsOf } from '../records.ts'
 import type { Place } from './place.ts'
@@ -8,10 +8,10 @@ import { hasJob, NAMES } from './shop.ts'
 import { answerOf, historyOf, hostView, isOpen, serviceOf, versionOf, versionsRunning } from './view.ts'
 import type { World } from './world.ts'
 
-/** Exit codes that no fault makes right: a bug, wrong usage, configuration, not found. */
+/** Exit codes that no fault justifies: a bug, wrong usage, configuration, not found. */
 const NEVER = [1, 2, 3, 4]
 
-/** What an exit code claims is only looked at where nobody else has deployed meanwhile. */
+/** The claim of an exit code is only checked if no one else has deployed meanwhile. */
 export interface Claimed {
   /** the version that was live before the run */
   readonly before: string
@@ -19,7 +19,7 @@ export interface Claimed {
   readonly within: number
 }
 
-/** Whether a run's exit code says what is true. Asked right after its end. */
+/** Whether a run's exit code is true. Asked right after its end. */
 export async function checkExit(
   world: World,
   ran: Ran,
@@ -41,7 +41,7 @@ export async function checkExit(
   // An engine without a host is the laptop's own.
   const own = ran.code === 8 && said.includes('the Docker engine: ')
   if ([6, 8, 9].includes(ran.code) && !names && !own)
-    failures.push(`exit ${ran.code} names no host and no file: ${tell(ran)}`)
+    failures.push(`exit ${ran.code} names no host and no file: ${summaryOf(ran)}`)
   return failures
 }
 
@@ -127,7 +127,7 @@ async function checkHost(world: World, place: Place, version: Version): Promise<
   return problems.map((problem) => `${place.name}: ${problem}`)
 }
 
-/** Half-written and temporary files below the root: what begins with a dot, or is called so. */
+/** Half-written and temporary files below the root: names that begin with a dot, or say so. */
 async function leftovers(place: Place): Promise<string[]> {
   const { stdout } = await place.try(
     `cd "$0" && find . -path ./lost+found -prune -o \\( -name '.?*' -o -name '*.tmp' \\) -print`,
@@ -135,7 +135,7 @@ async function leftovers(place: Place): Promise<string[]> {
   return stdout.split('\n').filter(Boolean)
 }
 
-/** Ours on the host, by the name that they are given; those of a run that ended may take 20 s to see it. */
+/** Our processes on the host, by their name; those of a run that ended may take 20 s to notice it. */
 async function scripts(place: Place): Promise<string[]> {
   for (let tries = 0; ; tries++) {
     const { stdout } = await place.try(`ps -eo pid=,args= | grep '[ ]stagecraft /[s]rv/' | cut -c1-60; :`)

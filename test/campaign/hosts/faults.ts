@@ -6,7 +6,7 @@ import type { Operator } from './operators.ts'
 import type { Place } from './place.ts'
 import type { World } from './world.ts'
 
-/** A run that something happens to, and what may be used for it. */
+/** A run that a fault is injected into, and what the fault may use. */
 export interface Scene {
   readonly world: World
   /** the host that it happens on, where it happens on one */
@@ -25,7 +25,7 @@ export interface Scene {
 /** What can happen to a run on hosts, at a random moment. */
 export interface HostFault {
   readonly name: string
-  /** exit codes that may be right, beside those of a run that nothing happens to */
+  /** allowed exit codes, in addition to those of an undisturbed run */
   readonly exits: readonly number[]
   /** a disk in memory does not outlive it */
   readonly needs?: 'ext4'
@@ -37,7 +37,7 @@ export interface HostFault {
 const program = ({ running, victim }: Scene) => programOf(running.pid, victim.engine.binary()) ?? 0
 const pause = ({ roll }: Scene, least: number, most: number) => Bun.sleep(least + roll(most - least))
 
-/** Undone, not undone, given up or finished: what a run may say of hosts that it cannot reach any more. */
+/** Undone, not undone, given up or finished: what a run may report about hosts that it can no longer reach. */
 const OUT_OF_REACH = [0, 5, 6, 8, 10]
 const DISK = [0, 5, 9, 10]
 
@@ -98,7 +98,7 @@ export const HOST_FAULTS: readonly HostFault[] = [
     let deployed: Promise<void> | undefined
     await suspended(scene, async () => {
       deployed = rivalDeploys(scene, ['--wait', '60s'], [0])
-      // It wakes when the other one is done, or in the midst of it.
+      // It wakes when the other one is done, or while it runs.
       await (scene.roll(2) === 0 ? deployed : Promise.race([deployed, pause(scene, 16_000, 20_000)]))
     })
     await deployed
@@ -144,7 +144,7 @@ export const HOST_FAULTS: readonly HostFault[] = [
   fault('the proxy of a host is stopped', [5, 6, 10], ({ place }) => place.try('docker stop -t 1 stagecraft-proxy')),
 ]
 
-/** Does something again and again while the run goes on; 100 times at most. */
+/** Repeats something while the run continues; 100 times at most. */
 async function whileRunning({ running }: Scene, work: () => Promise<unknown>): Promise<void> {
   let over = false
   void running.done.then(() => {

@@ -13,7 +13,7 @@ export interface HostsCampaign {
   readonly count: number
   readonly minutes: number
   readonly faults: readonly HostFault[]
-  /** a file of faults that held, to which those that hold are added: they are not done again */
+  /** a file of passed faults, to which new passes are added: they are not repeated */
   readonly held?: string | undefined
   readonly print: (line: string) => void
 }
@@ -24,7 +24,7 @@ const MOST_SHOWN = 400
 /** As many are on one kind of disk, then as many on the other. */
 const BLOCK = 50
 
-/** @returns what came of each fault; every one was printed in a line, with what its repetition needs */
+/** @returns the result of each fault; each was printed on one line, with what is needed to repeat it */
 export async function hostsCampaign(
   campaign: HostsCampaign,
   onWorld: (world: World) => void = () => {},
@@ -67,7 +67,7 @@ export async function hostsCampaign(
   return done
 }
 
-/** @returns what came of the faults of a seed that held, by their index */
+/** @returns the results of a seed's passed faults, by their index */
 function heldBefore(file: string | undefined, seed: number): Map<number, Round> {
   if (file === undefined || !existsSync(file)) return new Map()
   const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean)
@@ -87,7 +87,7 @@ function lineOf(seed: number, { title, exit, outcome, failures, seconds }: Round
   return [line, ...failures.map((failure) => `  - ${short(failure)}`)].join('\n')
 }
 
-/** One row a fault: its exit codes, what the next command found, and how many checks failed. */
+/** One row per fault: its exit codes, what the next command found, and how many checks failed. */
 export function hostsTable(rounds: readonly Round[], faults: readonly HostFault[] = HOST_FAULTS): string {
   const head = ['fault', 'runs', 'exits', 'the next command finds', 'failed checks']
   const rows = faults.flatMap(({ name }) => {

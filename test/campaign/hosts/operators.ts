@@ -4,7 +4,7 @@ import type { Folder } from '../../support/folder.ts'
 import { LAB_DIR } from '../../support/lab.ts'
 import { laptop } from '../../support/laptop.ts'
 
-/** Somebody who deploys: a laptop with a home, a checkout and a login of its own. */
+/** An operator: a laptop with its own home, checkout and login. */
 export interface Operator {
   readonly name: string
   readonly login: 'root' | 'deploy'
@@ -27,7 +27,7 @@ export function newOperator(name: string, login: Operator['login']): Operator {
   return { name, login, engine, folder: engine.folder(name), home: files, skew: 0 }
 }
 
-/** Everything that was printed is looked at: whether one of the values shows that nothing may show. */
+/** Checks everything that was printed for values that must never be shown. */
 export class Canaries {
   readonly found: string[] = []
 

@@ -71,7 +71,7 @@ export class Place {
   signal = (name: 'STOP' | 'CONT', program: string) => this.try(`pkill -${name} -x "$1"; :`, program)
   lab = (verb: string, ...more: readonly string[]) => labHostCommand(verb, this.name, ...more)
 
-  /** Whatever was done: its disk is there, writable and has room, its engine and its sshd answer. */
+  /** After any fault: its disk is there, writable and has room, its engine and its sshd answer. */
   async heal(): Promise<void> {
     const wasOff = (await this.try('true')).code !== 0
     if (wasOff) await this.lab('start')

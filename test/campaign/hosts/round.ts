@@ -1,7 +1,7 @@
 import { dice } from '../../support/dice.ts'
 import type { Ran, Running } from '../../support/engine.ts'
 import { BAD_FATES, type Fate, type Version } from '../app.ts'
-import { type Failures, tell } from '../checks.ts'
+import { type Failures, summaryOf } from '../checks.ts'
 import { eventsOf } from '../records.ts'
 import { checkAll, checkExit, checkOneVersion } from './checks.ts'
 import { HOST_FAULTS, type HostFault, type Scene } from './faults.ts'
@@ -9,12 +9,12 @@ import { eventsPrinted, type Operator } from './operators.ts'
 import { historyOf } from './view.ts'
 import type { World } from './world.ts'
 
-/** What one fault was, and what came of it: the index and the seed make it again. */
+/** One fault and its result: the index and the seed reproduce it. */
 export interface Round {
   readonly fault: string
   readonly title: string
   readonly exit: number
-  /** what the next command said that it found; undefined: nothing */
+  /** what the next command reported as found; undefined: nothing */
   readonly outcome: string | undefined
   readonly failures: Failures
   readonly seconds: number
@@ -42,7 +42,7 @@ const SKEWS = [0, 0, -120, 20, 45, 3600]
 const MOST_LINES = 26
 const MOST_DELAY = 600
 
-/** One fault after the other, in an order that the seed decides: after as many as there are each has been once. */
+/** One fault after the other, in an order that the seed decides: after one full cycle each has been used once. */
 export function choose(seed: number, index: number, faults: readonly HostFault[] = HOST_FAULTS): Choice {
   const roll = dice(seed * 100_003 + index)
   const shuffle = dice(seed + Math.floor(index / faults.length))
@@ -57,7 +57,7 @@ export function choose(seed: number, index: number, faults: readonly HostFault[]
   }
 }
 
-/** Lets one thing happen to one run, then has the other operator look, and deploy; checks everything. */
+/** Injects one fault into one run, then has the other operator look and deploy; checks everything. */
 export async function oneRound(world: World, choice: Choice): Promise<Round> {
   const began = performance.now()
   const { index, fault, kind, skews } = choice
@@ -74,18 +74,18 @@ export async function oneRound(world: World, choice: Choice): Promise<Round> {
   await fault.inflict(scene)
   const ran = await running.done
   const meanwhile = scene.meanwhile.flatMap(({ what, ran, exits }) =>
-    exits.includes(ran.code) ? [] : [`${what}: ${tell(ran)}`],
+    exits.includes(ran.code) ? [] : [`${what}: ${summaryOf(ran)}`],
   )
   const overtaken = scene.meanwhile.some(({ what, ran: { code } }) => code === 0 && what.includes('deploy'))
   if (fault.away) await healAll(world)
-  // What it says is what was true when it asked last: not what happens after that.
+  // Its report is what was true when it last asked, not what happens after that.
   const claimed = overtaken || late ? undefined : { before, within: fault.away ? COMES_BACK : AT_ONCE }
   const ordinary = kind === 'good' || kind === 'rollback' ? 0 : 5
   const exit = await checkExit(world, ran, [ordinary, ...fault.exits], claimed)
   if (!fault.away) await healAll(world)
   const { outcome, failures } = await afterwards(world, { ...choice, late }, next)
   const all = [...meanwhile, ...exit, ...failures, ...world.canaries.found.splice(0)]
-  const failed = all.length > 0 ? [...all, `the run itself: ${tell(ran)}`] : []
+  const failed = all.length > 0 ? [...all, `the run itself: ${summaryOf(ran)}`] : []
   const seconds = (performance.now() - began) / 1000
   return { fault: fault.name, title, exit: ran.code, outcome, failures: failed, seconds }
 }
@@ -113,18 +113,18 @@ async function moment(running: Running, { lines, delay }: Choice): Promise<boole
 }
 
 /**
- * The other operator looks, perhaps prunes, and deploys: afterwards all is well, on all hosts. What happened to the proxy after a
+ * The other operator looks, perhaps prunes, and deploys: afterwards all is well, on all hosts. Damage to the proxy after a
  * run had said how it ends is for the next deploy to repair, not for a prune.
  */
 async function afterwards(world: World, choice: Choice & { late: boolean }, next: Version) {
   const [victim, other] = pairOf(world, choice)
   const status = await world.run(other, ['status', '--json'])
-  const failures: Failures = [0, 5].includes(status.code) ? [] : [`status by ${other.name}: ${tell(status)}`]
+  const failures: Failures = [0, 5].includes(status.code) ? [] : [`status by ${other.name}: ${summaryOf(status)}`]
   const said: Ran[] = []
   if (choice.prune) {
     const prune = await world.run(other, ['prune', '--json', '--wait', '2m'], 280)
     said.push(prune)
-    if (prune.code !== 0) failures.push(`prune by ${other.name}: ${tell(prune)}`)
+    if (prune.code !== 0) failures.push(`prune by ${other.name}: ${summaryOf(prune)}`)
     else
       failures.push(
         ...(await checkOneVersion(world, { answers: !choice.late })).map((what) => `after a prune: ${what}`),
@@ -132,12 +132,12 @@ async function afterwards(world: World, choice: Choice & { late: boolean }, next
   }
   const deployed = await world.deploy(other, next)
   said.push(deployed)
-  if (deployed.code !== 0) failures.push(`the next deploy, of ${next.name} by ${other.name}: ${tell(deployed)}`)
+  if (deployed.code !== 0) failures.push(`the next deploy, of ${next.name} by ${other.name}: ${summaryOf(deployed)}`)
   failures.push(...(await checkAll(world, next)))
   const lock = await world.run(victim, ['lock', 'status'])
-  if (lock.code !== 0) failures.push(`lock status by ${victim.name}: ${tell(lock)}`)
+  if (lock.code !== 0) failures.push(`lock status by ${victim.name}: ${summaryOf(lock)}`)
   const recoveries = said.flatMap(({ stdout }) => eventsOf(stdout)).filter(({ type }) => type === 'recovery')
   if (failures.length > 0) failures.push(...recoveries.map(({ message }) => `recovery said: ${message}`))
-  if (failures.length > 0) failures.push(...said.map((ran) => `then: ${tell(ran)}`))
+  if (failures.length > 0) failures.push(...said.map((ran) => `then: ${summaryOf(ran)}`))
   return { outcome: recoveries[0]?.outcome, failures }
 }

@@ -7,12 +7,12 @@ import type { Version } from '../app.ts'
 const [first = 'h5', second = 'h6'] = (process.env['STAGECRAFT_HOSTS'] ?? '').split(',').filter(Boolean) as HostName[]
 export const NAMES = [first, second] as const
 
-/** What the files of a checkout say beside the version. */
+/** What the files of a checkout say in addition to the version. */
 export interface Shop {
   /** project.name */
   readonly project: string
   readonly root: string
-  /** values that nothing may show */
+  /** values that must never be shown */
   readonly secrets: Readonly<{ PASSWORD: string; TOKEN: string }>
 }
 

@@ -4,7 +4,7 @@ import { type View, viewOf } from '../engine-view.ts'
 import type { Place } from './place.ts'
 import { hostOf, type Shop } from './shop.ts'
 
-/** What is recorded of the environment, as it stands on the first host. */
+/** The recorded state of the environment, as found on the first host. */
 export interface History {
   readonly releases: readonly Release[]
   /** the version of the live release, as its bundle says; undefined: none */

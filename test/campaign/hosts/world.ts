@@ -14,7 +14,7 @@ import { type DiskKind, newPlaces, type Place } from './place.ts'
 import { type Shop, writeNeighbour, writeShop } from './shop.ts'
 import { hostView } from './view.ts'
 
-/** What a host had when everything was well. */
+/** What a host had when everything was in order. */
 export interface Baseline {
   readonly networks: readonly string[]
   readonly volumes: readonly string[]
@@ -23,12 +23,12 @@ export interface Baseline {
   readonly neighbour: readonly string[]
 }
 
-/** seconds that a run may take, whatever happens: it ends by itself */
+/** seconds that a run may take under any fault: it ends by itself */
 const ENDS_WITHIN = 280
 const READS_WITHIN = 120
 const PATIENCE = { STAGECRAFT_ENGINE_TIMEOUT: '15s' }
 
-/** Two hosts, two operators, an application of theirs and a neighbour's. */
+/** Two hosts, two operators, their application and a neighbour's. */
 export class World {
   readonly operators: readonly [Operator, Operator] = [newOperator('ana', 'root'), newOperator('ben', 'deploy')]
   readonly shop: Shop
@@ -96,7 +96,7 @@ export class World {
     }
   }
 
-  /** After a failed check: everything anew, so that the next fault is judged by itself. */
+  /** After a failed check: recreates everything, so that the next fault is judged by itself. */
   async reset(): Promise<void> {
     for (const place of this.places) {
       await place.heal()
@@ -132,7 +132,7 @@ export class World {
     return this.start(operator, version, ['--wait', '2m']).done
   }
 
-  /** @throws once it was ended: whatever is being done then ends by that */
+  /** @throws once it was ended: this also ends the current work */
   #begin(operator: Operator, args: readonly string[], timeout: number): Running {
     if (this.#ended) throw new Error('The campaign was ended')
     const running = operator.folder.startStagecraft(args, { timeout, env: this.#environment(operator) })
@@ -141,7 +141,7 @@ export class World {
     return running
   }
 
-  /** Nothing more is begun, and what runs is ended: for a signal. */
+  /** Starts nothing more, and ends all active runs: for a signal. */
   async end(): Promise<void> {
     this.#ended = true
     await Promise.all([...this.#running].map(({ signal, done }) => signal('KILL').then(() => done)))

@@ -9,7 +9,7 @@ import { expectGolden } from '../../support/golden.ts'
 
 const ok = (what: string, found: string): Check => ({ what, ok: true, found, remedy: '' })
 
-test('each problem is told with what to do about it', () => {
+test('each problem is reported with what to do about it', () => {
   const checks: Check[] = [
     ok('docker', '27.5.1'),
     ok('docker compose', '2.26.1'),

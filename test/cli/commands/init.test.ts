@@ -137,7 +137,7 @@ describe('stagecraft init', () => {
     expect([exit, read('stagecraft.yml'), has('.gitignore')]).toEqual([2, '# mine\n', false])
   })
 
-  test('never writes through a link, nor beside a file under another name', async () => {
+  test('never writes through a link, nor next to a file under another name', async () => {
     project()
     symlinkSync('elsewhere.yml', join(folder.path, 'stagecraft.yml'))
     expect([(await init()).exit, has('elsewhere.yml')]).toEqual([2, false])

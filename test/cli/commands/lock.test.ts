@@ -119,7 +119,7 @@ describe('stagecraft lock hold', () => {
     expect(JSON.parse(readFileSync(files.hold, 'utf8'))).toMatchObject({ user: 'ana' })
   })
 
-  test('waits for it, as long as it is told to', async () => {
+  test('waits for it, as long as it is asked to', async () => {
     const run = await startRun()
     const message = ['--message', 'moving the database']
     const late = await lock('hold', ...message, '--wait', '1s')
@@ -148,7 +148,7 @@ describe('stagecraft lock hold', () => {
 })
 
 describe('stagecraft lock release', () => {
-  test('ends the hold of whoever it is, once', async () => {
+  test('ends the hold once, whichever user has it', async () => {
     await hold('ben')
     const [released, again] = [await lock('release'), await lock('release')]
     expect([released.exit, again.exit, (await lock('status')).exit]).toEqual([0, 0, 0])
@@ -190,7 +190,7 @@ test('each ends with what is wrong with the call, the configuration or the folde
   expect(await exits()).toEqual([3, 3, 3])
 })
 
-describe('whoever would change something', () => {
+describe('a command that would change something', () => {
   const PATH = () => `${join(folder.path, '.bin')}:${process.env['PATH']}`
   const run = (...args: string[]) =>
     stagecraft(args, { cwd: folder.path, env: { ...as('ana'), USER: 'ana', PATH: PATH() } })

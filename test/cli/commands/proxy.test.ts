@@ -68,7 +68,7 @@ function startProxy(state = 'running'): void {
   writeFileSync(path('proxy.json'), JSON.stringify([container]))
 }
 
-/** A release of prod that serves, with these routes. */
+/** A live release of prod, with these routes. */
 function release(routes: readonly Route[]): void {
   const phases = { build: 'completed', push: 'completed', migrate_pre: 'completed', rollout: 'completed' } as const
   const record = { environment: 'prod', version: 'v1', commit_sha: '', timestamp: '2026-11-22T08:00:00.000Z' }

@@ -27,7 +27,7 @@ describe('stagecraft prune', () => {
     switched_at: '2026-11-21T07:00:10.000Z',
   })
 
-  /** Two releases, of which the older one can go, and an engine whose `docker` is a script that notes what it is told. */
+  /** Two releases, of which the older one can go, and an engine whose `docker` is a script that notes its arguments. */
   function twoReleases(docker: string) {
     const folder = temporary(
       scratch({

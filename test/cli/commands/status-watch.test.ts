@@ -122,7 +122,7 @@ describe('status --watch', () => {
     expect(after).toMatch(/^\d{4}-\S+ \S+\r\n\r\nnothing has been deployed to live yet\r\n\r\nnothing has been/)
   })
 
-  test('Ctrl-Z gives the terminal back too, and it goes on after fg', async () => {
+  test('Ctrl-Z restores the terminal too, and it continues after fg', async () => {
     folder = scratch(TWO)
     const terminal = onTerminal(80, 24)
     await terminal.shows('deployed to test yet')

@@ -5,7 +5,7 @@ export type Row = Readonly<Record<string, unknown>>
 
 /** One session of the server, or one opened SQLite file. */
 export interface Connection {
-  /** Runs one statement, or several as far as the server takes them at once. @throws what the server says, unmasked */
+  /** Runs one statement, or several if the server takes them at once. @throws what the server says, unmasked */
   run(sql: string, ending?: Ending): Promise<readonly Row[]>
   close(): Promise<void>
 }

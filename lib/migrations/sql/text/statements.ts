@@ -35,7 +35,7 @@ class Splitter {
   private end = 0
   private body: Body
   private parentheses = 0
-  /** the statement without comments and texts, as far as its kind needs it */
+  /** the statement without comments and texts, where its kind needs it */
   private words = ''
 
   constructor(
