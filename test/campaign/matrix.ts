@@ -19,15 +19,17 @@ export interface Cell extends Verdict {
 /** An engine that hangs is given up sooner than by default. */
 const IMPATIENT = { STAGECRAFT_ENGINE_TIMEOUT: '12s' }
 
-/** Every fault at every step, in the order of the table; `only` chooses some of them. */
+/** Every fault at every step, in the order of the table; `only` chooses some of them, `onCell` is called after each. */
 export async function matrix(
   subject: Subject,
   site: Site | undefined,
   only: (fault: string, step: Cell['step']) => boolean = () => true,
+  onCell: (cell: Cell) => void = () => {},
 ): Promise<Cell[]> {
   const cells: Cell[] = []
   const add = async (cell: Cell) => {
     cells.push(cell)
+    onCell(cell)
     if (cell.failures.length > 0) await subject.reset()
   }
   const holder = new Holder(subject.engine.folder('tools'), `${subject.folder.path}/.stagecraft/releases.json`)

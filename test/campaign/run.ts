@@ -23,12 +23,12 @@ import { hostsCampaign, hostsTable } from './hosts/hosts.ts'
 import { NAMES as HOST_NAMES } from './hosts/shop.ts'
 import type { World } from './hosts/world.ts'
 import { kills } from './kills.ts'
-import { matrix } from './matrix.ts'
+import { type Cell, matrix } from './matrix.ts'
 import { renames } from './renames.ts'
 import { roads } from './roads.ts'
 import { Site } from './site.ts'
 import { Subject } from './subject.ts'
-import { killTable, matrixTable, writeTables } from './tables.ts'
+import { killTable, matrixTable, rowOf, writeTables } from './tables.ts'
 
 process.chdir(join(import.meta.dir, '../..'))
 const ROLLOUTS = '20'
@@ -156,7 +156,9 @@ async function campaign(engine: Engine): Promise<boolean> {
   if (wanted('matrix')) {
     const subject = new Subject(engine, 'matrix', site)
     await subject.begin()
-    const cells = await matrix(subject, site, (fault, step) => `${fault}, ${step}`.includes(flags.fault))
+    const only = (fault: string, step: string) => `${fault}, ${step}`.includes(flags.fault)
+    const print = (cell: Cell) => void process.stdout.write(`${rowOf(cell).join(', ')}\n`)
+    const cells = await matrix(subject, site, only, print)
     note('matrix', matrixTable(cells), cells)
   }
   if (wanted('roads')) {

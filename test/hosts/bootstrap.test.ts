@@ -21,7 +21,7 @@ const READY: HostFacts = {
 const steps = (facts: Partial<HostFacts>) => planBootstrap({ ...READY, ...facts }).map(({ what }) => what)
 
 describe('planBootstrap()', () => {
-  test('does nothing where nothing is missing, whoever the user is', () => {
+  test('does nothing if nothing is missing, for any user', () => {
     expect(steps({})).toEqual([])
     expect(steps({ isRoot: true, inGroup: false })).toEqual([])
     expect(steps({ maySudo: false })).toEqual([])
@@ -100,7 +100,7 @@ describe('planBootstrap()', () => {
     `)
   })
 
-  test('mends a root folder that others cannot share', () => {
+  test('repairs a root folder that others cannot share', () => {
     expect(steps({ rootMode: '755 root' })).toEqual(['make /var/lib/stagecraft, shared by the group docker'])
   })
 
@@ -109,7 +109,7 @@ describe('planBootstrap()', () => {
     expect(() => steps(bare)).toThrow('Cannot install Docker on web-1: it is alpine, not Debian or Ubuntu')
   })
 
-  test('does nothing for who may not become root, and lists what is missing', () => {
+  test('does nothing for a user who may not become root, and lists what is missing', () => {
     const facts = { ...READY, isRoot: false, maySudo: false, inGroup: false, rootMode: undefined }
     requireRoot({ ...facts, maySudo: true }, planBootstrap(facts))
     requireRoot(facts, [])
@@ -127,7 +127,7 @@ describe('planBootstrap()', () => {
   })
 })
 
-test('what is said of it', () => {
+test('the output', () => {
   const host = 'deploy@web-1'
   const missing = steps({ inGroup: false, rootMode: undefined })
   const lines = [...missing.map((what) => stepLine(host, what)), readyLine(host, missing.length, false)]

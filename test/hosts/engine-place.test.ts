@@ -19,7 +19,7 @@ function shop(): FakeProject {
   return project
 }
 
-test('another engine than last time is said before anything is done, by plan, deploy and rollback, with both names', async () => {
+test('plan, deploy and rollback warn first if the engine is not that of last time, with both names', async () => {
   const project = shop()
   expect(warned((await project.deploy()).events)).toEqual([])
   expect(warned((await project.deploy({ version: 'v2' })).events)).toEqual([])

@@ -69,7 +69,7 @@ describe('openManager()', () => {
     expect(error.detail).toContain('Cannot use root@b: it is not a manager of a Swarm')
   })
 
-  test('goes on with another one, once, when the connection is lost', async () => {
+  test('continues with another one, once, when the connection is lost', async () => {
     const { ask, manager, logins, lose } = await open({ a: 'manager', b: 'manager', c: 'manager' })
     expect(await ask()).toBe('a')
     lose('a')
@@ -81,7 +81,7 @@ describe('openManager()', () => {
     await manager.close()
   })
 
-  test('goes on with another one when the engine does not answer any more', async () => {
+  test('continues with another one when the engine no longer answers', async () => {
     const kinds: Record<string, Kind> = { a: 'manager', b: 'worker', c: 'manager' }
     const { ask, manager } = await open(kinds)
     kinds['a'] = 'silent'

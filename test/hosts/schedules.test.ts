@@ -68,7 +68,7 @@ test.each([
   expect(() => units([entry], SHOP)).toThrow('is not a plain name')
 })
 
-test('a schedule that is no schedule is not written', () => {
+test('an invalid schedule is not written', () => {
   expect(() => cronLines([{ ...backup, schedule: '* * * * * rm -rf /' }], SHOP)).toThrow('must have 5 fields')
 })
 
@@ -104,7 +104,7 @@ test('who had no crontab has none afterwards', async () => {
   expect(read()).toBeUndefined()
 })
 
-test('projects that write at the same moment lose nothing of each other', async () => {
+test('projects that write at the same moment lose none of their lines', async () => {
   const { read, write, schedule } = home()
   write('0 1 * * * mine\n')
   const places = Array.from({ length: 8 }, (_, at) => ({ ...SHOP, project: `shop-${at}` }))
@@ -116,7 +116,7 @@ test('projects that write at the same moment lose nothing of each other', async 
   )
 })
 
-test('what somebody else writes meanwhile is not lost', async () => {
+test('what another program writes meanwhile is not lost', async () => {
   const { folder, read, write, schedule } = home()
   write('0 1 * * * mine\n')
   writeFileSync(

@@ -56,14 +56,14 @@ describe('several hosts', () => {
     expect(order.lastIndexOf('cache ready')).toBeLessThan(order.indexOf('web remove'))
   })
 
-  test('one that fails: nothing is switched anywhere, everything new is gone, and it is told what runs where', async () => {
+  test('a failed deploy switches nothing anywhere, removes everything new, and reports what runs where', async () => {
     const fleet = await serving('hosts-bad')
     write(fleet, 2)
     fleet.engines.b.behave = ({ content }) => (content === 'web two' ? { exit: 3, after: 100 } : undefined)
     fleet.engines.a.behave = ({ content }) => (content === 'web two' ? { health: 'never' } : undefined)
     const began = fleet.project.engine.clock.now()
     const { error } = await fleet.project.deploy({ version: 'v2' })
-    expect(fleet.project.engine.clock.now() - began).toBeLessThan(20_000) // nobody waits for what is not to be
+    expect(fleet.project.engine.clock.now() - began).toBeLessThan(20_000) // no host waits for what cannot succeed
     for (const name of NAMES) expect(running(fleet, name)).toEqual(of(OLD, name))
     expect(error?.kind).toBe('failed')
     const [, first] = fleet.project.releases()
@@ -117,7 +117,7 @@ describe('a run on several hosts that dies', () => {
 })
 
 describe('a job', () => {
-  test('runs on the first host, and those who wait for it elsewhere wait', async () => {
+  test('runs on the first host, and services on other hosts wait for it', async () => {
     const fleet = newFleet('hosts-job')
     const needs = { job: { condition: 'service_completed_successfully' as const } }
     fleet.write(
@@ -136,7 +136,7 @@ describe('a job', () => {
     expect(order.filter((line) => line.includes('job'))).toEqual(['a job run', 'a job ready'])
   })
 
-  test('that comes with the switch, as its network is made anew, is waited for there', async () => {
+  test('that runs in the switch, because its network is recreated, is waited for there', async () => {
     const fleet = newFleet('hosts-late-job')
     const needs = { job: { condition: 'service_completed_successfully' as const } }
     const job = (step: string): Service => ({
@@ -161,7 +161,7 @@ describe('a job', () => {
 })
 
 describe('a rollback on several hosts', () => {
-  test('puts each back', async () => {
+  test('restores each host', async () => {
     const fleet = await serving('hosts-back')
     write(fleet, 2)
     expect(told(await fleet.project.deploy())).toBe('no error')

@@ -14,7 +14,7 @@ import { formatError } from '../support/failure.ts'
 import { expectGolden } from '../support/golden.ts'
 import { until } from '../support/lock-process.ts'
 
-// What a host does about its locks, in the sh of this machine.
+// The lock scripts of a host, run in the sh of this machine.
 let folder = ''
 let kept = ''
 let children: Bun.Subprocess[] = []
@@ -40,7 +40,7 @@ function start(argv: string[], env: Record<string, string> = {}) {
   return child
 }
 
-/** A program that is called sshd, and says of itself what `title` says; it runs LOCK, and goes on when that has ended. */
+/** A program that is called sshd, with `title` as its process title; it runs LOCK, and continues after that ends. */
 async function carrier(title: string) {
   const program = join(folder, 'sshd')
   copyFileSync('/bin/sh', program)
@@ -57,7 +57,7 @@ async function carrier(title: string) {
 }
 
 describe('a lock on a host', () => {
-  test('of a run that goes without a word is free only once its session of sshd, and its bridges, have ended', async () => {
+  test('of a run that disappears is free only once its sshd session, and its bridges, have ended', async () => {
     const { child } = await carrier('sshd: ana@notty')
     const bridge = start(['sleep', '60'], { STAGECRAFT_CONNECTION: 'conn-1' })
     const other = start(['sleep', '60'], { STAGECRAFT_CONNECTION: 'conn-2' })
@@ -69,7 +69,7 @@ describe('a lock on a host', () => {
     expect([lives(bridge), lives(other)]).toEqual([false, true])
   })
 
-  test('of a run that says that it is over leaves the connection as it is', async () => {
+  test('of a run that reports its end leaves the connection as it is', async () => {
     const { child, next } = await carrier('sshd: ana@notty')
     child.stdin.write(OVER)
     child.stdin.end()
@@ -104,7 +104,7 @@ describe('the short lock', () => {
     return holder
   }
 
-  test('is waited for for so long, and whoever has it is named', async () => {
+  test('is waited for up to a limit, and its holder is named', async () => {
     const holder = await hold()
     const took = await exec(['sh', '-c', `${shortLock(2)}\nshort; echo got it`], { cwd: kept })
     expect(took.code).toBe(STUCK)
@@ -124,24 +124,29 @@ describe('the short lock', () => {
 })
 
 describe('withRemoteLock()', () => {
-  const told: string[] = []
+  const printed: string[] = []
   const stop = new AbortController()
   const clock = { now: () => Date.now(), sleep: (ms: number) => Bun.sleep(ms) }
-  const world = { user: 'ana', clock, emit: (event: object) => told.push(JSON.stringify(event)), signal: stop.signal }
+  const world = {
+    user: 'ana',
+    clock,
+    emit: (event: object) => printed.push(JSON.stringify(event)),
+    signal: stop.signal,
+  }
 
-  test('says whom it waits for who writes to the state of the host; a signal ends that', async () => {
+  test('reports who holds the lock that it waits for; a signal ends the wait', async () => {
     const holder = start(['flock', join(kept, 'locks/state'), 'sleep', '60'])
     await until(() => isLocked('state'))
     const request = { stateFile: join(folder, 'copy/releases.json'), environment: 'prod', command: 'deploy', wait: 0 }
     const running = withRemoteLock(remote(), request, world as never, async () => 'in').catch((error) => error)
-    await until(() => told.length > 0)
+    await until(() => printed.length > 0)
     const began = performance.now()
     stop.abort(15)
     const error = (await running) as StagecraftError
     expect(performance.now() - began).toBeLessThan(30_000)
     expect(error).toMatchObject({ kind: 'locked', signal: 15 })
     const stuck = stuckWriter(statePlaceOf(remote()), 'tar (pid 81, root)')
-    const { message } = JSON.parse(told[0] ?? '')
+    const { message } = JSON.parse(printed[0] ?? '')
     const shown = [`waiting: ${message}`, ...formatError(stuck), ...formatError(error)].join('\n')
     expectGolden(
       'core/lock.md',
@@ -154,7 +159,7 @@ describe('withRemoteLock()', () => {
     holder.kill('SIGKILL')
   })
 
-  test('lookAtLock() is what is so there now', async () => {
+  test('lookAtLock() reports the current lock and freeze', async () => {
     expect(await lookAtLock(remote())).toEqual({ locked: false })
     const ana = { user: 'ana', machine: 'web-1', pid: 4242, command: 'deploy', since: '2026-11-22T11:57:30.000Z' }
     writeFileSync(join(kept, 'locks/prod.json'), JSON.stringify(ana, null, 2))

@@ -42,7 +42,7 @@ function said({ files, head, entries, stream, before = [], after = ['end 0'] }: 
   ].join('\n')
 }
 
-/** What came of it, in a line. */
+/** The result, in a line. */
 function read(sent: Partial<Sent> = {}): string {
   const state = parseHostState(said({ files: FILES, ...sent }), 'prod')
   return 'why' in state ? `${state.why} ${state.path}` : [...state.files.keys()].sort().join(' ')
@@ -114,7 +114,7 @@ describe('what a host sends', () => {
     ['a command there failed', { after: ['end 1'] }],
     ['it has no end', { after: [] }],
     ['a readable file is another one', { before: [`plain ${sha256('other')} releases.json`] }],
-    ['an object is gone', { after: ['missing releases/rel-1/release.json', 'end 123'] }],
+    ['an object is missing', { after: ['missing releases/rel-1/release.json', 'end 123'] }],
   ])('is damaged where %s', (_, sent) => {
     expect(read(sent)).toMatch(/^damaged /)
   })

@@ -10,7 +10,7 @@ import { expectGolden } from '../support/golden.ts'
 
 const scene = laptops()
 
-/** Hundredths of what a real run has. */
+/** A hundredth of the times of a real run. */
 const PACE: Pace = { renew: 50, steal: 300, look: 10, doubt: 150, patience: 60_000 }
 
 function lock<T>(
@@ -136,7 +136,7 @@ describe('the lock of an environment in a Swarm', () => {
     await first.ended
   })
 
-  test('is not taken while somebody holds the environment, also if that was written at the same moment', async () => {
+  test('is not taken while the environment is frozen, even if that was written at the same moment', async () => {
     const configs = new FakeConfigs()
     const holder = await scene.open(configs.machine())
     const hold = { user: 'bob', machine: 'm', since: '2026-11-22T11:59:00.000Z', message: 'moving' }

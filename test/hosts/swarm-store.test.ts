@@ -111,7 +111,7 @@ describe('the releases in a Swarm', () => {
   })
 })
 
-describe('what is not what was written', () => {
+describe('damaged data', () => {
   test('is refused, and named', async () => {
     const { configs, one } = await begun()
     one.write(inRelease(2), 'model two')
@@ -140,7 +140,7 @@ describe('what is not what was written', () => {
   })
 })
 
-describe('a write that does not come to its end', () => {
+describe('a write that does not finish', () => {
   const FATES: readonly Fate[] = ['dies before', 'dies after', 'lost', 'unanswered']
 
   test('leaves the state before or after it, whatever dies or is lost, and the next one goes through', async () => {
@@ -183,7 +183,7 @@ describe('a write that does not come to its end', () => {
     ])
   })
 
-  test('is found by the next one of the same run if nobody could be asked for long', async () => {
+  test('is found by the next one of the same run if the Swarm did not answer for long', async () => {
     const { configs } = await begun()
     let isCut = false
     const writer = await scene.open(

@@ -4,7 +4,7 @@ import { resolveTailscale } from '../../lib/hosts/ssh/tailscale.ts'
 import type { Exec } from '../../lib/system/exec.ts'
 import { StagecraftError } from '../../lib/util/errors.ts'
 
-// The program is not to be had here: what it prints is as its documentation and source have it (ipn/ipnstate/ipnstate.go).
+// The program is not available here: its output is taken from its documentation and source (ipn/ipnstate/ipnstate.go).
 const peer = (name: string, address: string, more: object = {}) => ({
   HostName: name,
   DNSName: `${name}.tail1234.ts.net.`,

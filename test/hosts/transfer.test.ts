@@ -33,7 +33,7 @@ async function saved(archive: string): Promise<void> {
 
 /** A host's engine: what others have there comes and goes, and so may what is sent. */
 interface Host {
-  /** how often what was loaded is gone again before it is looked at */
+  /** how often what was loaded is removed again before it is inspected */
   readonly loses: number
   /** what `docker image inspect` says of the images of others */
   readonly others: Partial<Result>
@@ -90,13 +90,13 @@ describe('sending images to a host where images come and go', () => {
     expect(await send({ loses: 0, others })).toEqual({ loads: 1, there: ['shop-web:v1'], warned: false })
   })
 
-  test('what was sent and is gone again is sent once more', async () => {
+  test('an image that was sent and is missing again is sent once more', async () => {
     expect(await send({ loses: 1, others: { ...gone, stdout: '' } })).toEqual({
       ...{ loads: 2, there: ['shop-web:v1'], warned: false },
     })
   })
 
-  test('what is gone each time is said to be', async () => {
+  test('an image that is missing each time is reported', async () => {
     expect(await send({ loses: 9, others: gone })).toBe(
       'failed: Cannot send shop-web:v1 to h: it was removed there twice, right after it had arrived',
     )

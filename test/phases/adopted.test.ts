@@ -5,15 +5,15 @@ import type { Service } from '../../lib/compose/model.ts'
 import { ids, now, runningApps, start } from '../scenes/running-app.ts'
 
 const running = runningApps()
-/** A setting of Compose that is not read from `docker inspect`. */
+/** A Compose setting that Stagecraft does not read from `docker inspect`. */
 const UNREADABLE = { blkio_config: { weight: 100 } }
 
 describe('what ran before the first release', () => {
   test.each<[string, Service]>([
     ['a name', { container_name: 'web' }],
     ['data in an anonymous volume', { volumes: [{ type: 'volume', target: '/data' }] }],
-    ['somebody in its namespace', {}],
-  ])('is recreated where two cannot be there at once, and restored by what its container says: %s', async (_, more) => {
+    ['another container in its namespace', {}],
+  ])('is recreated where two cannot run at once, and restored from what its container says: %s', async (_, more) => {
     const web = { image: 'web:one', environment: { SIZE: '1' }, ...more }
     const others: Record<string, Service> =
       'volumes' in more || 'container_name' in more ? {} : { side: { image: 'db:1', network_mode: 'service:web' } }
@@ -34,7 +34,7 @@ describe('what ran before the first release', () => {
     expect(project.releases().map(({ version }) => version)).toEqual(['adopted', 'v2', 'v1', 'adopted'])
   })
 
-  test('is kept as a release of its own, so that the first rollback goes back there', async () => {
+  test('is kept as a release of its own, so that the first rollback can restore it', async () => {
     const project = await running({
       web: { image: 'web:one', environment: { A: '1' }, scale: 2 },
       db: { image: 'db:1' },
@@ -56,7 +56,7 @@ describe('what ran before the first release', () => {
     expect((await project.rollback()).error?.message).toContain('no release before adopted')
   })
 
-  test('is kept once, however often the first deploy fails, and anew where it has changed', async () => {
+  test('is kept once, however often the first deploy fails, and again if it has changed', async () => {
     const project = await running({ web: { image: 'web:one' } })
     now(project, { web: { image: 'web:bad' } })
     for (const _ of [1, 2]) expect((await project.deploy()).error?.kind).toBe('failed')
@@ -68,7 +68,7 @@ describe('what ran before the first release', () => {
     expect(versions()).toEqual(['v3', 'adopted', 'v2', 'v1', 'adopted'])
   })
 
-  test('is said not to be kept where the engine has lost an image', async () => {
+  test('is reported as not kept if the engine has lost an image', async () => {
     const project = await running({ web: { image: 'web:one' } })
     const [id] = Object.entries(project.engine.state.images).find(([, { content }]) => content === 'one') ?? []
     delete project.engine.state.images[id ?? '']
@@ -81,7 +81,7 @@ describe('what ran before the first release', () => {
     expect(project.releases().map(({ version }) => version)).toEqual(['v1'])
   })
 
-  test('is not kept where a name in it is none: no file is written that could not be read again', async () => {
+  test('is not kept if it contains an invalid name: no file is written that could not be read again', async () => {
     const project = await running({ web: { image: 'web:one' } })
     const [one] = project.engine.state.containers
     if (one === undefined) throw new Error('nothing runs')
@@ -97,7 +97,7 @@ describe('what ran before the first release', () => {
     expect(project.releases().map(({ version }) => version)).toEqual(['v1'])
   })
 
-  test('is not touched where there is no room to keep it, and the next command says so', async () => {
+  test('is not touched if there is no space to keep it, and the next command says so', async () => {
     const project = await running({ web: { image: 'web:one' } })
     const before = [ids(project), project.view()]
     now(project, { web: { image: 'web:two' } })
@@ -116,7 +116,7 @@ describe('what ran before the first release', () => {
     expect(project.view()).toEqual(before[1] as string[])
   })
 
-  test('is said what a rollback could not restore of it', async () => {
+  test('is reported with what a rollback could not restore of it', async () => {
     const project = await running({ web: { image: 'web:one', ...UNREADABLE } })
     now(project, { web: { image: 'web:two' } })
     const said = 'a rollback to what runs now does not restore all of it: web: its setting BlkioWeight is left out'
@@ -124,7 +124,7 @@ describe('what ran before the first release', () => {
     expect((await project.deploy()).events[0]).toEqual({ type: 'warning', message: said })
   })
 
-  test('has what only the Compose file says, such as hooks, if that is what it was made from', async () => {
+  test('keeps what only the Compose file says, such as hooks, if it was created from that file', async () => {
     const web: Service = { image: 'web:one', post_start: [{ command: ['true'], privileged: true }] }
     const project = await running({ web })
     const lost =
@@ -138,7 +138,7 @@ describe('what ran before the first release', () => {
     expect(project.view()).toEqual(['web of one running on shop_default'])
   })
 
-  test('keeps its data: the first release does not begin with another volume at the same path', async () => {
+  test('keeps its data: the first release does not start with another volume at the same path', async () => {
     const at = (source?: string): Service => ({
       image: 'web:one',
       volumes: [{ type: 'volume', target: '/data', ...(source ? { source } : {}) }],

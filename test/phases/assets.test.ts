@@ -14,7 +14,7 @@ function project(application: Application = ASSETS): FakeProject {
   return temporary(newRouted('assets', application))
 }
 
-/** Releases a version, and expects that it succeeds. */
+/** Releases a version, and expects it to succeed. */
 async function release(shop: FakeProject, web: string, application: Application = ASSETS): Promise<Outcome> {
   write(shop, { ...application, web })
   return deployed(shop)
@@ -23,12 +23,12 @@ async function release(shop: FakeProject, web: string, application: Application 
 const assets = (shop: FakeProject) => shop.engine.proxy.assets('shop').answer
 const warnings = ({ events }: Outcome) =>
   events.flatMap((event) => (event.type === 'warning' ? [event.message.replace(/\n.*/s, '')] : []))
-/** Containers that only copy. */
+/** Containers that only copy assets. */
 const left = (shop: FakeProject) => shop.engine.state.compared
 const COPIES = (argv: readonly string[]) => argv.includes('stagecraft-store')
 
 describe('the assets of kept releases', () => {
-  test('answer, the newest first, and no release loads a configuration because of them', async () => {
+  test('are served, the newest first, and no release loads a configuration because of them', async () => {
     const shop = project()
     await release(shop, 'web one')
     expect(assets(shop)).toEqual(['web one'])
@@ -60,7 +60,7 @@ describe('the assets of kept releases', () => {
     ])
   })
 
-  test('are those from before the setting too, and of one image once', async () => {
+  test('include those from before the setting, and are stored once for each image', async () => {
     const shop = project(NO_ASSETS)
     await release(shop, 'web one', NO_ASSETS)
     await release(shop, 'web two')
@@ -72,7 +72,7 @@ describe('the assets of kept releases', () => {
     expect(shop.engine.calls.filter(COPIES)).toEqual([])
   })
 
-  test('go with their release, with the setting, and with the environment', async () => {
+  test('are removed with their release, with the setting, and with the environment', async () => {
     const shop = project()
     const keep = { ...ASSETS, environment: 'keep: 1' }
     for (const web of ['web one', 'web two', 'web three']) await release(shop, web, keep)
@@ -90,7 +90,7 @@ describe('the assets of kept releases', () => {
     expect(assets(shop)).toEqual(['web six'])
   })
 
-  test('are ten at most', async () => {
+  test('are kept for ten releases at most', async () => {
     const shop = project()
     for (let number = 1; number <= 12; number++)
       await release(shop, `web ${number}`, { ...ASSETS, environment: 'keep: 30' })
@@ -98,7 +98,7 @@ describe('the assets of kept releases', () => {
     expect(shop.engine.proxy.assets('shop').there).toHaveLength(10)
   })
 
-  test('come back if the proxy has lost its volume', async () => {
+  test('are restored if the proxy has lost its volume', async () => {
     const shop = project()
     await release(shop, 'web one')
     await release(shop, 'web two')
@@ -107,7 +107,7 @@ describe('the assets of kept releases', () => {
     expect(assets(shop)).toEqual(['web two', 'web one'])
   })
 
-  test('stay if a release is undone', async () => {
+  test('are kept if a release is undone', async () => {
     const shop = project()
     await release(shop, 'web one')
     write(shop, { ...ASSETS, web: 'sick web' })
@@ -118,7 +118,7 @@ describe('the assets of kept releases', () => {
   })
 })
 
-test('those of a service that loses the setting stay until the switch', async () => {
+test('the assets of a service that loses the setting are kept until the switch', async () => {
   const services = servicesOf({ docs: { image: 'web:1', healthcheck: { test: ['CMD', 'true'] } } })
   const docs = (more: string) => `{expose: {host: docs.example.com, port: 3000, tls: off${more}}}`
   const both = { services, settings: { ...ASSETS.settings, docs: docs(', assets: {path: /, folder: /docs}') } }
@@ -133,7 +133,7 @@ test('those of a service that loses the setting stay until the switch', async ()
   expect([assets(shop), ofDocs()]).toEqual([['web two', 'web one'], []])
 })
 
-test('a prune, and a deploy, go on without a proxy', async () => {
+test('a prune and a deploy continue without a proxy', async () => {
   const shop = project()
   await release(shop, 'web one')
   write(shop, { ...ASSETS, web: 'web two' })
@@ -149,7 +149,7 @@ test('a prune, and a deploy, go on without a proxy', async () => {
   ])
 })
 
-test('plan says that the setting changes; another release changes none of it', async () => {
+test('the plan shows a change of the setting; the next release changes nothing about it', async () => {
   const shop = project(NO_ASSETS)
   await release(shop, 'web one', NO_ASSETS)
   write(shop, ASSETS)
@@ -163,7 +163,7 @@ test('plan says that the setting changes; another release changes none of it', a
   expect(await route()).toMatchObject({ action: 'change', route: 'http://shop.example.com (rules: none)' })
 })
 
-describe('what cannot be kept is a warning, and the release goes on', () => {
+describe('assets that cannot be kept are a warning, and the release continues', () => {
   const failing = {
     'no such folder': [66, 'its image has no files in /app/public'],
     'too large': [67, '/app/public has more than 256 MiB, or more than 20000 files and folders'],
@@ -179,7 +179,7 @@ describe('what cannot be kept is a warning, and the release goes on', () => {
     shop.engine.proxy.stores = () => ({})
     const again = await deployed(shop)
     expect(warnings(again)).toEqual([])
-    // What would be the same again is not tried again.
+    // What would fail in the same way is not tried again.
     expect(assets(shop)).toEqual([code === 1 ? 'web two' : 'nothing', 'web one'])
   })
 
@@ -198,7 +198,7 @@ describe('what cannot be kept is a warning, and the release goes on', () => {
     ])
   })
 
-  test('an image that is gone: of the release before nothing is said', async () => {
+  test('a missing image: nothing is reported for the previous release', async () => {
     const shop = project()
     await release(shop, 'web one')
     const { image } = { image: shop.engine.state.tags['web:1'] ?? '' }
@@ -211,7 +211,7 @@ describe('what cannot be kept is a warning, and the release goes on', () => {
 })
 
 test.each(['none', 'all'] as const)(
-  'a run that dies while it copies leaves nothing to the next (%s done)',
+  'a run that dies while it copies leaves nothing for the next one to clean up (%s done)',
   async (damage) => {
     const shop = project()
     await release(shop, 'web one')

@@ -27,7 +27,7 @@ function newShop(application = APPLICATION): FakeProject {
 const warnings = (events: readonly { type: string; message?: string }[]) =>
   events.flatMap(({ type, message }) => (type === 'warning' ? [message] : []))
 
-test('the CA of the environment is that of its routes; its key is in a file of the proxy alone', async () => {
+test('the CA of the environment is used for its routes; its key is only in a file of the proxy', async () => {
   const project = newShop()
   const { bundle, events } = await project.deploy()
   const { acme } = bundle?.routes?.find(({ service }) => service === 'web') ?? {}
@@ -42,7 +42,7 @@ test('the CA of the environment is that of its routes; its key is in a file of t
   expect(warnings(events)).toEqual([])
 })
 
-/** The name of the file with the CA's root, as Caddy is told. */
+/** The name of the file with the CA's root, as in Caddy's configuration. */
 function rootName(caddy: unknown): string | undefined {
   return /"trusted_roots_pem_files":\["[^"]*\/keys\/shop\/(\w+)"/.exec(JSON.stringify(caddy))?.[1]
 }
@@ -72,7 +72,7 @@ test.each([
   expect(error?.detail?.replace(/^stagecraft\.yml:3:\d+/, '3:35')).toBe(message)
 })
 
-test('a deploy waits for the certificates, and warns of those that are refused', async () => {
+test('a deploy waits for the certificates, and warns about those that are refused', async () => {
   const project = newShop()
   const { state } = project.engine
   const asks = logged(HOST, 'obtaining certificate', 0)
@@ -89,7 +89,7 @@ test('a deploy waits for the certificates, and warns of those that are refused',
   ])
 })
 
-test('the secret of the DNS provider is in a file of the proxy alone; a rollback keeps the provider', async () => {
+test('the secret of the DNS provider is only in a file of the proxy; a rollback keeps the provider', async () => {
   const dns = '{provider: cloudflare, api_token_env: DNS_TOKEN, zone: shop}'
   const application = {
     ...APPLICATION,

@@ -36,19 +36,19 @@ describe('the end of every release', () => {
     expect(tagsOf(apps.at(-1))).toEqual(['shop-web:b', 'shop-web:c'])
   })
 
-  test('is a success with a warning where pruning fails', async () => {
+  test('is a success with a warning if pruning fails', async () => {
     const deploy = await app({ 'stagecraft.yml': KEEP_ONE })
     await deploy('a')
     await deploy('b')
     const project = apps.at(-1)
     const oldest = project?.releases().at(-1)?.id ?? ''
     fs.writeFileSync(join(bundleFolder(project?.stateFile ?? '', oldest), 'release.json'), '{')
-    const told = await deploy('c')
-    expect(told.find((line) => line.startsWith('  warning'))).toContain(`${oldest}/release.json: it is not JSON`)
-    expect(told.at(-1)).toBe('finalize completed: 1 service runs as released')
+    const printed = await deploy('c')
+    expect(printed.find((line) => line.startsWith('  warning'))).toContain(`${oldest}/release.json: it is not JSON`)
+    expect(printed.at(-1)).toBe('finalize completed: 1 service runs as released')
   })
 
-  test('goes on where the engine does not let an image go', async () => {
+  test('continues if the engine refuses to remove an image', async () => {
     const deploy = await app({ 'stagecraft.yml': KEEP_ONE })
     await deploy('a')
     await deploy('b')

@@ -7,7 +7,7 @@ import { type FakeProject, type Outcome, story } from '../fakes/project.ts'
 import { newShop, told } from '../scenes/shop.ts'
 import { temporaries } from '../support/temporary.ts'
 
-// Each hook, in each way in which it can go wrong: what that does to the release, and what is left of the hook.
+// Each hook, with each way it can fail: what that does to the release, and what is left of the hook.
 const temporary = temporaries()
 const SECRET = 'correct-horse-battery'
 const WAYS: Readonly<Record<string, { hook: unknown; says: string }>> = {
@@ -67,7 +67,7 @@ function expectEnding(name: HookName, says: string, project: FakeProject, outcom
   expect(liveIn(project)).toBe(isOld ? 'v1' : 'v2')
 }
 
-/** The process of the hook, if it has written its id, has ended; its parent may not have looked yet. */
+/** The process of the hook, if it has written its id, has ended; its parent may not have reaped it yet. */
 function expectGone({ folder }: FakeProject): void {
   const [file, state] = [join(folder, 'pid'), (pid: string) => `/proc/${pid}/stat`]
   const pid = existsSync(file) ? readFileSync(file, 'utf8').trim() : ''
@@ -87,13 +87,13 @@ describe.each([...HOOK_NAMES])('%s', (name) => {
       'utf8',
     )
     expect(JSON.stringify([outcome.events, outcome.error, outcome.bundle?.hook]) + history).not.toContain(SECRET)
-    // It stands in nobody's way afterwards.
+    // It does not block the next deploy.
     project.write('stagecraft.yml', 'environments: {local: {}}\n')
     expect(told(await project.deploy())).toBe('no error')
   })
 })
 
-test('one that ignores TERM is killed, with what it has started', async () => {
+test('a hook that ignores TERM is killed, with all that it has started', async () => {
   const command = `trap '' TERM; sleep 60 & echo $! >pid; echo started; wait`
   const project = await live('after_build', { command, timeout: '200ms' })
   const began = performance.now()

@@ -10,7 +10,7 @@ import { inputOf } from '../scenes/situation.ts'
 import { expectGolden } from '../support/golden.ts'
 import { temporaries } from '../support/temporary.ts'
 
-// Compose runs pre_start in `up` alone, so no container of such a service may be started by its id.
+// Compose runs pre_start only in `up`, so no container of such a service may be started by its id.
 
 const temporary = temporaries()
 const running = runningApps()
@@ -29,7 +29,7 @@ async function live(more?: Service): Promise<FakeProject> {
   return project
 }
 
-/** What has been asked of Docker that starts containers. */
+/** The docker commands that started containers. */
 const started = ({ engine }: FakeProject) =>
   engine.calls.filter(
     (argv) => !argv.includes('stagecraft-proxy') && (argv[1] === 'start' || argv.includes('--no-start')),
@@ -40,7 +40,7 @@ const hooked = ({ engine }: FakeProject) => engine.preStarted.splice(0)
 const message = ({ error }: Outcome) => error?.message
 
 describe('a service with pre_start', () => {
-  test('is started by Compose when it is new, also if it answers internal callers alone', async () => {
+  test('is started by Compose when it is new, even if it only answers internal callers', async () => {
     const project = await live()
     expect(hooked(project).toSorted()).toEqual(['api', 'web'])
     expect(started(project)).toEqual([])
@@ -60,7 +60,7 @@ describe('a service with pre_start', () => {
     expect([hooked(project).toSorted(), started(project)]).toEqual([['api', 'web'], []])
   })
 
-  test('is recreated at once where its replicas would be replaced one at a time', async () => {
+  test('is recreated all at once where its replicas would be replaced one at a time', async () => {
     const settings = { web: '{rollout: {order: stop-first, min_ready: 200ms}}', api: '{rollout: {min_ready: 200ms}}' }
     const of = (more: Service = {}) => ({ services: services({ scale: 3, ...hook(), ...more }), settings })
     const project = temporary(newRouted('hooks', of()))
@@ -80,7 +80,7 @@ describe('a service with pre_start', () => {
     expect([hooked(project), started(project), project.engine.ids('shop', 'api').length]).toEqual([[], [], 2])
   })
 
-  test('is not taken over from Compose where that would need a start by id', async () => {
+  test('is not taken over from Compose if that would need a start by id', async () => {
     const project = await running({ web: { image: 'web:one', environment: { A: '1' }, ...hook() } })
     now(project, { web: { image: 'web:two', environment: { A: '2' }, ...hook() } })
     const before = ids(project)
@@ -92,7 +92,7 @@ describe('a service with pre_start', () => {
     expect(ids(project)).toEqual(before)
   })
 
-  test('whose hook fails ends the release; its container stays for a look and counts as nobody’s', async () => {
+  test('whose hook fails ends the release; its container is kept, and is no replica', async () => {
     const project = await live({})
     const before = project.engine.ids('shop', 'web').length
     write(project, { services: services(hook('3')) })
@@ -106,7 +106,7 @@ describe('a service with pre_start', () => {
     expect(told(await project.deploy())).toBe('no error')
   })
 
-  test('and whose run died: what still runs the hook is removed before anything else', async () => {
+  test('whose run died: the container that still runs the hook is removed before anything else', async () => {
     const project = await live({})
     write(project, { services: services({}), web: 'bad' })
     const [one] = project.engine.containersOf('shop')
@@ -124,7 +124,7 @@ describe('a service with pre_start', () => {
     expect(project.engine.containersOf('shop').map(({ id }) => id)).not.toContain('f00d')
   })
 
-  test('is noted in a rollback, which Compose runs it in too', async () => {
+  test('is noted in a rollback, since Compose runs the hook there too', async () => {
     const project = await live()
     write(project, { services: services(), web: 'web two' })
     expect(told(await project.deploy({ version: 'v2' }))).toBe('no error')
@@ -137,7 +137,7 @@ describe('a service with pre_start', () => {
     expect(hooked(project)).toEqual(['web'])
   })
 
-  test('is refused, and nothing changed, where Docker Compose is older: in a deploy, and in a rollback', async () => {
+  test('is refused before anything is changed if Docker Compose is older: in a deploy, and in a rollback', async () => {
     const project = await live()
     write(project, { services: services(), web: 'web two' })
     expect(told(await project.deploy({ version: 'v2' }))).toBe('no error')
@@ -154,7 +154,7 @@ describe('a service with pre_start', () => {
   })
 })
 
-test('pre_start on several hosts is noted where it runs: on each of them', () => {
+test('pre_start on several hosts is noted with where it runs: on each of them', () => {
   const notes = (host?: string) => makePlan({ ...inputOf({ now: services() }), ...(host ? { host } : {}) }).notes
   const ofHooks = (all: readonly string[]) => all.filter((note) => note.includes('pre_start'))
   expect(ofHooks(notes('web-1'))[1]).toStartWith(

@@ -18,7 +18,7 @@ afterEach(() => {
   for (const project of projects.splice(0)) project.remove()
 })
 
-/** An application of one service, that has been deployed. */
+/** An application with one service that has been deployed. */
 async function deployed(): Promise<FakeProject> {
   const project = new FakeProject('phases')
   projects.push(project)
@@ -30,7 +30,7 @@ async function deployed(): Promise<FakeProject> {
   return project
 }
 
-/** Puts a folder where a file is, so that it cannot be written. @returns a function that undoes it */
+/** Replaces a file with a folder, so that it cannot be written. @returns a function that undoes it */
 function block(file: string): () => void {
   fs.renameSync(file, `${file}.kept`)
   fs.mkdirSync(join(file, 'in the way'), { recursive: true })
@@ -95,7 +95,7 @@ describe('runPhases()', () => {
     }).then(
       () => undefined,
       (thrown: unknown) => thrown,
-    ) // the loop needs no more of a run than this
+    ) // the loop uses no other part of a run
     return { error, events, seen, hooks, run, phases: state.getRelease(release.id)?.phases }
   }
 
@@ -118,7 +118,7 @@ describe('runPhases()', () => {
     expect(run.bundle.now.phases).toMatchObject({ finalize: { duration_ms: 1500, note: 'did finalize' } })
   })
 
-  test('writes the first failure, skips the rest, and throws it on', async () => {
+  test('writes the first failure, skips the rest, and rethrows it', async () => {
     const thrown = new StagecraftError('unreachable', 'Cannot push: no network', {
       hint: 'Plug it in.',
       detail: 'eth0 down',
@@ -145,7 +145,7 @@ describe('runPhases()', () => {
     })
   })
 
-  test('calls anything else that is thrown a bug', async () => {
+  test('reports any other error as a bug', async () => {
     const { error } = await loop({
       build: () => {
         throw new TypeError('undefined is not a function')
@@ -154,7 +154,7 @@ describe('runPhases()', () => {
     expect(error).toMatchObject({ kind: 'bug', message: 'Stagecraft has a bug: undefined is not a function' })
   })
 
-  test('stops before a phase when a signal came', async () => {
+  test('stops before a phase after a signal', async () => {
     let signal: number | undefined
     const work = {
       push: () => {
@@ -170,7 +170,7 @@ describe('runPhases()', () => {
 })
 
 describe('a deploy that cannot write', () => {
-  test('its state stops at once, and what served serves', async () => {
+  test('its state stops at once, and the previous release is still live', async () => {
     const project = await deployed()
     const before = project.view()
     let undo = () => {}
@@ -183,7 +183,7 @@ describe('a deploy that cannot write', () => {
     expect(project.view()).toEqual(before)
   })
 
-  test('both errors are told where there are two', async () => {
+  test('both errors are reported if there are two', async () => {
     const project = await deployed()
     let undo = () => {}
     project.engine.intercept = (argv) => {
@@ -197,14 +197,14 @@ describe('a deploy that cannot write', () => {
     expect(error?.detail).toContain('Cannot tag the image of shop-web:sc-')
   })
 
-  test('the commit point has none: the old one serves, also for the next one', async () => {
+  test('the commit point leaves the old release live, also for the next deploy', async () => {
     const project = await deployed()
     const before = project.view()
     const serving = project.releases()[0]
     let undo = () => {}
     let looks = 0
     project.engine.intercept = (argv) => {
-      if (argv[1] === 'ps' && ++looks === 2) undo() // the first is that of the commit, the second that of putting back
+      if (argv[1] === 'ps' && ++looks === 2) undo() // the first is for the commit, the second for the undo
       return undefined
     }
     const { error, release } = await project.deploy({
@@ -221,7 +221,7 @@ describe('a deploy that cannot write', () => {
     expect((await project.plan()).serving?.id).toBe(serving?.id ?? '')
   })
 
-  test('after the commit point it says that the new one serves', async () => {
+  test('after the commit point says that the new release is live', async () => {
     const project = await deployed()
     let undo: (() => void) | undefined
     project.engine.intercept = () => {

@@ -14,7 +14,7 @@ const databasesOf = (text: string) =>
 const COMMAND = 'main: {migrations: {engine: command, service: web, command: bin/rails db:migrate}}'
 const RAW = 'shop: {connection_env: URL, migrations: {engine: raw, path: sql}}'
 
-/** What is described needs no more of a request. */
+/** `describe` uses no other part of a request. */
 function request(text: string, pending?: HostRequest['pending']): HostRequest {
   const databases = databasesOf(text)
   const environment = Object.keys(databases).length === 0 ? {} : { databases }
@@ -26,7 +26,7 @@ describe('what a phase will do', () => {
   const said = (text: string, pending?: HostRequest['pending']) =>
     planMigrations(request(text, pending)).map(({ database, work }) => `${database}: ${work}`)
 
-  test('names each database and what runs there, in the order of their names', () => {
+  test('names each database and what runs for it, in the order of their names', () => {
     expect(
       said(
         'b: {migrations: {engine: job, service: migrate}}, a: {migrations: {engine: command, service: web, command: [x, "y z"]}}',
@@ -34,7 +34,7 @@ describe('what a phase will do', () => {
     ).toEqual(['a: run x y z in a container of web', 'b: run migrate'])
   })
 
-  test('lists files that are pending, if that is known', () => {
+  test('lists pending files, if they are known', () => {
     expect(said(RAW)).toEqual(['shop: apply what is pending of sql'])
     expect(said(RAW, { shop: [] })).toEqual(['shop: nothing is pending'])
     expect(said(RAW, { shop: ['1.sql', '2.sql'] })).toEqual(['shop: apply 1.sql, 2.sql'])
@@ -44,7 +44,7 @@ describe('what a phase will do', () => {
     ])
   })
 
-  test('or why there is nothing to do', () => {
+  test('says why there is nothing to do', () => {
     const before = (text: string) => willMigrate('pre_deploy')(request(text))
     expect(before('')).toBe('nothing: no databases are configured')
     expect(before(RAW)).toBe('as follows')
@@ -72,7 +72,7 @@ describe('what a migration needs', () => {
   }
   const config = (text: string): DatabaseConfig => Object.values(databasesOf(text))[0] as DatabaseConfig
 
-  test('is what its service depends on, and what leads to the database; not the service itself', () => {
+  test('is what its service depends on, and what connects it to the database; not the service itself', () => {
     expect(neededBy(config(COMMAND), { needs })).toEqual(['cache', 'db', 'keys'])
     expect(neededBy(config('a: {migrations: {engine: job, service: migrate}}'), { needs })).toEqual(['db', 'keys'])
     expect(neededBy(config('a: {connection_env: U, via: db, migrations: {engine: raw, path: s}}'), { needs })).toEqual([

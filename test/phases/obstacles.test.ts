@@ -90,26 +90,26 @@ describe('refuseObstacles()', () => {
   })
 
   test.each<[string, Plan, ComposeModel['services'], string]>([
-    ['what it has itself', planOf({ web: 'recreate' }), web('8080'), 'shop-web-1\tshop\tweb\t0.0.0.0:8080->80/tcp'],
+    ['its own port', planOf({ web: 'recreate' }), web('8080'), 'shop-web-1\tshop\tweb\t0.0.0.0:8080->80/tcp'],
     ['another protocol', planOf({ web: 'create' }), web('53'), 'dns\t\t\t0.0.0.0:53->53/udp'],
     ['another address', planOf({ web: 'create' }), web('80', { host_ip: '10.0.0.1' }), 'x\t\t\t10.0.0.2:80->80/tcp'],
-    ['what is not published', planOf({ web: 'create' }), web('80'), 'x\t\t\t80/tcp'],
-    ['what is stopped', planOf({ web: 'create' }), web('80'), 'x\t\t\t'],
+    ['a port that is not published', planOf({ web: 'create' }), web('80'), 'x\t\t\t80/tcp'],
+    ['a stopped container', planOf({ web: 'create' }), web('80'), 'x\t\t\t'],
     ['a range to choose from', planOf({ web: 'create' }), web('8000-8010'), 'x\t\t\t0.0.0.0:8000->80/tcp'],
     ['a service that stays as it is', planOf({ web: 'unchanged' }), web('80'), 'x\t\t\t0.0.0.0:80->80/tcp'],
     ['a proxy that runs', planOf({}, { action: 'keep', why: '' }), {}, 'x\t\t\t0.0.0.0:80->80/tcp'],
-  ])('has nothing against %s', async (_, plan, services, line) => {
+  ])('accepts %s', async (_, plan, services, line) => {
     expect(await refusal(plan, services, [line])).toBe('fine')
   })
 
-  test('an address that is in all of them counts', async () => {
+  test('a port on one address conflicts with that port on all addresses', async () => {
     const create = planOf({ web: 'create' })
     const lines = ['x\t\t\t127.0.0.1:80->80/tcp']
     expect(await refusal(create, web('80'), lines)).toContain('the container x has it')
     expect(await refusal(create, web('80', { host_ip: '127.0.0.1' }), lines)).toContain('the container x has it')
   })
 
-  test('an address of the other family does not count, nor does a port of a container on the network of the host', async () => {
+  test('an address of the other family does not count, nor a port of a container on the host network', async () => {
     const create = planOf({ web: 'create' })
     const lines = ['x\t\t\t[::]:80->80/tcp']
     expect(await refusal(create, web('80', { host_ip: '127.0.0.1' }), lines)).toBe('fine')
@@ -119,7 +119,7 @@ describe('refuseObstacles()', () => {
     expect(await refusal(create, { web: { ports, network_mode: 'host' } }, ['x\t\t\t0.0.0.0:80->80/tcp'])).toBe('fine')
   })
 
-  test('the proxy needs 80 and 443: of others, of what runs, and of what the Compose file says', async () => {
+  test('the proxy needs 80 and 443, whether others, a running service or the Compose file has them', async () => {
     const start = planOf({ web: 'recreate' }, { action: 'start', why: '' })
     expect(await refusal(start, { web: {} }, ['nginx\t\t\t0.0.0.0:443->443/tcp'])).toContain(
       'Cannot give port 443 to the proxy: the container nginx has it\nStop it (docker stop nginx), or use that proxy',
@@ -130,7 +130,7 @@ describe('refuseObstacles()', () => {
     expect(await refusal(start, web('80'), [])).toContain('port 80 to the proxy: web publishes it in the Compose file')
   })
 
-  test('names the program that listens on a port, and no container’s', async () => {
+  test('names the program that listens on a port, but not one that belongs to a container', async () => {
     const create = planOf({ web: 'create' })
     const nginx = { port: '80/tcp', address: '', program: 'nginx (pid 812)' }
     expect(await refusal(create, web('80'), [], {}, [nginx])).toBe(
@@ -150,7 +150,7 @@ describe('refuseObstacles()', () => {
     )
   })
 
-  test('names who has the name of a container', async () => {
+  test('names the container that has the name of another', async () => {
     const services = { web: { container_name: 'app' } }
     expect(await refusal(planOf({ web: 'create' }), services, ['app\tblog\tweb\t'])).toBe(
       'failed: Cannot name the container of web app: the container app (web of the Compose project blog) has that name\n' +
@@ -159,7 +159,7 @@ describe('refuseObstacles()', () => {
     expect(await refusal(planOf({ web: 'recreate' }), services, ['app\tshop\tweb\t'])).toBe('fine')
   })
 
-  test('says all of it at once, with networks and volumes that nobody has made', async () => {
+  test('reports all obstacles at once, with networks and volumes that do not exist', async () => {
     const services = {
       web: {
         ...{ ports: [{ target: 80, published: '80' }], networks: { front: null } },
@@ -180,7 +180,7 @@ describe('refuseObstacles()', () => {
     )
   })
 
-  test('is in the spec as it is printed', async () => {
+  test('prints what the spec shows', async () => {
     const lines = ['blog-app-1\tblog\tapp\t0.0.0.0:8080->80/tcp', 'nginx\t\t\t0.0.0.0:80->80/tcp']
     const taken = await errorOf(planOf({ web: 'create' }), web('8080'), lines)
     expectGolden('core/plan.md', 'port-taken', formatError(taken).join('\n'))
@@ -190,7 +190,7 @@ describe('refuseObstacles()', () => {
     expectGolden('core/plan.md', 'in-the-way', formatError(both).join('\n'))
   })
 
-  test('asks nothing where nothing of it is needed', async () => {
+  test('asks the engine nothing if nothing of it is needed', async () => {
     const { docker, asked } = engine([])
     const listen = () => {
       throw new Error('nobody wants a port')
@@ -199,7 +199,7 @@ describe('refuseObstacles()', () => {
     expect(asked).toEqual([])
   })
 
-  test('looks again while the engine listens for a container that is just starting, as after a run that was killed', async () => {
+  test('looks again while the engine listens for a container that is starting, as after a killed run', async () => {
     const model = { name: 'shop', services: web('80') }
     const proxied = { port: '80/tcp', address: '', program: 'docker-proxy (pid 7)' }
     const lines: string[] = []
@@ -225,7 +225,7 @@ test('parseNeighbour() reads what docker ps prints of ports', () => {
   ])
 })
 
-test('parseListeners() reads what the kernel says, and who ss says that it is', () => {
+test('parseListeners() reads the listeners of the kernel, and their programs from ss', () => {
   const said = [
     'tcp 0100007F:0050',
     'tcp6 00000000000000000000000000000000:01BB',

@@ -7,7 +7,7 @@ import { told } from '../scenes/shop.ts'
 
 const { serving } = routedProjects()
 
-test('routes that a newer Stagecraft has set for another project: a release that changes none goes on, one that does is refused', async () => {
+test('once a newer Stagecraft has set routes, a release that changes routes is refused, others work', async () => {
   const project = await serving({})
   const { volume } = project.engine.proxy.host
   expect(volume?.writer).toBe(version)

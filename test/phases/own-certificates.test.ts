@@ -23,7 +23,7 @@ function put(project: FakeProject, { certificate, key }: { certificate: string; 
 
 const kept = (project: FakeProject) => project.engine.proxy.host.volume?.keys['shop']?.['web.pem']
 
-test('a certificate and its key are kept in the proxy, the certificate of the service first, and nowhere else', async () => {
+test('a certificate and its key are kept only in the proxy, the certificate of the service first', async () => {
   const project = newShop({ certificate: GIVEN.authority + GIVEN.certificate, key: `  ${GIVEN.key}` })
   const { bundle, events } = await project.deploy()
   expect(kept(project)).toBe(GIVEN.certificate + GIVEN.authority + GIVEN.key)
@@ -34,7 +34,7 @@ test('a certificate and its key are kept in the proxy, the certificate of the se
     expect(text.includes(secret)).toBe(false)
 })
 
-test('another certificate is a change of the route, and no other configuration of the proxy', async () => {
+test('another certificate is a change of the route, and does not change the configuration of the proxy', async () => {
   const project = newShop()
   await deployed(project)
   const { caddy } = project.engine.proxy.host.volume ?? {}
@@ -62,7 +62,7 @@ test('a rollback keeps the newest certificate', async () => {
   expect(kept(project)).toBe(RENEWED.certificate + RENEWED.key)
 })
 
-test('both may come from variables, and a wildcard needs one of its own', async () => {
+test('both may come from variables, and a wildcard needs a certificate of its own', async () => {
   const tls = 'tls: {certificate_env: SHOP_CERTIFICATE, key_env: SHOP_KEY}'
   const project = newShop(GIVEN, `host: [${HOST}, "*.example.com"], port: 3000, ${tls}`)
   const { settings } = application(`host: [${HOST}, "*.example.com"], port: 3000, ${tls}`)

@@ -11,7 +11,7 @@ import { temporaries } from '../support/temporary.ts'
 const temporary = temporaries()
 const FILES = { '1.sql': 'CREATE TABLE a (n int)', '2.sql': 'CREATE TABLE b (n int)' }
 
-/** A database of SQLite that has applied `1.sql` with this text. */
+/** An SQLite database that has applied `1.sql` with this text. */
 async function scene(first = FILES['1.sql'], migrations = '') {
   const { path: directory } = temporary(sqlFolder(FILES))
   const url = `sqlite:${join(directory, 'app.db')}`
@@ -20,18 +20,18 @@ async function scene(first = FILES['1.sql'], migrations = '') {
     main: {connection_env: APP_URL, lock_timeout: 100ms, migrations: {engine: raw, path: .${migrations}}},
   }}}`)
   const environment = { name: 'p', ...environments['p'] }
-  // What is asked needs no more of a project.
+  // pending() uses no other part of a project.
   const project = { directory, environment, connections: { main: url }, model: { name: 'shop' } } as unknown as Project
   const databases = Object.entries(environment.databases ?? {})
   return { file: join(directory, 'app.db'), ask: (how = {}) => readPending(project, [], databases, how) }
 }
 
-test('what is pending, up to a file', async () => {
+test('pending files are listed up to a given file', async () => {
   const { ask } = await scene()
   expect([await ask(), await ask({ to: '1' })]).toEqual([{ main: ['2.sql'] }, { main: [] }])
 })
 
-test('a database that cannot be asked now is no error', async () => {
+test('a database that cannot be asked now is not an error', async () => {
   const { ask, file } = await scene()
   const other = new Database(file)
   other.run('BEGIN EXCLUSIVE')
@@ -39,7 +39,7 @@ test('a database that cannot be asked now is no error', async () => {
   other.close()
 })
 
-test('files that differ are one, but not for a deploy that leaves the database to `migrate run`', async () => {
+test('changed files are an error, but not for a deploy that leaves the database to `migrate run`', async () => {
   const said = '1.sql has changed since it was applied with rel-1'
   const early = await scene('CREATE TABLE c (n int)')
   expect((await failureOf(early.ask({ ofDeploy: true }))).message).toBe(`Cannot migrate: ${said}`)

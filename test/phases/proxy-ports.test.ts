@@ -6,7 +6,7 @@ import { temporaries } from '../support/temporary.ts'
 const temporary = temporaries()
 const OTHER = 'proxy: {http: 8080, https: 8443, bind: 100.64.0.1}'
 
-test('publishArguments() gives docker the ports, and HTTP/3, of an address', () => {
+test('publishArguments() publishes the ports of an address, with HTTP/3', () => {
   expect(publishArguments({ http: 80, https: 443 })).toEqual(['80:80', '443:443', '443:443/udp'])
   expect(publishArguments({ http: 8080, https: 8443, bind: 'fd7a::1' })).toEqual([
     '[fd7a::1]:8080:80',
@@ -15,7 +15,7 @@ test('publishArguments() gives docker the ports, and HTTP/3, of an address', () 
   ])
 })
 
-test('the proxy is published where stagecraft.yml says, and stays there without that', async () => {
+test('the proxy is published where stagecraft.yml says, and stays there if the setting is removed', async () => {
   const project = temporary(newRouted('ports', { environment: OTHER }))
   await deployed(project)
   const created = () =>

@@ -8,7 +8,7 @@ import { answer, callApi, ids, routedProjects, slots } from '../scenes/routed-pr
 const { serving } = routedProjects()
 
 describe('the proxy', () => {
-  test('that somebody removed is made anew, with what serves, by the next deploy', async () => {
+  test('is recreated by the next deploy if it was removed, with the routes of the live release', async () => {
     const project = await serving()
     await byHand(project.engine.exec, 'rm', '--force', PROXY)
     expect(answer(project)).toEqual(['nobody'])
@@ -18,7 +18,7 @@ describe('the proxy', () => {
     expect(callApi(project)).toEqual(['api one'])
   })
 
-  test('whose volume is lost too gets its routes back, before anything new is tried', async () => {
+  test('gets its routes back if its volume is lost too, before anything new is tried', async () => {
     const project = await serving()
     await byHand(project.engine.exec, 'rm', '--force', PROXY)
     project.engine.state.proxy.volume = undefined
@@ -27,7 +27,7 @@ describe('the proxy', () => {
     expect([error?.kind, answer(project), callApi(project)]).toEqual(['failed', ['web one'], ['api one']])
   })
 
-  test('that lost what it did does it again, and that is told', async () => {
+  test('gets its routes again if it lost them, and that is reported', async () => {
     const project = await serving()
     const { volume } = project.engine.state.proxy
     if (volume) volume.live = {}
@@ -37,7 +37,7 @@ describe('the proxy', () => {
     expect(story(events)).toContain('  proxy mend: its routes are not those of the live release')
   })
 
-  test('that was stopped is started', async () => {
+  test('is started if it was stopped', async () => {
     const project = await serving()
     await byHand(project.engine.exec, 'stop', PROXY)
     const { events } = await deployed(project)
@@ -45,7 +45,7 @@ describe('the proxy', () => {
     expect(answer(project)).toEqual(['web one'])
   })
 
-  test('is made anew from another image, with its networks', async () => {
+  test('is recreated from another image, with its networks', async () => {
     const project = await serving()
     const before = project.engine.proxy.view().map((line) => line.replace('caddy 2', 'caddy 2.10'))
     write(project, { environment: 'proxy: {image: "caddy:2.10"}' })
@@ -56,7 +56,7 @@ describe('the proxy', () => {
     expect([project.engine.proxy.view(), answer(project)]).toEqual([before, ['web one']])
   })
 
-  test('goes on as it was where the other image is none', async () => {
+  test('is left as it was if the other image is not a Caddy', async () => {
     const project = await serving()
     const before = project.engine.proxy.view()
     project.engine.registry['nginx:1'] = 'nginx'

@@ -29,14 +29,14 @@ function configure(project: FakeProject, hooks: Readonly<Record<string, unknown>
 }
 
 /** Appends a line to the file `told` of the project. */
-const tell = (line: string) => `echo "${line}" >>told`
+const append = (line: string) => `echo "${line}" >>told`
 const linesOf = ({ folder }: FakeProject): string[] => {
   const file = join(folder, 'told')
   return existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n') : []
 }
 
-/** As the spec tells it: another command, another id. */
-const retold = (text: string, command: RegExp, instead: string) =>
+/** The text as in the spec: with another command and another id. */
+const asInSpec = (text: string, command: RegExp, instead: string) =>
   text
     .trimEnd()
     .replace(command, instead)
@@ -62,7 +62,7 @@ test('there is one before and one after each phase', () => {
 test('all of them run in order, in the project folder, and know the release', async () => {
   const facts =
     '$STAGECRAFT_HOOK $STAGECRAFT_PHASE $STAGECRAFT_STATUS $STAGECRAFT_COMMAND $STAGECRAFT_ENV $STAGECRAFT_VERSION'
-  const project = shop(Object.fromEntries(HOOK_NAMES.map((name) => [name, tell(facts)])))
+  const project = shop(Object.fromEntries(HOOK_NAMES.map((name) => [name, append(facts)])))
   expect(told(await project.deploy())).toBe('no error')
   expect(linesOf(project)).toEqual(
     PHASES.flatMap((phase) => [
@@ -71,12 +71,12 @@ test('all of them run in order, in the project folder, and know the release', as
     ]),
   )
   await project.deploy()
-  configure(project, { before_build: tell('$STAGECRAFT_COMMAND $STAGECRAFT_PREVIOUS $STAGECRAFT_VERSION') })
+  configure(project, { before_build: append('$STAGECRAFT_COMMAND $STAGECRAFT_PREVIOUS $STAGECRAFT_VERSION') })
   expect(told(await project.rollback())).toBe('no error')
   expect(linesOf(project).at(-1)).toBe('rollback v2 v1')
 })
 
-test('one reads the release on stdin, as `releases show --json` prints it', async () => {
+test('a hook reads the release on stdin, as `releases show --json` prints it', async () => {
   const project = shop({ after_rollout: 'cat >document', before_push: ['true', 'it need not be read'] })
   const { release } = await project.deploy()
   const text = readFileSync(join(project.folder, 'document'), 'utf8')
@@ -89,11 +89,11 @@ test('one reads the release on stdin, as `releases show --json` prints it', asyn
   })
 })
 
-test('what one prints is printed, and kept out of the history', async () => {
+test('the output of a hook is printed, and kept out of the history', async () => {
   const project = shop({ before_build: 'echo all tests are green' })
   const outcome = await project.deploy()
   const lines = printed(outcome).split('\n').slice(0, 5).join('\n')
-  expectGolden('core/hooks.md', 'hooks', retold(lines, /echo all tests are green/g, 'bin/check'))
+  expectGolden('core/hooks.md', 'hooks', asInSpec(lines, /echo all tests are green/g, 'bin/check'))
   const history = readFileSync(join(project.folder, `.stagecraft/releases/${outcome.release?.id}/events.jsonl`), 'utf8')
   expect(history).toContain('"type":"hook"')
   expect(history).not.toContain('"line":"all tests are green"')
@@ -106,7 +106,7 @@ describe('a hook before a phase that fails', () => {
     const before = project.view()
     const tags = { web: 'web two' }
     project.engine.sources = tags
-    configure(project, { [`before_${phase}`]: 'echo "no space left on device"; exit 3', on_failure: tell('failed') })
+    configure(project, { [`before_${phase}`]: 'echo "no space left on device"; exit 3', on_failure: append('failed') })
     const outcome = await project.deploy()
     expect(told(outcome)).toStartWith(`failed (exit 5): Cannot run the hook before_${phase}: echo`)
     expect(outcome.release?.phases[phase]).toBe('failed')
@@ -114,13 +114,13 @@ describe('a hook before a phase that fails', () => {
     expect(linesOf(project)).toEqual(['failed'])
     if (phase === 'rollout') {
       const text = formatError(outcome.error).join('\n')
-      expectGolden('core/hooks.md', 'before-fails', retold(text, /echo .*exit 3(?= ended)/, 'bin/backup'))
+      expectGolden('core/hooks.md', 'before-fails', asInSpec(text, /echo .*exit 3(?= ended)/, 'bin/backup'))
     }
     configure(project, {})
     expect(told(await project.deploy())).toBe('no error')
   })
 
-  test('also removes what migrations needed and had no container', async () => {
+  test('also removes containers that were created for migrations', async () => {
     const project = temporary(newShop('hooks', { db: { image: 'postgres:16' } }))
     const main = { migrations: { engine: 'command', service: 'web', command: 'migrate up' } }
     const environment = { databases: { main }, hooks: { before_rollout: 'false' } }
@@ -152,15 +152,15 @@ test('a hook after a phase that fails is a warning', async () => {
   const outcome = await project.deploy()
   expect(told(outcome)).toBe('no error')
   const last = printed(outcome).trimEnd().split('\n').slice(-2).join('\n')
-  expectGolden('core/hooks.md', 'after-fails', retold(last, /echo .*false(?= ended)/, 'bin/announce'))
+  expectGolden('core/hooks.md', 'after-fails', asInSpec(last, /echo .*false(?= ended)/, 'bin/announce'))
   expect(story(outcome.events)).toContain('  warning: the hook after_build failed: exit 7 ended with 7')
 })
 
-test('a signal ends the hook that runs, then `on_interrupt` runs in place of `on_failure`', async () => {
+test('a signal ends the running hook, then `on_interrupt` runs instead of `on_failure`', async () => {
   const project = shop({
     before_push: 'echo begun >begun; exec sleep 60',
-    on_interrupt: tell('$STAGECRAFT_PHASE $STAGECRAFT_STATUS'),
-    on_failure: tell('failed'),
+    on_interrupt: append('$STAGECRAFT_PHASE $STAGECRAFT_STATUS'),
+    on_failure: append('failed'),
   })
   const controller = new AbortController()
   const running = project.deploy({ signal: controller.signal })
@@ -211,7 +211,7 @@ describe('a run that dies in a hook', () => {
     const next = await project.recover()
     const warning = story(next.events).filter((line) => line.includes('hook'))
     if (name === 'after_finalize') {
-      expectGolden('core/hooks.md', 'hook-died', retold(printed(next), /^$/, ''))
+      expectGolden('core/hooks.md', 'hook-died', asInSpec(printed(next), /^$/, ''))
       expect(warning).toHaveLength(1)
     } else
       expect(next.events).toMatchObject([
@@ -221,7 +221,7 @@ describe('a run that dies in a hook', () => {
   })
 })
 
-test('mistakes in stagecraft.yml', async () => {
+test('errors in stagecraft.yml', async () => {
   const project = shop({ before_deploy: 'x', after_push: { timeout: '1m' }, on_failure: [] })
   const { detail } = await failureOf(project.open())
   expect(detail).toMatchInlineSnapshot(`

@@ -6,7 +6,7 @@ import { expectGolden } from '../support/golden.ts'
 const live = liveProjects()
 
 describe('a rollout that fails', () => {
-  test('gives back the files that were there, and removes those of the release that failed', async () => {
+  test('restores the old files, and removes those of the failed release', async () => {
     const project = await live()
     release(project, 'bad')
     const { error } = await project.deploy()
@@ -18,7 +18,7 @@ describe('a rollout that fails', () => {
     expect(has(project)).toEqual(['two'])
   })
 
-  test('keeps what the release that failed has written, and names its volume', async () => {
+  test('keeps what the failed release has written, and names its volume', async () => {
     const project = await live()
     let volume = ''
     project.engine.behave = ({ content }) => (content === 'bad' ? { exit: 1, after: 1_000 } : undefined)
@@ -39,7 +39,7 @@ describe('a rollout that fails', () => {
     expectGolden('core/phases.md', 'left', said)
   })
 
-  test('hands back what was kept, with what was written', async () => {
+  test('restores what was kept, with what was written to it', async () => {
     const project = await live()
     write(project, 'mine')
     release(project, 'bad')
@@ -63,7 +63,7 @@ describe('a rollout that fails', () => {
     ['when the old volumes are removed', (argv: readonly string[]) => argv[1] === 'volume', 'none'],
   ] as const
   test.each(dies)(
-    'a run that dies %s: the next command puts back, and leaves nothing behind',
+    'a run that dies %s: the next command restores the volumes, and leaves nothing behind',
     async (_, which, damage) => {
       const project = await live()
       const before = project.view()

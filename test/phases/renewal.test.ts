@@ -6,8 +6,8 @@ import { expectGolden } from '../support/golden.ts'
 
 const live = liveProjects()
 
-describe('anonymous volumes of what is recreated from another image', () => {
-  test('begin with its files where nobody has written, and the old ones go', async () => {
+describe('anonymous volumes of a service that is recreated from another image', () => {
+  test('start with its files if nothing was written to them, and the old ones are removed', async () => {
     const project = await live()
     const old = Object.keys(project.engine.state.filled)
     release(project, 'two')
@@ -17,7 +17,7 @@ describe('anonymous volumes of what is recreated from another image', () => {
     expectGolden('core/phases.md', 'renewed', lines(outcome, 'service').split('\n').slice(0, 2).join('\n'))
     expect(old.filter((name) => name in project.engine.state.filled)).toEqual([])
     expect(project.engine.state.compared).toEqual({})
-    // An image that Compose built says itself whose it is.
+    // An image that Compose built has a label with its project.
     const [create = []] = project.engine.calls.filter(isCreate)
     for (const label of ['com.docker.compose.project=', 'com.docker.compose.service=', 'stagecraft.project=shop'])
       expect(create[create.indexOf(label) - 1]).toBe('--label')
@@ -25,7 +25,7 @@ describe('anonymous volumes of what is recreated from another image', () => {
     expect(has(project)).toEqual(['one'])
   })
 
-  test('are looked at once more when the service has stopped: what ends may write', async () => {
+  test('are compared again when the service has stopped: it may write while it stops', async () => {
     const project = await live()
     release(project, 'two')
     project.engine.intercept = (argv) => {
@@ -37,7 +37,7 @@ describe('anonymous volumes of what is recreated from another image', () => {
     expect(warning(outcome)).toMatchObject({ message: expect.stringContaining('somebody has written to /data') })
   })
 
-  test('stay where somebody has written, in any of the replicas, and that is reported with what to do', async () => {
+  test('are kept if any of the replicas was written to, and that is reported with what to do', async () => {
     const project = await live({ scale: 2 })
     write(project, 'mine', 1)
     release(project, 'two', { scale: 2 })
@@ -51,7 +51,7 @@ describe('anonymous volumes of what is recreated from another image', () => {
     expect(outcome.bundle?.old_volumes).toHaveLength(2)
   })
 
-  test('what is reported is as the page says, and what to do helps', async () => {
+  test('the warning is the one in the spec, and what it advises works', async () => {
     const project = await live()
     write(project, 'mine')
     release(project, 'two')
@@ -62,15 +62,15 @@ describe('anonymous volumes of what is recreated from another image', () => {
     expect(has(project)).toEqual(['two'])
   })
 
-  test('stay where they were kept once, whatever is in them now: they are from an older image', async () => {
+  test('are kept if they were kept once, whatever is in them now: they are from an older image', async () => {
     const project = await live()
     write(project, 'mine')
     release(project, 'two')
     await project.deploy()
-    write(project, 'two') // now as the image has it, but not by the image
+    write(project, 'two') // the same as in the image, but not written by the image
     const settings = { environment: { A: '1' } }
     release(project, 'two', settings)
-    await project.deploy() // carried on where the image stays
+    await project.deploy() // the volume is carried over while the image is the same
     release(project, 'one', settings)
     const outcome = await project.deploy()
     expect(has(project)).toEqual(['two'])
@@ -79,7 +79,7 @@ describe('anonymous volumes of what is recreated from another image', () => {
     })
   })
 
-  test('of a job are the same: it runs with the files of its image', async () => {
+  test('are renewed for a job too: it runs with the files of its image', async () => {
     const job = (content: string) => ({ job: { image: `web:${content}`, command: ['exit', '0'] } })
     const needs = { depends_on: { job: { condition: 'service_completed_successfully' } } } as const
     const project = await live(needs, job('one'))
@@ -98,20 +98,20 @@ describe('nothing is renewed on a guess', () => {
     expect(project.engine.state.compared).toEqual({})
   }
 
-  test('where the container to compare with cannot be made', async () => {
+  test('if the container to compare with cannot be created', async () => {
     const project = await live()
     project.engine.intercept = (argv) =>
       isCreate(argv) ? { damage: 'none', result: { stderr: 'no space left on device' } } : undefined
     await kept(project, 'it cannot be compared with its image: no space left on device')
   })
 
-  test('where making it hangs', async () => {
+  test('if creating it hangs', async () => {
     const project = await live()
     project.engine.intercept = (argv) => (isCreate(argv) ? 'hang' : undefined)
     await kept(project, 'it cannot be compared with its image: Cannot reach the Docker engine')
   })
 
-  test('where it cannot be read, or not in time', async () => {
+  test('if it cannot be read, or not in time', async () => {
     const project = await live()
     project.engine.intercept = (argv) =>
       isCopy(argv) ? { damage: 'none', result: { stderr: 'Error: no such directory\nmore' } } : undefined
@@ -121,7 +121,7 @@ describe('nothing is renewed on a guess', () => {
     await kept(slow, 'it takes longer than 10 s to compare /data')
   })
 
-  test('where many replicas together take too long', async () => {
+  test('if many replicas together take too long', async () => {
     const project = await live({ scale: 4 })
     project.engine.intercept = (argv) => {
       if (isCopy(argv)) project.engine.state.now += 3_000
@@ -131,13 +131,13 @@ describe('nothing is renewed on a guess', () => {
     expect(project.engine.calls.filter(isCopy)).toHaveLength(4)
   })
 
-  test('where an archive breaks off, on both sides at the same place', async () => {
+  test('if an archive is truncated, on both sides at the same place', async () => {
     const project = await live()
     project.engine.intercept = (argv) => (isCopy(argv) ? { damage: 'none', result: { code: 0 } } : undefined)
     await kept(project, '/data cannot be read')
   })
 
-  test('where there is too much of it', async () => {
+  test('if there is too much data', async () => {
     const project = await live()
     write(project, 'x'.repeat(65 * 1024 * 1024))
     release(project, 'two')
@@ -147,7 +147,7 @@ describe('nothing is renewed on a guess', () => {
     expect(project.engine.calls.filter(isCreate)).toEqual([])
   })
 
-  test('where another container uses it', async () => {
+  test('if another container uses the volume', async () => {
     const project = await live()
     const [web] = project.engine.containersOf('shop')
     if (web === undefined) throw new Error('there is no web')
@@ -155,14 +155,14 @@ describe('nothing is renewed on a guess', () => {
     await kept(project, 'another container uses it too')
   })
 
-  test('where Compose has to stop the service', async () => {
+  test('if Compose has to stop the service', async () => {
     const hook = { pre_stop: [{ command: 'true' }] }
     await kept(await live(hook), 'it has a pre_stop hook', 'two', hook)
   })
 })
 
 describe('where there is nothing to renew', () => {
-  test('nothing is asked: the same image, no anonymous volume, nothing to do', async () => {
+  test('nothing is read: the same image, no anonymous volume, nothing to do', async () => {
     const project = await live()
     const quiet = async () => {
       project.engine.calls = []

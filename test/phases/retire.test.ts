@@ -5,7 +5,7 @@ import { undoRollout } from '../../lib/phases/rollout/undo/host.ts'
 import type { Journal } from '../../lib/record/journal.ts'
 import type { Exec } from '../../lib/system/exec.ts'
 
-/** An engine on which the project has the container `own`; everything else there is another one's. */
+/** An engine on which the project has the container `own`; everything else belongs to other projects. */
 function engine(more: Readonly<Record<string, string>> = {}) {
   const asked: string[] = []
   const own = {
@@ -33,7 +33,7 @@ function engine(more: Readonly<Record<string, string>> = {}) {
 const before = (id: string) => {
   return { id, name: `shop-${id}-1`, service: 'old', image: 'x', state: 'running', health: 'none' } as const
 }
-/** As a host may write it: it names a container and networks of somebody else. */
+/** A journal as a host may write it: it names a container and networks of other projects. */
 const JOURNAL: Journal = {
   ...{ step: 'retire', began_at: '2026-11-22T08:00:00.000Z', handover: false },
   before: [before('own'), before('foreign')],
@@ -43,11 +43,11 @@ let time = 0
 const clock = { now: () => (time += 1000), sleep: async () => {} }
 const world = { emit: () => {}, clock, name: 'shop' }
 
-describe('what a journal says is not what is done to containers and networks of others', () => {
-  test('retire() removes what is of this project, as the engine says', async () => {
+describe('a journal that names containers and networks of others does not change them', () => {
+  test('retire() removes only what the engine says is of this project', async () => {
     const { docker, changes } = engine()
     const drain = { command: ['true'], wait: 0 }
-    const services = { old: { rollout: { strategy: 'rolling', drain } } } as never // what a bundle says of a service
+    const services = { old: { rollout: { strategy: 'rolling', drain } } } as never // a service as in a bundle
     const kept: string[] = []
     const keepLog = (name: string) => kept.push(name)
     await retire(
@@ -61,7 +61,7 @@ describe('what a journal says is not what is done to containers and networks of 
     expect(kept).toEqual(['shop-own-1'])
   })
 
-  test('undoRollout() stops nothing else that is on its way to a stop, and removes no network of others', async () => {
+  test('undoRollout() stops no other container that is about to stop, and removes no network of others', async () => {
     const { docker, changes } = engine({ events: 'foreign\nown\n' })
     const project = { environment: { services: {} }, topology: { order: ['old'], needs: {}, jobs: [] } }
     const served = { model: { name: 'shop', services: { old: {} } }, modelFile: '/served', directory: '/' }

@@ -17,7 +17,7 @@ const services = (project: FakeProject) => project.view().map((line) => line.rep
 const OLD = ['api of api one running', 'db of db running', 'web of web one running']
 
 describe('a rolling deploy', () => {
-  test('makes the new beside the old, switches by one rename, drains, and removes the old by id', async () => {
+  test('creates the new alongside the old, switches by one rename, drains, and removes the old by id', async () => {
     const project = await serving()
     const [old, api, db] = [ids(project), ids(project, 'api'), ids(project, 'db')]
     write(project, { web: 'web two' })
@@ -59,7 +59,7 @@ describe('a rolling deploy', () => {
     expect(slots(project)).toEqual(['api.a', 'web.b'])
   })
 
-  test('has written what is new before it starts it, and that it switches before it does', async () => {
+  test('records new containers before it starts them, and the switch before it switches', async () => {
     const project = await serving()
     const old = ids(project)
     write(project, { web: 'web two' })
@@ -79,7 +79,7 @@ describe('a rolling deploy', () => {
     ])
   })
 
-  test('goes back and forth between the slots, and a rollback does too', async () => {
+  test('alternates between the slots, and a rollback does too', async () => {
     const project = await serving()
     for (const [version, slot] of [
       ['two', 'b'],
@@ -98,7 +98,7 @@ describe('a rolling deploy', () => {
     expect(loads(project)).toEqual([])
   })
 
-  test('replaces all replicas, and keeps their number, also one that was set by hand', async () => {
+  test('replaces all replicas, and keeps their number, even one that was set by hand', async () => {
     const project = await serving({ services: servicesOf({ web: { ...servicesOf()['web'], scale: 3 } }) })
     expect(ids(project)).toHaveLength(3)
     const old = ids(project)
@@ -118,7 +118,7 @@ describe('a rolling deploy', () => {
     expect([ids(project).length, answer(project)]).toEqual([2, ['web three']])
   })
 
-  test('to fewer replicas rolls as well: it removes none that answers, and by id', async () => {
+  test('to fewer replicas rolls as well: it removes by id only replicas that get no requests', async () => {
     const project = await serving({ services: servicesOf({ web: { ...servicesOf()['web'], scale: 3 } }) })
     write(project)
     const { result, seen } = await watched(
@@ -130,7 +130,7 @@ describe('a rolling deploy', () => {
     expect(result.bundle?.plan?.services.find(({ service }) => service === 'web')?.action).toBe('rolling')
   })
 
-  test('to more replicas rolls as well: none of them is asked before it is ready', async () => {
+  test('to more replicas rolls as well: none of them gets requests before it is ready', async () => {
     const project = await serving()
     const old = ids(project)
     write(project, { services: servicesOf({ web: { ...servicesOf()['web'], scale: 3 } }) })
@@ -146,7 +146,7 @@ describe('a rolling deploy', () => {
     expect(own.map((line) => line[0])).toEqual(['1', '2', '3'])
   })
 
-  test('does not start an old container again that has ended, and replaces it', async () => {
+  test('does not restart an old container that has ended, but replaces it', async () => {
     const project = await serving()
     await byHand(project.engine.exec, 'stop', ids(project)[0] ?? '')
     const old = ids(project)
@@ -157,7 +157,7 @@ describe('a rolling deploy', () => {
     expect(answer(project)).toEqual(['web one'])
   })
 
-  test('waits for requests that are on their way', async () => {
+  test('waits for requests in flight', async () => {
     const project = await serving()
     write(project, { web: 'web two' })
     let left = 20
@@ -175,7 +175,7 @@ describe('a rolling deploy', () => {
     expect(services(project)).toEqual([...OLD.slice(0, 2), 'web of web two running'])
   })
 
-  test('waits no longer than drain_timeout, and says what is cut', async () => {
+  test('waits no longer than drain_timeout, and reports the requests that are cut', async () => {
     const settings = { web: `{expose: {host: ${HOST}, port: 3000, tls: off}, rollout: {drain_timeout: 2s}}` }
     const project = await serving({ settings })
     write(project, { web: 'web two', settings })
@@ -216,7 +216,7 @@ describe('a rolling deploy', () => {
     })
   })
 
-  test('of an internal service never lets its callers see a new container, or none', async () => {
+  test('of an internal service never sends its callers to a container that is not ready, or to none', async () => {
     const project = await serving()
     write(project, { api: 'api two' })
     const { result, seen } = await watched(
@@ -227,7 +227,7 @@ describe('a rolling deploy', () => {
     expect([told(result), seen, loads(project)]).toEqual(['no error', [['api one'], ['api two']], []])
   })
 
-  test('rolls what is not routed if it says so', async () => {
+  test('rolls a service without a route if it says so', async () => {
     const settings = { worker: '{rollout: {strategy: rolling, min_ready: 200ms}}' }
     const application = (STEP: string) => ({
       settings,

@@ -10,7 +10,7 @@ describe('a rolling deploy that fails', () => {
   test.each([
     ['ends', 'bad web', 'Cannot start web: it ended with exit code 1'],
     ['is unhealthy', 'sick web', 'Cannot start web: its healthcheck says unhealthy'],
-  ])('as what is new %s leaves all as it was', async (_, web, message) => {
+  ])('because the new container %s leaves everything as it was', async (_, web, message) => {
     const project = await serving()
     const [old, live, networks] = [ids(project), slots(project), structuredClone(project.engine.state.networks)]
     write(project, { web })
@@ -55,7 +55,7 @@ describe('a rolling deploy that fails', () => {
     expect([project.engine.containersOf('shop').map(({ id }) => id), slots(project)]).toEqual([before, live])
   })
 
-  test('as it does not answer the proxy is told with what to do', async () => {
+  test('because it does not answer the proxy says what to do', async () => {
     const project = await serving()
     const old = ids(project)
     write(project, { web: 'web two' })
@@ -73,7 +73,7 @@ describe('a rolling deploy that fails', () => {
     expect(error?.hint).toContain('It must listen on port 3000 of all its addresses (0.0.0.0, not 127.0.0.1).')
   })
 
-  test('as its health path does not answer 2xx', async () => {
+  test('because its health path does not answer 2xx', async () => {
     const settings = { web: `{expose: {host: ${HOST}, port: 3000, health: /up, tls: off}}` }
     const project = await serving({ settings })
     write(project, { web: 'web two', settings })
@@ -86,7 +86,7 @@ describe('a rolling deploy that fails', () => {
     expect(answer(project)).toEqual(['web one'])
   })
 
-  test('by a signal, in the midst of prepare, leaves all as it was', async () => {
+  test('by a signal in the middle of prepare leaves everything as it was', async () => {
     const project = await serving()
     const old = ids(project)
     write(project, { web: 'web two' })
@@ -104,8 +104,8 @@ describe('a rolling deploy that fails', () => {
     ])
   })
 
-  // The same: it then removes the network, and does not put those back that were not touched.
-  test('before a network is made anew leaves that network, and who is on it', async () => {
+  // undo/host.ts would then remove the network, and not restore the services that were not touched.
+  test('before a network is recreated leaves that network, and the containers on it', async () => {
     const application = (label: string) => ({
       services: servicesOf({ worker: { image: 'api:1', networks: { back: null } } }),
       networks: { back: { labels: { label } } },
@@ -119,7 +119,7 @@ describe('a rolling deploy that fails', () => {
   })
 
   // undo/host.ts treats every touched service as lost if a network is recreated.
-  test('while another network is made anew leaves what rolls alone', async () => {
+  test('while another network is recreated does not touch the service that rolls', async () => {
     const application = (label: string) => ({
       services: servicesOf({ worker: { image: 'api:1', networks: { back: null } } }),
       networks: { back: { labels: { label } } },

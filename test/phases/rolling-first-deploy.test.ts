@@ -6,7 +6,7 @@ import { told } from '../scenes/shop.ts'
 
 const { routed } = routedProjects()
 
-describe('a first deploy of what is exposed', () => {
+describe('a first deploy of an exposed service', () => {
   test('starts the proxy, and routes once all is ready', async () => {
     const project = routed()
     const { result, seen } = await watched(
@@ -100,15 +100,15 @@ describe('a first deploy of what is exposed', () => {
     expect([project.view(), Object.keys(project.engine.state.networks)]).toEqual([[], ['0--stagecraft-proxy']])
   })
 
-  // routing.ts: what answerInternally() plugged in is not unplugged by an undo.
-  test('that fails late does so too, although another service was routed early', async () => {
+  // routing.ts: what answerInternally() connected is not disconnected by an undo.
+  test('that fails late leaves the same, although another service was routed early', async () => {
     const project = routed({ web: 'sick web' })
     expect((await project.deploy()).error?.kind).toBe('failed')
     expect(project.engine.proxy.view()).toEqual(['stagecraft-proxy of caddy 2 running'])
     expect([project.view(), Object.keys(project.engine.state.networks)]).toEqual([[], ['0--stagecraft-proxy']])
   })
 
-  test('whose image is missing leaves nothing either, although the proxy was just being started', async () => {
+  test('whose image is missing leaves the same, although the proxy was just being started', async () => {
     const project = routed()
     project.engine.behave = () => ({ refuses: 'OCI runtime create failed' })
     expect((await project.deploy()).error?.kind).toBe('failed')
@@ -116,7 +116,7 @@ describe('a first deploy of what is exposed', () => {
     expect(Object.keys(project.engine.state.networks)).toEqual(['0--stagecraft-proxy'])
   })
 
-  test('says who has port 80', async () => {
+  test('says that another program has port 80', async () => {
     const project = routed()
     project.engine.proxy.portTaken = true
     const { error } = await project.deploy()
@@ -130,7 +130,7 @@ describe('a first deploy of what is exposed', () => {
     expect(answer(project)).toEqual(['web one'])
   })
 
-  test('says that the image of the proxy is no Caddy', async () => {
+  test('says that the image of the proxy is not a Caddy', async () => {
     const project = routed({ environment: 'proxy: {image: "nginx:1"}' })
     project.engine.registry['nginx:1'] = 'nginx'
     const { error } = await project.deploy()

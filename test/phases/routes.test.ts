@@ -11,7 +11,7 @@ const { serving, temporary } = routedProjects()
 describe('routes', () => {
   const only = (expose: string) => ({ settings: { web: expose ? `{expose: ${expose}}` : '{}' } })
 
-  test('of a service that runs already come without a new container', async () => {
+  test('of a service that already runs are added without a new container', async () => {
     const project = await serving(only(''))
     const old = ids(project)
     expect(answer(project)).toEqual(['404'])
@@ -31,7 +31,7 @@ describe('routes', () => {
     expect((await deployed(project)).bundle?.phases.rollout?.note).toBe('nothing to do: everything runs as it should')
   })
 
-  test('of a service that runs already, and a failure in the switch: the next rollout does not mix the two', async () => {
+  test('of a running service, and a failure in the switch: the next rollout does not mix the two', async () => {
     const project = await serving(only(''))
     const old = ids(project)
     write(project)
@@ -59,7 +59,7 @@ describe('routes', () => {
     expect(project.engine.proxy.aliases('shop').filter((line) => line.startsWith('a.web'))).toHaveLength(2)
   })
 
-  test('go with their expose, and the last one with the network', async () => {
+  test('are removed with their `expose`, and the last one with the network', async () => {
     const project = await serving()
     const old = ids(project)
     write(project, only(''))
@@ -98,7 +98,7 @@ describe('routes', () => {
     expect([ids(project), now]).toEqual([old, [['404'], ['web one']]])
   })
 
-  test('become internal, and external again', async () => {
+  test('can become internal, and external again', async () => {
     const project = await serving(only(`{host: ${HOST}, port: 3000, tls: off}`))
     write(project, only(`{host: ${HOST}, internal: true, port: 3000, tls: off}`))
     await deployed(project)
@@ -135,7 +135,7 @@ describe('two projects on one host', () => {
     return temporary(newNeighbour(project, host, name))
   }
 
-  test('have their own routes, also under the same internal name, and do not notice each other', async () => {
+  test('have their own routes, even with the same internal name, and do not affect each other', async () => {
     const project = await serving()
     const blog = neighbour(project, 'blog.example.com')
     project.engine.addImage('blog-api', 'blog api')

@@ -4,7 +4,7 @@ import { gate } from '../../lib/docker/gate.ts'
 import { freeNetworks } from '../../lib/proxy/own-networks.ts'
 import type { Exec } from '../../lib/system/exec.ts'
 
-/** A docker that answers by the beginning of the command line, and notes what it was asked. */
+/** A docker that answers by the start of the command line, and records its calls. */
 function docker(answers: Readonly<Record<string, string>>) {
   const asked: string[] = []
   const exec: Exec = async (argv) => {
@@ -25,7 +25,7 @@ const container = (id: string, more: object = {}) => ({
 })
 
 describe('freeNetworks()', () => {
-  test('touches no container that is not of the project, and nothing at all then', async () => {
+  test('refuses to touch a container that is not of the project, and then changes nothing', async () => {
     const { docker: engine, asked } = docker({
       'network ls': 'shop_back\n',
       'network inspect': 'web stranger012345678',
@@ -47,14 +47,14 @@ describe('freeNetworks()', () => {
     expect(asked.filter((line) => line.startsWith('network rm'))).toEqual(['network rm shop_back'])
   })
 
-  test('is not stopped by a container that has gone since the network was looked at', async () => {
+  test('continues if a container was removed after the network was inspected', async () => {
     const { docker: engine, asked } = docker({ 'network ls': 'shop_back\n', 'network inspect': 'gone' })
     await freeNetworks(engine, 'shop', ['shop_back'])
     expect(asked.at(-1)).toBe('network rm shop_back')
   })
 })
 
-test('a job that its restart policy starts again and again has failed', async () => {
+test('a job that its restart policy keeps restarting has failed', async () => {
   const crashing = container('job', { RestartCount: 10, State: { Status: 'restarting', ExitCode: 4 } })
   const { docker: engine } = docker({ 'container inspect': JSON.stringify([crashing]), logs: 'boom\n' })
   const target = { service: 'job', ids: ['job'], job: true, healthTimeout: undefined, minReady: undefined }

@@ -8,7 +8,7 @@ import { told } from '../scenes/shop.ts'
 
 const { serving } = routedProjects()
 
-// Replicas that the proxy knows one by one.
+// Replicas that the proxy addresses one by one.
 const settings = { web: `{expose: {host: ${HOST}, port: 3000, tls: off, sticky: true}}` }
 const scaled = (scale: number) => ({ services: servicesOf({ web: { ...servicesOf()['web'], scale } }), settings })
 type Project = Awaited<ReturnType<typeof serving>>
@@ -21,7 +21,7 @@ const names = (project: Project) =>
 const routes = (project: Project) => project.engine.proxy.host.volume?.routes['shop'] ?? []
 const replicas = (project: Project) => routes(project).find(({ service }) => service === 'web')?.replicas
 
-test('another number of replicas is another route, and the old slot keeps its own until the next release', async () => {
+test('another number of replicas changes the route, and the old slot keeps its own until the next one', async () => {
   const project = await serving(scaled(2))
   expect([names(project), replicas(project)]).toEqual([['1.a', '2.a'], { a: 2, b: 2 }])
   write(project, scaled(3))
@@ -34,7 +34,7 @@ test('another number of replicas is another route, and the old slot keeps its ow
   expect(names(project)).toEqual(['1.b', '2.b', '3.b'])
 })
 
-test('what is on its way to each of the old replicas is waited for, and counted', async () => {
+test('requests in flight to each of the old replicas are waited for, and counted', async () => {
   const web = `{expose: {host: ${HOST}, port: 3000, tls: off, sticky: true}, rollout: {drain_timeout: 2s}}`
   const impatient = { ...scaled(2), settings: { web } }
   const project = await serving(impatient)
@@ -45,7 +45,7 @@ test('what is on its way to each of the old replicas is waited for, and counted'
   expect(warnings).toEqual(['2 requests to the old web did not end within 2 s and will be cut'])
 })
 
-describe('one of them', () => {
+describe('one of the replicas', () => {
   const disconnected = async () => {
     const project = await serving(scaled(2))
     const [one = ''] = ids(project)
@@ -73,7 +73,7 @@ describe('one of them', () => {
   })
 })
 
-test('sessions that stick for the first time are those of containers that stay', async () => {
+test('making sessions sticky does not replace the containers', async () => {
   const plain = { ...scaled(2), settings: {} }
   const project = await serving(plain)
   const before = ids(project)

@@ -9,7 +9,7 @@ import { ids, now, runningApps, start } from '../scenes/running-app.ts'
 import { expectGolden } from '../support/golden.ts'
 
 const running = runningApps()
-/** Compose's setting that `docker inspect` is not read for: what was made so cannot be made again from what it says. */
+/** A Compose setting that is not read from `docker inspect`: a container with it cannot be recreated from that. */
 const UNREADABLE = { blkio_config: { weight: 100 } }
 
 describe('an application that ran before Stagecraft', () => {
@@ -25,7 +25,7 @@ describe('an application that ran before Stagecraft', () => {
     expect(ids(project)).toEqual(before)
   })
 
-  test('is put back as it ran when its first release fails', async () => {
+  test('is restored as it ran when its first release fails', async () => {
     const project = await running({ web: { image: 'web:one' }, db: { image: 'db:1' } })
     const before = project.view()
     project.engine.addImage('web:one', 'bad') // somebody moved the tag
@@ -35,7 +35,7 @@ describe('an application that ran before Stagecraft', () => {
     expect(project.view()).toEqual(before)
   })
 
-  test('comes back as the containers that it was, where nobody knows what they were made from', async () => {
+  test('is restored with its old containers if it is not known what they were created from', async () => {
     const project = await running({
       web: { image: 'web:one', environment: { A: '1' }, scale: 2 },
       db: { image: 'db:1' },
@@ -53,7 +53,7 @@ describe('an application that ran before Stagecraft', () => {
     expect([ids(project), project.view()]).toEqual(before)
   })
 
-  test('is replaced by what the file says: the old containers go once the release is live', async () => {
+  test('is replaced by what the file says: the old containers are removed once the release is live', async () => {
     const project = await running({ web: { image: 'web:one', ports: [{ target: 80, published: '8080' }] } })
     const before = project.engine.ids('shop', 'web')
     now(project, { web: { image: 'web:two', ports: [{ target: 80, published: '8080' }] } })
@@ -64,7 +64,7 @@ describe('an application that ran before Stagecraft', () => {
     expect((await project.deploy()).bundle?.phases.rollout?.note).toBe('nothing to do: everything runs as it should')
   })
 
-  test('is refused where something shares its namespace: Compose would give it that of either', async () => {
+  test('is refused if something shares its namespace: Compose could give it that of either container', async () => {
     const side = { image: 'web:one', network_mode: 'service:db' }
     const project = await running({ db: { image: 'db:1', ...UNREADABLE }, web: side })
     const before = [ids(project), project.view()]
@@ -78,7 +78,7 @@ describe('an application that ran before Stagecraft', () => {
     expect([ids(project), project.view()]).toEqual(before)
   })
 
-  test('is refused in one message with all causes', async () => {
+  test('is refused with all causes in one message', async () => {
     const project = await running({
       web: { image: 'web:one', container_name: 'w', ...UNREADABLE },
       db: { image: 'db:1', container_name: 'd', ...UNREADABLE },
@@ -92,7 +92,7 @@ describe('an application that ran before Stagecraft', () => {
     ])
   })
 
-  test('is refused where it uses the namespace of what is recreated, and would come back to one that is gone', async () => {
+  test('is refused if it uses the namespace of a service that is recreated, and could not be restored', async () => {
     const side = (value: string) => ({
       image: 'web:one',
       network_mode: 'service:db',
@@ -124,7 +124,7 @@ describe('an application that ran before Stagecraft', () => {
     expect((await project.deploy()).error).toBeUndefined()
   })
 
-  test('comes back too where releases were made, but not of this service', async () => {
+  test('is also restored if there were releases, but none of this service', async () => {
     const project = await running({})
     now(project, { db: { image: 'db:1' } })
     await project.deploy()
@@ -135,7 +135,7 @@ describe('an application that ran before Stagecraft', () => {
     expect([ids(project), project.view()]).toEqual(before)
   })
 
-  test('is refused with another way out where releases were made, but not of this service', async () => {
+  test('is refused with another hint if there were releases, but none of this service', async () => {
     const project = await running({})
     now(project, { db: { image: 'db:1' } })
     await project.deploy()
@@ -158,7 +158,7 @@ describe('an application that ran before Stagecraft', () => {
       {},
     ],
     ['its data in /data is in an anonymous volume, which only Compose can carry over', {}, { image: 'web:volume' }],
-  ])('is refused before anything is touched where the two cannot be there at once: %s', async (why, more, image) => {
+  ])('is refused before anything is touched if the two cannot exist at once: %s', async (why, more, image) => {
     const project = await running({})
     project.engine.withVolume.add('volume')
     project.engine.addImage('web:volume', 'volume')
@@ -187,7 +187,7 @@ describe('an application that ran before Stagecraft', () => {
     expect((await project.deploy()).error).toBeUndefined()
   })
 
-  test('keeps its own image, whatever is built beside it', async () => {
+  test('keeps its own image, whatever else is built', async () => {
     const project = await running({ db: { image: 'db:1' } })
     project.engine.sources = { web: 'built' }
     project.write('.dockerignore', '.stagecraft')

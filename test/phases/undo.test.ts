@@ -6,7 +6,7 @@ import { ids, now, runningApps } from '../scenes/running-app.ts'
 
 const running = runningApps()
 
-test('what the engine was asked to stop meanwhile is asked for in its own time', async () => {
+test('the stops that the engine was asked for meanwhile are looked up by the clock of the engine', async () => {
   const project = await running({ web: { image: 'web:one' } })
   project.engine.addImage('web:one', 'bad')
   const before = project.engine.state.now
@@ -19,8 +19,8 @@ test('what the engine was asked to stop meanwhile is asked for in its own time',
   expect(until).toBeWithin(since ?? 0, project.engine.state.now + 1)
 })
 
-describe('putting back', () => {
-  test('is tried once more: what a client that died had asked of the engine can be in the way', async () => {
+describe('an undo', () => {
+  test('is tried once more: a request of a dead client to the engine can be in the way', async () => {
     const project = await running({})
     now(project, { web: { image: 'web:one' } })
     await project.deploy()
@@ -36,7 +36,7 @@ describe('putting back', () => {
     expect([error?.kind, failed, project.view()]).toEqual(['failed', 2, before])
   })
 
-  test('hands anonymous volumes on, there and back', async () => {
+  test('carries anonymous volumes over, there and back', async () => {
     const project = await running({})
     now(project, { web: { image: 'web:one' } })
     await project.deploy()
@@ -47,7 +47,7 @@ describe('putting back', () => {
     expect(volume()).toEqual(before)
   })
 
-  test('brings all replicas back, in the number that there was', async () => {
+  test('restores all replicas', async () => {
     const project = await running({})
     now(project, { web: { image: 'web:one', scale: 3 } })
     await project.deploy()
@@ -57,7 +57,7 @@ describe('putting back', () => {
     expect(project.view()).toEqual(before)
   })
 
-  test('removes just the new containers when scaling up fails', async () => {
+  test('removes only the new containers when scaling up fails', async () => {
     const project = await running({})
     now(project, { web: { image: 'web:one' } })
     await project.deploy()
@@ -68,7 +68,7 @@ describe('putting back', () => {
     expect(ids(project)).toEqual(before)
   })
 
-  test('goes in the order of the release that served, and proves what was well', async () => {
+  test('goes in the order of the previous release, and checks what was healthy', async () => {
     const project = await running({})
     const needs = { depends_on: { db: { condition: 'service_healthy' } } } as const
     const db = (image: string) => ({ image, healthcheck: { test: ['CMD', 'x'] } })
@@ -82,7 +82,7 @@ describe('putting back', () => {
     expect(project.view()).toEqual(['db of db running on shop_default', 'web of one running on shop_default'])
   })
 
-  test('gives what is restored the time that its own release gave it', async () => {
+  test('gives restored services the time that their own release gave them', async () => {
     const project = await running({})
     const rollout = (seconds: number) =>
       project.write('stagecraft.yml', `environments: {local: {services: {web: {rollout: {min_ready: ${seconds}s}}}}}`)
@@ -97,7 +97,7 @@ describe('putting back', () => {
     expect([took >= 2_000, took < 60_000]).toEqual([true, true])
   })
 
-  test('is exit 6 when what was well does not get well again', async () => {
+  test('ends with exit 6 if a service that was healthy does not become healthy again', async () => {
     const project = await running({})
     now(project, { web: { image: 'web:one' } })
     await project.deploy()
@@ -108,7 +108,7 @@ describe('putting back', () => {
     expect(error?.detail).toContain('web      shop-web-1  exited')
   })
 
-  test('hands a port back', async () => {
+  test('gives a port back to its previous service', async () => {
     const project = await running({})
     const ports = { ports: [{ target: 80, published: '8080' }] }
     now(project, { db: { image: 'db:1', ...ports } })
@@ -120,7 +120,7 @@ describe('putting back', () => {
     expect(project.view()).toEqual(before)
   })
 
-  test('hands a port back that something has that is put back as well', async () => {
+  test('gives a port back that another restored service has', async () => {
     const project = await running({})
     const ports = { ports: [{ target: 80, published: '8080' }] }
     now(project, { web: { image: 'web:one' }, db: { image: 'db:1', ...ports } })
@@ -132,7 +132,7 @@ describe('putting back', () => {
     expect(project.view()).toEqual(before)
   })
 
-  test('runs an image by its content where its name was removed and the registry has another one by now', async () => {
+  test('runs an image by its id if its name was removed and the registry now has another one', async () => {
     const project = await running({})
     const { engine } = project
     engine.registry = { 'postgres:16': 'postgres' }
@@ -164,7 +164,7 @@ describe('putting back', () => {
     expect(project.view()).toEqual(before)
   })
 
-  test('is not needed where a new service is made in the network of one that is recreated: it waits for it', async () => {
+  test('is not needed if a new service shares the network of a recreated one: it waits for it', async () => {
     const project = await running({})
     now(project, { web: { image: 'web:one' } })
     await project.deploy()

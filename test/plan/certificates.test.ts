@@ -8,7 +8,7 @@ const route = (service: string, more: Partial<Route> = {}): Route => ({
 })
 const acme = { ca: 'https://ca.test/dir', email: 'ops@shop.test' }
 
-/** @returns what is said against routes of `shop`, on a host with these of others */
+/** @returns why routes of `shop` are refused, on a host with these of others */
 function refused(routes: readonly Route[], others: ProjectRoutes = {}): string {
   try {
     refuseOtherCertificates('shop', routes, others)
@@ -42,7 +42,7 @@ test('a name that leads elsewhere counts', () => {
   ).toBe('Cannot expose web as www.test with tls: auto: www has that name with tls: internal')
 })
 
-test('one project says which names a * stands for; whole names beside it are as those of others', () => {
+test('one project has the names of a *; exact names next to it are as those of others', () => {
   const open = route('web', { hosts: ['app.test', '*'], ask: '/allowed' })
   const more = [route('api', { hosts: ['*'], ask: '/allowed' }), route('app', { hosts: ['app.test'] })]
   expect(refused([open, ...more], { blog: [route('blog', { hosts: ['app.test', '*.test'], ask: '/x' })] })).toBe(

@@ -9,7 +9,7 @@ import { expectGolden } from '../support/golden.ts'
 
 const change = (changes: Partial<Container>) => (made: Container[]) => made.map((found) => ({ ...found, ...changes }))
 
-describe('makePlan() about what somebody did by hand', () => {
+describe('makePlan() about changes made by hand', () => {
   test.each<[string, Partial<Container>, string]>([
     ['another definition', { configHash: 'other' }, 'web recreate: it was changed by hand'],
     ['another image', { image: 'sha256:other' }, 'web recreate: its image was changed by hand'],
@@ -30,7 +30,7 @@ describe('makePlan() about what somebody did by hand', () => {
     expect([plan?.action, plan?.replicas]).toEqual(['recreate', 3])
   })
 
-  test('does not count what a release that failed has left beside what is live', () => {
+  test('does not count what a failed release has left next to the live one', () => {
     const configFiles = '/shop/.stagecraft/releases/rel-29991231-000000000/compose.json'
     const left = () => [container('web', 1), { ...container('web', 2), configHash: 'other', configFiles }]
     const [plan] = makePlan(inputOf({ before: web(), now: web(), containers: left })).services
@@ -67,7 +67,7 @@ describe('makePlan() about what somebody did by hand', () => {
     expect(isNothingToDo(plan)).toBe(true)
   })
 
-  test('says what becomes of the files of the old image, where an anonymous volume hides those of the new one', () => {
+  test('notes the files of the old image, if an anonymous volume hides those of the new one', () => {
     const volume = (path: string, name = 'a'.repeat(64)) => ({ name, path })
     const notes = (now: string | undefined, anonymous = [volume('/data')], more: Service = {}) => {
       const containers = () => [{ ...container('web'), anonymous }]
@@ -147,7 +147,7 @@ describe('makePlan() about a held service', () => {
   })
 })
 
-describe('makePlan() where nothing has been released but containers run', () => {
+describe('makePlan() if nothing has been released but containers run', () => {
   const running = () => [container('web')]
 
   const adoptable = { web: ['hash of web', 'hash with depends_on'] }
@@ -174,7 +174,7 @@ describe('makePlan() where nothing has been released but containers run', () => 
       'web recreate?: if the built or pulled image differs',
     ],
     [
-      'recreates what runs beside a release that does not know it',
+      'recreates what runs alongside a release that does not know it',
       {
         before: { api: { image: 'api' } },
         now: { ...web(), api: { image: 'api' } },

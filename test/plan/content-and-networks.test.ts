@@ -78,7 +78,7 @@ describe('makePlan() about networks and volumes', () => {
 
   test.each<[string, Situation, string[]]>([
     [
-      'makes a changed network anew, with what is on it and what uses that',
+      'recreates a changed network, with the services on it and those that use them',
       {
         before: { ...on('back'), side: { image: 'side', network_mode: 'service:api' } },
         now: { ...on('back'), side: { image: 'side', network_mode: 'service:api' } },
@@ -157,11 +157,11 @@ describe('makePlan() about networks and volumes', () => {
       volume({ name: 'd', external: true }),
       volume({ name: 'd', external: true, labels: { a: '1' } }),
     ],
-  ])('has nothing against a volume %s', (_, beforeParts, nowParts) => {
+  ])('accepts a volume %s', (_, beforeParts, nowParts) => {
     expect(refusal({ before: web(), now: web(), beforeParts, nowParts })).toEqual(['web unchanged: nothing changed'])
   })
 
-  test('refuses to make a network anew that a held service is on', () => {
+  test('refuses to recreate a network with a held service on it', () => {
     const settings = { api: { rollout: { strategy: 'hold' as const } } }
     const situation = { before: on('back'), now: on('back'), settings }
     expect(refusal({ ...situation, beforeParts: back('one'), nowParts: back('two') })).toEqual([

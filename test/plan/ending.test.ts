@@ -5,7 +5,7 @@ import { composeModel } from '../fakes/compose-model.ts'
 import { FakeProject, type Outcome } from '../fakes/project.ts'
 import { temporaries } from '../support/temporary.ts'
 
-// Services that end with 0, and that nobody waits for.
+// Services that end with 0, and that nothing waits for.
 
 const temporary = temporaries()
 
@@ -131,7 +131,7 @@ describe('what ends with 0 as its restart policy lets it', () => {
   test.each<[string, Record<string, Service>]>([
     ['a restart policy', { init: INIT }],
     [
-      'somebody who waits for it',
+      'another service waits for it',
       {
         init: { image: 'busybox:1', command: ['exit', '0'] },
         api: { image: 'busybox:1', depends_on: { init: { condition: 'service_completed_successfully' } } },
@@ -149,7 +149,7 @@ describe('what ends with 0 as its restart policy lets it', () => {
     expect([told(outcome), ids(project), outcome.bundle?.topology.jobs]).toEqual(['no error', before, ['init']])
   })
 
-  test('where it ran before Stagecraft is run again if it changed, and not put back if that fails', async () => {
+  test('is run again if it ran before Stagecraft and changed, and not restored if that fails', async () => {
     const project = await started({ init: INIT })
     change(project, { init: { ...INIT, command: ['exit', '2'] } })
     const outcome = await project.deploy()

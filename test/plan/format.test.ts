@@ -100,7 +100,7 @@ describe('formatPlan()', () => {
     `)
   })
 
-  test('says what rolls, what has downtime and how it can be avoided, and what becomes of routes and the proxy', () => {
+  test('says what rolls, what has downtime and how to avoid it, and what changes for routes and the proxy', () => {
     const gap = { because: 'it publishes port 8080', avoid: 'let the proxy have the port', inTurn: false }
     const services: ServicePlan[] = [
       service('web', 'rolling', 'image changed'),
@@ -146,7 +146,7 @@ describe('formatPlan()', () => {
     expect(kept).not.toContain('caddy:2')
   })
 
-  test('says of nothing but routes that there is something to do', () => {
+  test('says that there is something to do if only routes change', () => {
     const services = [service('web', 'unchanged', 'nothing changed')]
     const routes: Plan['routes'] = [{ service: 'web', action: 'add', route: 'https://shop.example.com' }]
     expect(formatPlan(plan({ services, routes })).at(-1)).toBe('1 service: 0 to change.')

@@ -5,7 +5,7 @@ import { makePlan } from '../../lib/plan/make.ts'
 import { StagecraftError } from '../../lib/util/errors.ts'
 import { inputOf, type Situation } from '../scenes/situation.ts'
 
-// Who does what a hint says gets what it promises.
+// A hint that is followed has the effect that it promises.
 
 const EXPOSE = { host: ['shop.example.com'], port: 3000 }
 type Settings = { expose?: ServiceConfig['expose']; rollout?: RolloutConfig }
@@ -78,7 +78,7 @@ describe('what would avoid downtime avoids it', () => {
   })
 })
 
-describe('what a refusal says leads out of it', () => {
+describe('the hint of a refusal resolves it', () => {
   const refusal = (now: Situation) => {
     try {
       makePlan(inputOf(now))

@@ -21,7 +21,7 @@ describe('makePlan() about jobs', () => {
       'job unchanged: has run, and nothing changed',
     ],
     [
-      'does not run one again because its container is gone',
+      'does not run one again because its container is missing',
       {
         ...situation,
         before: job(),
@@ -46,7 +46,7 @@ describe('makePlan() about jobs', () => {
       'job job?: runs again if the built or pulled image differs',
     ],
     [
-      'knows one by what depends on it, without being told',
+      'knows one by what depends on it, without a setting',
       { before: web(), now: job() },
       'job job: new: runs once, to completion',
     ],
@@ -69,7 +69,7 @@ describe('makePlan() about services that belong together', () => {
       { depends_on: { owner: { condition: 'service_started', restart: true } } },
       'it depends on owner with restart: true, which is recreated',
     ],
-  ])('makes anew what follows by %s', (_, more, why) => {
+  ])('recreates what follows by %s', (_, more, why) => {
     const situation = { before: with_(more), now: with_(more), images: { owner: 'new' } }
     expect(planned(situation)).toEqual(['owner recreate: image changed', `side recreate: ${why}`])
   })
@@ -80,7 +80,7 @@ describe('makePlan() about services that belong together', () => {
     expect(planned(situation)).toEqual(['owner recreate: image changed', 'side unchanged: nothing changed'])
   })
 
-  test('goes on from follower to follower, also over one that must be created', () => {
+  test('continues from follower to follower, even through one that must be created', () => {
     const services: Services = {
       a: { image: 'a' },
       b: { image: 'b', network_mode: 'service:a' },
@@ -110,7 +110,7 @@ describe('makePlan() about services that belong together', () => {
     ])
   })
 
-  test('makes anew what is in the namespace of a container that is gone', () => {
+  test('recreates a service in the namespace of a container that is missing', () => {
     const services = with_({ network_mode: 'service:owner' })
     const sharing = (id: string) => (made: Container[]) =>
       made.map((found) => (found.service === 'side' ? { ...found, shares: [id], configHash: 'of other ids' } : found))

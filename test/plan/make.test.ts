@@ -88,7 +88,7 @@ describe('makePlan() decides and gives its reason', () => {
       ['web unchanged: nothing changed', 'old remove: no longer in the Compose file; its volumes stay'],
     ],
     [
-      'when a container is gone',
+      'when a container is missing',
       { before: web(), now: web(), containers: () => [] },
       ['web create: it does not exist any more'],
     ],

@@ -19,7 +19,7 @@ describe('nextReleaseId()', () => {
       NOW + 0.9,
     )
     expect(next?.id).toBe(`rel-${expected}`)
-    // Far ahead of the clock it is somebody else's time: the timestamp is the clock's.
+    // Far ahead of the clock it is not ours: the timestamp is the clock's.
     const isAhead = expected > '20261122-080325643'
     expect(next?.timestamp.replace(/[-:.TZ]/g, '')).toBe((isAhead ? '20261122-080225643' : expected).replace('-', ''))
   })

@@ -8,7 +8,7 @@ import { inputOf, planned, type Services, type Situation } from '../scenes/situa
 
 const EXPOSE = { host: ['shop.example.com'], port: 3000 }
 
-/** `web` in a new version, whatever else is said of it, now as before. */
+/** `web` in a new version; its other settings are the same now and before. */
 function changed(more: Service = {}, rollout: RolloutConfig = {}, situation: Partial<Situation> = {}): Situation {
   const services = { web: { image: 'web', ...more } }
   const settings = { web: { expose: EXPOSE, rollout } }
@@ -56,7 +56,7 @@ describe('a service that must be recreated rolls', () => {
     expect(planOf(changed({ scale: 3 }))).toMatchObject({ action: 'rolling', replicas: 3 })
   })
 
-  test('where only the number of its replicas changes: none is asked before it is ready, none that answers is removed', () => {
+  test('if only the number of its replicas changes: none gets requests before it is ready, or is removed with requests', () => {
     const situation = changed({}, {}, { images: {}, before: { web: { image: 'web', scale: 3 } } })
     expect(planOf(situation)).toMatchObject({ action: 'rolling', why: '3 → 1 containers', replicas: 1 })
     expect(planOf({ ...situation, ...unrouted() })).toMatchObject({ action: 'scale', why: '3 → 1 containers' })

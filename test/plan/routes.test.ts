@@ -16,7 +16,7 @@ const RUNS: SeenProxy = {
 }
 
 /** Three services that run; `web` is routed, and its live slot is a. */
-const served = (more: Partial<Situation> = {}): Situation => ({
+const live = (more: Partial<Situation> = {}): Situation => ({
   ...{ before: SERVICES, now: SERVICES, settings: EXPOSED, proxy: RUNS },
   bundle: { routes: [web], slots: { web: 'a' } },
   ...more,
@@ -34,20 +34,20 @@ const lines = (situation: Situation) =>
 describe('the slot of a routed service', () => {
   test.each<[string, Situation, object]>([
     ['is a for the first time', { now: SERVICES, settings: EXPOSED }, { web: 'a' }],
-    ['stays where nothing changes', served(), { web: 'a' }],
+    ['stays where nothing changes', live(), { web: 'a' }],
     [
       'stays where it is recreated',
-      served({ images: { web: 'new' }, settings: { web: { ...EXPOSED.web, rollout: { strategy: 'recreate' } } } }),
+      live({ images: { web: 'new' }, settings: { web: { ...EXPOSED.web, rollout: { strategy: 'recreate' } } } }),
       { web: 'a' },
     ],
-    ['is the other one where it rolls', served({ images: { web: 'new' } }), { web: 'b' }],
+    ['is the other one where it rolls', live({ images: { web: 'new' } }), { web: 'b' }],
     [
       'is a again after b',
-      served({ images: { web: 'new' }, bundle: { routes: [web], slots: { web: 'b' } } }),
+      live({ images: { web: 'new' }, bundle: { routes: [web], slots: { web: 'b' } } }),
       { web: 'a' },
     ],
-    ['is the other one where its container is gone', served({ containers: () => [] }), { web: 'b' }],
-    ['is a where it runs and was not routed before', served({ bundle: {} }), { web: 'a' }],
+    ['is the other one if its container is missing', live({ containers: () => [] }), { web: 'b' }],
+    ['is a where it runs and was not routed before', live({ bundle: {} }), { web: 'a' }],
   ])('%s', (_, situation, slots) => {
     expect(planned(situation).slots).toEqual(slots as never)
   })
@@ -56,40 +56,40 @@ describe('the slot of a routed service', () => {
 describe('the routes of a release', () => {
   test('give each slot the port that its own containers listen on', () => {
     const settings = { web: { expose: { ...EXPOSED.web.expose, port: 5000 } } }
-    expect(planned(served({ settings, images: { web: 'new' } })).routes).toEqual([
+    expect(planned(live({ settings, images: { web: 'new' } })).routes).toEqual([
       { ...web, ports: { a: 3000, b: 5000 } },
     ])
-    expect(planned(served({ settings })).routes).toEqual([{ ...web, ports: { a: 5000, b: 3000 } }])
+    expect(planned(live({ settings })).routes).toEqual([{ ...web, ports: { a: 5000, b: 3000 } }])
   })
 
   test('keep as they are what does not change, to the letter', () => {
-    expect(JSON.stringify(planned(served()).routes)).toBe(JSON.stringify([web]))
+    expect(JSON.stringify(planned(live()).routes)).toBe(JSON.stringify([web]))
   })
 
   test.each<[string, Situation, string[]]>([
-    ['come', served({ bundle: {} }), ['web add: https://shop.example.com']],
-    ['stay', served(), ['web keep: https://shop.example.com']],
-    ['stay where only the slot changes', served({ images: { web: 'new' } }), ['web keep: https://shop.example.com']],
+    ['come', live({ bundle: {} }), ['web add: https://shop.example.com']],
+    ['stay', live(), ['web keep: https://shop.example.com']],
+    ['stay where only the slot changes', live({ images: { web: 'new' } }), ['web keep: https://shop.example.com']],
     [
       'change',
-      served({ settings: { web: { expose: { host: ['new.example.com'], port: 3000, tls: 'off' } } } }),
+      live({ settings: { web: { expose: { host: ['new.example.com'], port: 3000, tls: 'off' } } } }),
       ['web change: http://new.example.com'],
     ],
-    ['change', served({ settings: H2C }), ['web change: https://shop.example.com (rules: protocol)']],
+    ['change', live({ settings: H2C }), ['web change: https://shop.example.com (rules: protocol)']],
     [
       'change back',
-      served({ images: { web: 'new' }, bundle: { routes: [{ ...web, h2c: ['a', 'b'] }], slots: { web: 'a' } } }),
+      live({ images: { web: 'new' }, bundle: { routes: [{ ...web, h2c: ['a', 'b'] }], slots: { web: 'a' } } }),
       ['web change: https://shop.example.com (rules: none)'],
     ],
     [
       'stay with what they speak',
-      served({ settings: H2C, bundle: { routes: [{ ...web, h2c: ['a', 'b'] }], slots: { web: 'a' } } }),
+      live({ settings: H2C, bundle: { routes: [{ ...web, h2c: ['a', 'b'] }], slots: { web: 'a' } } }),
       ['web keep: https://shop.example.com'],
     ],
-    ['go', served({ settings: {} }), ['web remove: https://shop.example.com']],
+    ['go', live({ settings: {} }), ['web remove: https://shop.example.com']],
     [
       'move',
-      served({ settings: { api: EXPOSED.web } }),
+      live({ settings: { api: EXPOSED.web } }),
       ['api add: https://shop.example.com', 'web remove: https://shop.example.com'],
     ],
   ])('%s', (_, situation, expected) => {
@@ -100,13 +100,13 @@ describe('the routes of a release', () => {
     const settings = { web: { expose: { internal: true, port: 80 } } }
     const internal = { port: 80, names: ['web'], networks: ['shop_default'], subnets: ['10.1.0.0/24'] }
     const route: Route = { service: 'web', hosts: [], path: '/', tls: 'auto', ports: { a: 80, b: 80 }, internal }
-    expect(lines(served({ settings, bundle: { routes: [route], slots: { web: 'a' } } }))).toEqual([
+    expect(lines(live({ settings, bundle: { routes: [route], slots: { web: 'a' } } }))).toEqual([
       'web keep: http://web:80 (internal)',
     ])
   })
 
   test('of two services cannot be one', () => {
-    expect(refusal(served({ settings: { ...EXPOSED, api: EXPOSED.web } }))).toEqual([
+    expect(refusal(live({ settings: { ...EXPOSED, api: EXPOSED.web } }))).toEqual([
       'config',
       'Cannot expose web as shop.example.com/: api is exposed there too',
       'Give one of them another `host` or `path` in stagecraft.yml.',
@@ -115,16 +115,16 @@ describe('the routes of a release', () => {
 
   test('alone make a plan that has something to do', () => {
     const isIdle = (situation: Situation) => isNothingToDo(makePlan(inputOf(situation)))
-    expect(isIdle(served())).toBe(true)
-    expect(isIdle(served({ bundle: {} }))).toBe(false)
-    expect(isIdle(served({ settings: {} }))).toBe(false)
-    expect(isIdle(served({ proxy: undefined }))).toBe(false)
+    expect(isIdle(live())).toBe(true)
+    expect(isIdle(live({ bundle: {} }))).toBe(false)
+    expect(isIdle(live({ settings: {} }))).toBe(false)
+    expect(isIdle(live({ proxy: undefined }))).toBe(false)
   })
 })
 
 describe('the proxy', () => {
   test.each<[string, PlanInput['proxy'], Partial<Situation>, object | null]>([
-    ['is nobody’s business without a route', undefined, { settings: {}, bundle: {} }, null],
+    ['is not needed without a route', undefined, { settings: {}, bundle: {} }, null],
     ['is started where there is none', undefined, {}, { action: 'start', why: 'this host has none yet (caddy:2)' }],
     [
       'is started from the image that is named',
@@ -144,7 +144,7 @@ describe('the proxy', () => {
       },
     ],
   ])('%s', (_, proxy, more, expected) => {
-    expect(planned(served({ ...more, proxy })).plan.proxy).toEqual(expected as never)
+    expect(planned(live({ ...more, proxy })).plan.proxy).toEqual(expected as never)
   })
 })
 
@@ -153,7 +153,7 @@ test('callers that may reach a rolling service past the proxy are named', () => 
     ...SERVICES,
     shop: { image: 'web', depends_on: { web: { condition: 'service_started' as const } } },
   }
-  const situation = served({ before: services, now: services, images: { web: 'new' } })
+  const situation = live({ before: services, now: services, images: { web: 'new' } })
   expect(planned(situation).plan.notes).toEqual([
     'shop may call web by its name on their network: these requests bypass the proxy and may fail during the update; ' +
       '`expose: {internal: true, port: …}` makes the proxy answer there',

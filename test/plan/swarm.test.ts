@@ -19,7 +19,7 @@ function changed(more: Service = {}, rollout: RolloutConfig = {}): ServicePlan |
 }
 
 describe('on a Swarm', () => {
-  test('what publishes a port through the routing mesh rolls, as what is routed by the proxy does elsewhere', () => {
+  test('a service that publishes a port through the routing mesh rolls, like a routed service elsewhere', () => {
     expect(changed({ ports: [{ target: 80, published: '8080', mode: 'ingress' }] })?.action).toBe('rolling')
     expect(changed({ ports: [{ target: 80, published: '8080' }], container_name: 'web' })?.action).toBe('rolling')
   })
@@ -53,7 +53,7 @@ describe('on a Swarm', () => {
     expect(changed({ deploy: { replicas: 3 } }, { strategy: 'rolling' })?.action).toBe('rolling')
   })
 
-  test('only another number of replicas is no rollout, whoever is routed', () => {
+  test('a change of only the number of replicas is not a rollout, routed or not', () => {
     const ports = [{ target: 80, published: '8080' }]
     const web = (replicas: number): Services => ({ web: { image: 'web', ports, deploy: { replicas } } })
     const plan = makePlan(inputOf({ before: web(2), now: web(4), environment }))

@@ -57,8 +57,8 @@ describe('the token of a plan', () => {
   test.each<[string, (project: FakeProject) => unknown, number[]]>([
     ['nothing', () => {}, []],
     ['another release', (project) => project.deploy(), [0]],
-    ['a container that somebody recreated', (project) => remove(project), [0]],
-    ['a container that somebody stopped', (project) => stop(project), [0]],
+    ['a container that was recreated', (project) => remove(project), [0]],
+    ['a container that was stopped', (project) => stop(project), [0]],
     ['an env value', (project) => change(project, { cache: { image: 'redis:7', environment: { A: '1' } } }), [1]],
     ['an argument of a build', (project) => rebuild(project, { args: { A: '2' } }), [1]],
     ['the stage that is built', (project) => rebuild(project, { target: 'debug' }), [1]],
@@ -87,7 +87,7 @@ describe('the token of a plan', () => {
     expect(await at('080000')).toBe(await at('080059'))
   })
 
-  test('without building, the images that are taken are the source', async () => {
+  test('without a build, the images that are used are the source', async () => {
     const project = await deployed()
     const token = (existing: (opened: Project) => Existing) => tokenOf(project, { name: 'v1', commit: '' }, existing)
     const existing = (opened: Project) => existingOf(opened, 'v1', project.world())

@@ -16,10 +16,10 @@ const db = (volume = 'data'): Service => ({
   image: 'postgres:16',
   volumes: [{ type: 'volume', source: volume, target: '/data' }],
 })
-/** As the engine has been told to keep it. */
+/** As the engine was asked to store it. */
 const VOLUME = 'shop-prod_data'
 
-/** The database is on one of two hosts, and serves. */
+/** The database is on one of two hosts, and is live. */
 async function onHost(title: string, services: Record<string, Service> = { db: db() }): Promise<FakeFleet> {
   const fleet = newFleet(title)
   place(fleet, 'hosts: [a]', services)
@@ -39,7 +39,7 @@ function place(
 const deployed = async (fleet: FakeFleet) => told(await fleet.project.deploy())
 
 describe('a service with data on another host', () => {
-  test('is refused before anything is changed, and it is said what to do', async () => {
+  test('is refused before anything is changed, with what to do', async () => {
     const fleet = await onHost('moved')
     place(fleet, 'hosts: [b]')
     const before = [fleet.view('a'), fleet.view('b')]
@@ -51,7 +51,7 @@ describe('a service with data on another host', () => {
     await expect(fleet.project.plan()).rejects.toThrow('its data would stay behind')
   })
 
-  test('goes on once it is said, and the data is there', async () => {
+  test('is allowed once the settings confirm it, and the data is there', async () => {
     const fleet = await onHost('brought')
     place(fleet, 'hosts: [b], moved_from: a')
     expect(await deployed(fleet)).toContain(`Cannot move db to b: volume ${VOLUME} is not there, or is empty`)
@@ -64,7 +64,7 @@ describe('a service with data on another host', () => {
     expect(told(await fleet.project.rollback())).toContain('Cannot move db from b to a')
   })
 
-  test('is the same where its host is named no more, and where the service is called otherwise', async () => {
+  test('is also refused if its host is no longer named, or the service is renamed', async () => {
     const fleet = newFleet('left-out')
     place(fleet, 'hosts: [b]')
     expect(await deployed(fleet)).toBe('no error')
@@ -74,20 +74,20 @@ describe('a service with data on another host', () => {
     expect(await deployed(fleet)).toContain('Cannot move db from b to a')
   })
 
-  test('on more hosts than before stays where it was: that is no move', async () => {
+  test('on more hosts than before stays where it was: that is not a move', async () => {
     const fleet = await onHost('more')
     place(fleet, 'hosts: [a, b]')
     expect(await deployed(fleet)).toBe('no error')
   })
 
-  test('and the same host by another name is the same one', async () => {
+  test('is not moved if the same host has another name', async () => {
     const fleet = await onHost('alias', { db: db(), web: { image: 'web:1' } })
     fleet.alias = { c: 'b' }
     fleet.write({ db: db(), web: { image: 'web:1' } }, { db: `{hosts: [a], ${QUICK}}` }, ['a', 'c'])
     expect(await deployed(fleet)).toBe('no error')
   })
 
-  test('a folder that it writes to, and a volume that only its image declares, are data too', async () => {
+  test('counts a folder that it writes to, and a volume that only its image declares, as data', async () => {
     const folder: Service = { image: 'redis:7', volumes: [{ type: 'bind', source: '/x', target: '/up' }] }
     for (const [title, service] of [
       ['folder', folder],
@@ -140,7 +140,7 @@ describe('another volume or folder at the place of one that is in use', () => {
     expect(told(await project.deploy())).toBe('no error')
   })
 
-  test('is fine where there was nothing to lose', async () => {
+  test('is allowed if there was nothing to lose', async () => {
     const project = await shop('nothing-lost')
     project.engine.state.volumes = []
     renamed(project, { data: { name: 'other' } }, 'data')
@@ -167,7 +167,7 @@ describe('another volume or folder at the place of one that is in use', () => {
   })
 })
 
-test('the first release on a host says what begins with nothing', async () => {
+test('the first release on a host reports what starts without data', async () => {
   const fleet = newFleet('first')
   place(fleet, 'hosts: [a]')
   const { events } = await fleet.project.deploy()

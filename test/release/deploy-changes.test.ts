@@ -12,7 +12,7 @@ const shop = (services?: Record<string, Service>, without?: readonly string[]) =
   temporary(newShop('deploy', services, without))
 
 describe('a deploy that succeeds', () => {
-  test('of the same again touches nothing, though its version is another', async () => {
+  test('of the same content touches nothing, even with another version', async () => {
     const project = shop()
     await project.deploy({ version: 'one' })
     const [ids, started] = [idsOf(project), project.engine.state.containers.map(({ startedAt }) => startedAt)]
@@ -60,7 +60,7 @@ describe('a deploy that succeeds', () => {
       },
       ['cache'],
     ],
-  ])('of a change of %s makes just its container anew', async (_, makeChange, changed) => {
+  ])('of a change of %s recreates only its container', async (_, makeChange, changed) => {
     const project = shop()
     await project.deploy()
     const before = idsOf(project)
@@ -91,7 +91,7 @@ describe('a deploy that succeeds', () => {
     expect(idsOf(project)['db']).toEqual(before['db'] ?? [])
   })
 
-  test('mounts the content of a read-only file by its hash, and makes its user anew when it changes', async () => {
+  test('mounts the content of a read-only file by its hash, and recreates its service when it changes', async () => {
     const project = shop()
     const file = project.write('nginx.conf', 'listen 80\n', 0o640)
     const mount = { type: 'bind', source: file, target: '/etc/nginx.conf', read_only: true }
@@ -127,7 +127,7 @@ describe('a deploy that succeeds', () => {
     expect(await Bun.file(source).text()).toBe('one\n')
   })
 
-  test('makes a sidecar anew after the service whose network it is in', async () => {
+  test('recreates a sidecar after the service whose network it uses', async () => {
     const project = shop({ side: { image: 'redis:7', network_mode: 'service:web' } })
     await project.deploy()
     project.engine.sources = { web: 'web two' }
@@ -135,7 +135,7 @@ describe('a deploy that succeeds', () => {
     expect(project.view()).toContain('side of redis running in web')
   })
 
-  test('makes a network anew, and with it what is on it', async () => {
+  test('recreates a network, and the services on it', async () => {
     const project = shop()
     const model = (label: string) => {
       change(project, { api: { image: 'redis:7', networks: { back: null } } })
@@ -157,7 +157,7 @@ describe('a deploy that succeeds', () => {
     expect(idsOf(project)['api']).not.toEqual(before['api'] ?? [])
   })
 
-  test('does not make a network anew that a held service is on', async () => {
+  test('does not recreate a network with a held service on it', async () => {
     const project = shop()
     project.write('stagecraft.yml', 'environments: {local: {services: {db: {rollout: {strategy: hold}}}}}\n')
     const model = (label: string) => {
@@ -184,7 +184,7 @@ describe('a deploy that succeeds', () => {
     expect(project.engine.state.networks['shop_default']?.definition).toContain('two')
   })
 
-  test('scales a service, keeping the containers that there are', async () => {
+  test('scales a service, and keeps its existing containers', async () => {
     const project = shop()
     await project.deploy()
     const [first] = idsOf(project)['cache'] ?? []
@@ -214,7 +214,7 @@ describe('a deploy that succeeds', () => {
     expect(idsOf(project)).toEqual({ ...before, job: [expect.any(String)] })
   })
 
-  test('leaves a held service alone, and remembers what it runs by', async () => {
+  test('leaves a held service alone, and remembers the definition it runs with', async () => {
     const project = shop()
     project.write('stagecraft.yml', 'environments: {local: {services: {db: {rollout: {strategy: hold}}}}}\n')
     await project.deploy()

@@ -35,7 +35,7 @@ describe('a deploy that fails', () => {
     )
   })
 
-  test('after the commit point says that the new release serves', async () => {
+  test('after the commit point says that the new release is live', async () => {
     const project = shop()
     await project.deploy()
     bad({ exit: 1, after: 6_000, logs: 'out of luck' })(project)

@@ -10,7 +10,7 @@ const shop = (services?: Record<string, Service>, without?: readonly string[]) =
   temporary(newShop('deploy', services, without))
 
 describe('a deploy that fails', () => {
-  test('in the build says what the build said, and skips the rest', async () => {
+  test('in the build prints the output of the build, and skips the rest', async () => {
     const project = shop()
     const { outcome, ids, text } = await failing(project, () => {
       project.engine.sources = {}
@@ -79,7 +79,7 @@ describe('a deploy that fails', () => {
     await expect(project.plan()).rejects.toThrow('Cannot find the image of cache: the engine has no redis:own')
     project.engine.addImage('redis:own', 'redis')
     expect((await project.plan()).version).toBe('next')
-    // All that is in the way is said at once.
+    // All obstacles are reported at once.
     change(project, {
       cache: { image: 'a:own', pull_policy: 'never' },
       queue: { image: 'a:own', pull_policy: 'never' },
@@ -117,7 +117,7 @@ describe('a deploy that fails', () => {
     ])
   })
 
-  test('masks secrets in what docker says', async () => {
+  test('masks secrets in the output of docker', async () => {
     const environment = { DATABASE_URL: 'postgres://app:correct-horse@db/app' }
     const { outcome } = await failing(shop({ web: { build: { context: '/x' }, environment } }), ({ engine }) => {
       engine.sources = { web: 'web two' }

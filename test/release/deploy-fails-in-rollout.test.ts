@@ -87,14 +87,14 @@ describe('a deploy that fails', () => {
         'hint: Raise services.web.rollout.health_timeout in stagecraft.yml if it needs longer.',
       ],
     ],
-  ])('because a container %s puts the former one back', async (_, behaviour, said) => {
+  ])('because a container %s restores the previous one', async (_, behaviour, said) => {
     const { outcome, text } = await failing('health' in behaviour ? shop(checked) : shop(), bad(behaviour))
     const hint = said.some((line) => line.startsWith('hint: ')) ? '' : 'hint: '
     expect(text).toBe([...said, `${hint}v1 (<id>) is still live.`].join('\n'))
     expect(phasesOf(outcome)).toBe(failedRollout)
   })
 
-  test('because one of several replicas fails puts all of them back', async () => {
+  test('because one of several replicas fails restores all of them', async () => {
     let started = 0
     const project = shop({ web: { build: { context: '/nowhere' }, scale: 3 } })
     const { text } = await failing(project, ({ engine }) => {
@@ -184,14 +184,14 @@ describe('a deploy that fails', () => {
     expect(told(await project.deploy())).toBe('no error')
   })
 
-  test('puts a sidecar back in the network of the service that it belongs to', async () => {
+  test('restores a sidecar in the network of its service', async () => {
     const side = { image: 'redis:7', network_mode: 'service:web' }
     await failing(shop({ side }), bad({ exit: 1 }))
     const awaited = { ...side, depends_on: { web: { condition: 'service_healthy' } } } as const
     await failing(shop({ ...checked, side: awaited }), bad({ health: 'unhealthy' }))
   })
 
-  test('puts back a service that the release makes a job', async () => {
+  test('restores a service that the release makes a job', async () => {
     const needs = {
       web: { image: 'redis:7', depends_on: { api: { condition: 'service_completed_successfully' } } },
     } as const
@@ -200,7 +200,7 @@ describe('a deploy that fails', () => {
     )
   })
 
-  test('leaves no job behind that the release makes of a service', async () => {
+  test('leaves no job behind if the release turns a service into one', async () => {
     const job = { image: 'redis:7', command: ['exit', '0'] }
     const needs = {
       web: { image: 'redis:7', depends_on: { api: { condition: 'service_completed_successfully' } } },

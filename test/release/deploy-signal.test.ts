@@ -70,7 +70,7 @@ describe('a signal', () => {
     })
   }
 
-  test.each(['migrate_post', 'finalize'] as const)('in %s does not undo what serves', async (phase) => {
+  test.each(['migrate_post', 'finalize'] as const)('in %s does not undo the live release', async (phase) => {
     const project = shop()
     await project.deploy()
     project.engine.sources = { web: 'web two' }

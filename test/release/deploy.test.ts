@@ -144,7 +144,7 @@ describe('a deploy that succeeds', () => {
     expect(project.engine.state.tags['registry.example.com/acme/shop-web:v1']).toBeDefined()
   })
 
-  test('hands every $ on as it is, through every model and file', async () => {
+  test('passes every $ through unchanged, in every model and file', async () => {
     const value = '$HOME $$ ${NOT:-a variable} $1'
     const environment = { PATTERN: value }
     const job = { image: 'redis:7', command: ['exit', '0'], environment }
@@ -197,7 +197,7 @@ describe('what a tired operator must not overlook', () => {
     expect(project.engine.state.containers.map(({ id }) => id)).toEqual(before)
   })
 
-  test('a job runs again when what it prepared is gone with it', async () => {
+  test('a job runs again when what it prepared was removed with it', async () => {
     const needsDb = { db: { condition: 'service_started', required: true } } as const
     const needsJob = { job: { condition: 'service_completed_successfully', required: true } } as const
     const project = shop({
@@ -211,7 +211,7 @@ describe('what a tired operator must not overlook', () => {
     expect(formatPlan(await project.plan())).toContain('  job    job     runs again: db is created again')
   })
 
-  test('a held service that is down is said to be, and is no reason to fail', async () => {
+  test('a held service that is down is reported, and is no reason to fail', async () => {
     const project = shop()
     project.write('stagecraft.yml', 'environments: {local: {services: {db: {rollout: {strategy: hold}}}}}\n')
     await project.deploy()

@@ -157,7 +157,7 @@ test('images, volumes and networks are its own, whatever the Compose file calls 
   `)
 })
 
-test('the jobs of migrations are no services, and nothing waits for them', () => {
+test('the jobs of migrations are not services, and nothing waits for them', () => {
   const database = { migrations: { engine: 'job', service: 'migrate' } }
   const without = withoutMigrationJobs(model, environmentOf({ databases: { main: database } }))
   expect(Object.keys(without.services)).toEqual(['web', 'worker', 'db'])

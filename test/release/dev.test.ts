@@ -47,7 +47,7 @@ const DEV = 'shop--dev'
 const ids = (project: FakeProject, name = 'shop') => project.engine.containersOf(name).map(({ id }) => id)
 const routes = (project: FakeProject) => project.engine.proxy.view()
 
-test('it brings up a project of its own, alongside a release that does not notice', async () => {
+test('it brings up a project of its own, alongside a release that is not affected', async () => {
   const project = shop()
   expect(told(await project.deploy({ environment: 'local' }))).toBe('no error')
   const look = () => ({ ids: ids(project), view: project.view(), releases: project.releases() })
@@ -76,7 +76,7 @@ test('it brings up a project of its own, alongside a release that does not notic
   expect(look()).toEqual(before)
 })
 
-test('the end stops the containers and removes the routes; data stays, and the next start takes them up', async () => {
+test('at its end the containers stop and the routes are removed; data is kept, and the next start reuses them', async () => {
   const project = shop()
   const { engine } = project
   expect(told(await dev(project, { environment: 'prod' }))).toBe('no error')

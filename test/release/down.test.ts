@@ -40,7 +40,7 @@ describe('down --history', () => {
     expect(Object.keys(project.engine.state.tags)).toEqual(expect.arrayContaining(images))
   })
 
-  test('of releases whose bundles are gone removes the records', async () => {
+  test('removes the records of releases without bundles', async () => {
     const project = await twoReleases(temporary(newShop('history')))
     await project.down()
     for (const id of folders(project, 'releases'))
@@ -52,7 +52,7 @@ describe('down --history', () => {
   })
 })
 
-test('the maintenance of what is down ends: the next deploy is not under it', async () => {
+test('a down ends maintenance: the next deploy is not under it', async () => {
   const project = temporary(newRouted('maintained'))
   temporary(newNeighbour(project, 'blog.example.com'))
   await deployed(project)
@@ -65,7 +65,7 @@ test('the maintenance of what is down ends: the next deploy is not under it', as
   expect(volume?.maintenance).toEqual({ blog: 'another' })
 })
 
-test('on several hosts all of it goes, and a host that is lost is finished later', async () => {
+test('on several hosts everything is removed, and an unreachable host is finished later', async () => {
   const fleet = temporary(new FakeFleet('history'))
   fleet.write({ web: { image: 'web:1' } })
   const deploy = (version: string) => fleet.project.deploy({ version, environment: 'prod' })

@@ -139,7 +139,7 @@ describe('a migration that fails', () => {
   })
 })
 
-test('a job of the Compose file runs in its phase alone, and a rollback runs none', async () => {
+test('a job of the Compose file runs only in its phase, and a rollback runs none', async () => {
   const project = shop('main: {migrations: {engine: job, service: migrate}}')
   const done = { condition: 'service_completed_successfully' } as const
   const job = { image: 'postgres:16', command: ['exit', '0'], depends_on: { db: healthy } }

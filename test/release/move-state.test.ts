@@ -44,12 +44,12 @@ function folders(base = tmpdir()) {
 }
 
 describe('a move on one host', () => {
-  test('takes along all that the environment needs, also what may not be read, and leaves a way to it', () => {
+  test('moves all that the environment needs, even unreadable files, and leaves a link to it', () => {
     const { from, to, move, inode } = folders()
     const mounted = ['content/0123/token', 'data/uploads', 'data/uploads/customers']
     const before = mounted.map((path) => inode(join(from, path)))
     expect(move()).toEqual([0, '1', ''])
-    // The same files, whoever has them mounted or owns them: nothing was read or copied.
+    // The same files, with any owner and even while mounted: nothing was read or copied.
     expect(mounted.map((path) => inode(join(to, path)))).toEqual(before)
     expect(mounted.map((path) => inode(join(from, path)))).toEqual(before)
     for (const path of ['releases/rel-20261122-080000000/release.json', 'objects/0123', 'head'])
@@ -61,7 +61,7 @@ describe('a move on one host', () => {
     ])
   })
 
-  test('and back again', () => {
+  test('can be moved back', () => {
     const { from, to, move } = folders()
     expect(move()[0]).toBe(0)
     const argv = ['sh', '-c', MOVE, 'x', to, 'prod', from]
@@ -83,7 +83,7 @@ describe('a move on one host', () => {
     expect(fs.existsSync(join(from, 'content/0123/token'))).toBe(true)
   })
 
-  test('overwrites no data that is there, and takes folders in which there is nothing for none', () => {
+  test('overwrites no existing data, and ignores empty folders', () => {
     const { to, move } = folders()
     fs.mkdirSync(join(to, 'data/uploads'), { recursive: true }) // as a deploy would have made it
     expect(move()[0]).toBe(0)
@@ -94,7 +94,7 @@ describe('a move on one host', () => {
     expect(fs.readFileSync(join(other.to, 'data/uploads/else'), 'utf8')).toBe('x')
   })
 
-  test('is refused while a run is under way there, or somebody holds it', () => {
+  test('is refused while a run is under way there, or while the environment is frozen', () => {
     const { from, write, move } = folders()
     write(join(from, 'locks/prod.lock'), '')
     const holder = Bun.spawn(['flock', join(from, 'locks/prod.lock'), 'sh', '-c', 'echo held; read x'], {
@@ -114,7 +114,7 @@ describe('a move on one host', () => {
       })
   })
 
-  test('makes no history of two', () => {
+  test('does not merge two histories', () => {
     const { to, write, move } = folders()
     write(join(to, 'releases.json'), '{"releases":[]}')
     expect(move()[0]).toBe(MOVE_TWO)
@@ -130,7 +130,7 @@ describe('a move on one host', () => {
     expect(fs.statSync(join(there.to, 'content/0123/token')).mode & 0o777).toBe(0o200)
   })
 
-  test('of what is mounted alone says whether there was something to do', () => {
+  test('of mounted data alone reports whether there was something to do', () => {
     const { from, move } = folders()
     expect(move(MOVE_MOUNTED)).toEqual([0, 'moved', ''])
     expect(move(MOVE_MOUNTED)).toEqual([0, '', ''])

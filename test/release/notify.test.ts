@@ -9,7 +9,7 @@ import { temporaries } from '../support/temporary.ts'
 
 const temporary = temporaries()
 
-/** What the server got, and what it answers next; 200 in the end. */
+/** What the server received, and its next answers; then 200. */
 let got: { path: string; type: string | null; body: Record<string, unknown> }[] = []
 let answers: (number | 'nothing')[] = []
 const server = Bun.serve({
@@ -130,7 +130,7 @@ describe('a release that does not complete is sent too', () => {
       'none',
       () => project.deploy(),
     )
-    got = [] // the dead cannot be kept from sending
+    got = [] // the run that dies cannot be kept from sending
     await project.recover()
     await project.recover()
     expect(got.map(({ body }) => body)).toMatchObject([
@@ -144,8 +144,8 @@ describe('a release that does not complete is sent too', () => {
   })
 })
 
-describe('what is not delivered changes nothing', () => {
-  test('an error of the server is tried again, and then it is delivered', async () => {
+describe('a failed delivery changes nothing', () => {
+  test('a server error is retried, and then it is delivered', async () => {
     answers = [503, 429]
     const outcome = await shop(ONE).deploy()
     expect([told(outcome), warnings(outcome.events), got.length]).toEqual(['no error', [], 3])
@@ -172,7 +172,7 @@ describe('what is not delivered changes nothing', () => {
     quicker.mockRestore()
   })
 
-  test.each([404, 302])('%d is not tried again', async (status) => {
+  test.each([404, 302])('%d is not retried', async (status) => {
     answers = [status]
     const outcome = await shop(ONE).deploy()
     expect(warnings(outcome.events)).toEqual([

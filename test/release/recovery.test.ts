@@ -17,7 +17,7 @@ const SPEC = 'core/recovery.md'
 
 const starts = (service: string) => (argv: readonly string[]) => argv.includes('up') && argv.includes(service)
 
-describe('what is told', () => {
+describe('what is reported', () => {
   /** A deploy of v2 that dies at the first command that `which` chooses. */
   async function died(which: (argv: readonly string[]) => boolean, damage: Damage = 'half') {
     const { start } = await prepared()
@@ -57,7 +57,7 @@ describe('what is told', () => {
     expect(project.engine.state.networks).toEqual({})
   })
 
-  test('of one that cannot be undone, and a command that repairs nothing ends with that', async () => {
+  test('of one that cannot be undone, and a command that repairs nothing ends with that error', async () => {
     const project = await died(starts('web'), 'all')
     project.engine.behave = ({ content }) => (content === 'web one' ? { exit: 3, logs: 'no' } : undefined)
     const { error } = await project.moveState()
@@ -67,7 +67,7 @@ describe('what is told', () => {
     })
   })
 
-  test('of one that cannot be undone, and the command goes on', async () => {
+  test('of one that cannot be undone, and the command continues', async () => {
     const project = await died(starts('web'), 'all')
     project.engine.behave = ({ content }) => (content === 'web one' ? { exit: 3, logs: 'no' } : undefined)
     const outcome = await project.recover()
@@ -94,7 +94,7 @@ test('a migration of the live release whose run died is named until another one 
 })
 
 describe('never more than is known', () => {
-  test('a container that somebody made by hand meanwhile is left alone', async () => {
+  test('a container that was created by hand meanwhile is left alone', async () => {
     const { start } = await prepared()
     const project = start()
     await project.dieAt(starts('api'), 'all', () => project.deploy())
@@ -106,7 +106,7 @@ describe('never more than is known', () => {
     expect(project.engine.ids('shop', 'api')).toEqual([byHand.id])
   })
 
-  test('an engine that does not answer leaves all as it is for the next command', async () => {
+  test('an engine that does not answer leaves everything as it is for the next command', async () => {
     const { start } = await prepared()
     const project = start()
     await project.dieAt(starts('web'), 'half', () => project.deploy())
@@ -140,15 +140,15 @@ describe('never more than is known', () => {
     const state = openState(project.stateFile, { clock: () => project.engine.state.now })
     const dead = state.createRelease({ environment: 'local', version: 'v9', commit_sha: '' })
     state.updatePhases(dead.id, { build: 'completed', push: 'running' })
-    const mended = await project.recover()
-    expect(recoveries(mended).map(({ outcome }) => outcome)).toEqual(['nothing'])
+    const repaired = await project.recover()
+    expect(recoveries(repaired).map(({ outcome }) => outcome)).toEqual(['nothing'])
     const phases = project.releases()[0]?.phases
     expect(PHASES.map((phase) => phases?.[phase])).toEqual([
       ...['completed', 'failed', 'skipped', 'skipped', 'skipped', 'skipped'],
     ])
   })
 
-  test('half-written files of the dead go, those of the living stay', async () => {
+  test('half-written files of dead processes are removed, those of running ones are kept', async () => {
     const { start } = await prepared()
     const project = start()
     await project.dieAt(8, 'none', () => project.deploy())

@@ -25,14 +25,14 @@ function newest(project: FakeProject): Bundle | undefined {
   return readBundle(project.stateFile, project.releases()[0]?.id ?? '')
 }
 
-/** As if somebody had removed it, with all of its tags. */
+/** As if it had been removed by hand, with all of its tags. */
 function loseImage({ engine }: FakeProject, id: string): void {
   delete engine.state.images[id]
   for (const [tag, of] of Object.entries(engine.state.tags)) if (of === id) delete engine.state.tags[tag]
 }
 
 describe('images', () => {
-  test('that are gone end it before a release is made, and are named', async () => {
+  test('that are missing end the rollback before a release is created, and are named', async () => {
     const project = shop()
     const [a = ''] = await threeReleases(project)
     const id = readBundle(project.stateFile, a)?.images['web']?.id ?? ''
@@ -84,7 +84,7 @@ describe('images', () => {
     expect(project.engine.changes()).toContain(`docker pull --platform linux/arm64 ${reference}`)
   })
 
-  test('whose name in the registry somebody removed from the engine are run by their content', async () => {
+  test('whose registry name was removed from the engine are run by their id', async () => {
     const project = shop()
     await threeReleases(project)
     change(project, { db: { image: 'mysql:9' } })

@@ -78,7 +78,7 @@ describe('a rollback', () => {
     expect(project.model(outcome.release)).toEqual(first)
   })
 
-  test('leaves them alone where their containers are gone, and where all of them are (docker compose down)', async () => {
+  test('leaves them alone if their containers are removed, or all containers (docker compose down)', async () => {
     const project = await twoReleases(job('1'), job('2'))
     await project.engine.exec(['docker', 'rm', '--force', '--volumes', ...ids(project, 'migrate')])
     expect((await planned(project))[0]).toBe(LEFT)
@@ -122,13 +122,13 @@ describe('a rollback', () => {
     expect([told(await project.rollback()), ids(project, 'migrate')]).toEqual(['no error', before])
   })
 
-  test('leaves alone what only ended as a job does', async () => {
+  test('leaves services alone that only ended as a job does', async () => {
     const project = await twoReleases({ init: INIT }, { init: { ...INIT, environment: { STEP: '2' } } })
     const before = ids(project, 'init')
     expect([told(await project.rollback()), ids(project, 'init')]).toEqual(['no error', before])
   })
 
-  test('starts what stayed up in its target, although it ends in the live release', async () => {
+  test('starts a service that stayed up in its target, although it ends in the live release', async () => {
     const stays = { ...INIT, command: ['sleep', '1d'] }
     const project = await twoReleases({ init: stays }, { init: INIT })
     expect(told(await project.rollback())).toBe('no error')
@@ -137,7 +137,7 @@ describe('a rollback', () => {
     ])
   })
 
-  test('removes what stays up now, and is a job in its target', async () => {
+  test('removes a service that stays up now, and is a job in its target', async () => {
     const project = await twoReleases(job('1'), { migrate: { image: 'busybox:1' }, app: { image: 'busybox:1' } })
     expect((await planned(project))[0]).toBe(
       'migrate remove: a job in v1, which runs only in a deploy; its volumes stay',
@@ -192,7 +192,7 @@ describe('a rollback runs a job with `rollback: run`', () => {
     const services = async () =>
       (await change(project, job('1')).plan()).services.map(({ action, why }) => `${action}: ${why}`)
     expect((await services())[0]).toBe('unchanged: has run, and nothing changed')
-    expect(told(await project.deploy())).toBe('no error') // nobody asked for it yet: nothing is forgotten
+    expect(told(await project.deploy())).toBe('no error') // nothing has asked for it yet: nothing is forgotten
     settings(project, RUN)
     expect((await services())[0]).toBe('job: runs again: a rollback left it out')
     expect(told(await project.deploy())).toBe('no error')

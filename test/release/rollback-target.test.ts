@@ -59,7 +59,7 @@ describe('a rollback', () => {
     expect(await refused(project)).toStartWith('Cannot roll back local: no release before A (')
   })
 
-  test('is undone by a rollback to the release that served before it', async () => {
+  test('is undone by a rollback to the release that was live before it', async () => {
     const project = shop()
     const ids = await threeReleases(project)
     await project.rollback()
@@ -69,7 +69,7 @@ describe('a rollback', () => {
     expect([told(await project.rollback()), webOf(project)]).toEqual(['no error', web('B')])
   })
 
-  test('after a deploy on top of a rollback goes back to what that rollback put there', async () => {
+  test('after a deploy on top of a rollback goes back to what that rollback restored', async () => {
     const project = shop()
     await threeReleases(project)
     await project.rollback()
@@ -80,7 +80,7 @@ describe('a rollback', () => {
     expect(webOf(project)).toBe(web('A'))
   })
 
-  test('never goes forward where the release that it put back has been pruned since', async () => {
+  test('never goes forward if the release that it restored has been pruned since', async () => {
     const project = shop()
     project.write('stagecraft.yml', 'environments: {local: {keep: 1}}')
     await threeReleases(project)
@@ -101,7 +101,7 @@ describe('a rollback', () => {
     expect(webOf(project)).toBe(web('A'))
   })
 
-  test('passes over a release that served but did not complete', async () => {
+  test('skips a release that was live but did not complete', async () => {
     const project = shop()
     await released(project, 'A')
     const { behave } = project.engine
@@ -145,13 +145,13 @@ describe('a rollback', () => {
 })
 
 describe('there is nothing to roll back to, exit 4,', () => {
-  test('where nothing serves', async () => {
+  test('if no release is live', async () => {
     const project = shop()
     const prepared = project.prepareRollback()
     await expect(prepared).rejects.toThrow('Cannot roll back local: no release is live there')
   })
 
-  test('where the release serves, did not complete, is unknown or is not the only one of its beginning', async () => {
+  test('if the release is live, did not complete, is unknown, or its abbreviated id is ambiguous', async () => {
     const project = shop()
     const [a = '', , c = ''] = await threeReleases(project)
     const bad = (await failedDeploy(project)).release?.id ?? ''
@@ -170,7 +170,7 @@ describe('there is nothing to roll back to, exit 4,', () => {
     expect((await project.prepareRollback(toRelease(a.slice(0, -1)))).target.bundle.id).toBe(a)
   })
 
-  test('where it is of another environment', async () => {
+  test('if it is of another environment', async () => {
     const project = shop()
     project.write('stagecraft.yml', 'environments: {local: {}, prod: {}}')
     const local = await released(project, 'A', 'local')
@@ -184,7 +184,7 @@ describe('there is nothing to roll back to, exit 4,', () => {
     expect(project.engine.view('shop')).toContain(web('A'))
   })
 
-  test('where its bundle is gone, or a part of it', async () => {
+  test('if its bundle is missing, or a part of it', async () => {
     const project = shop()
     change(
       project,
@@ -215,7 +215,7 @@ const ran = (...names: string[]) =>
   }))
 
 describe('migrations that ran since', () => {
-  test('are those of later releases only, oldest first, whatever became of these', async () => {
+  test('are those of later releases only, oldest first, whether or not these completed', async () => {
     const project = shop()
     const [a = '', b = '', c = ''] = await threeReleases(project)
     edit(project, a, { migrations: ran('001') })
@@ -227,13 +227,13 @@ describe('migrations that ran since', () => {
       { release: b, database: 'main', name: '002' },
       { release: b, database: 'main', name: '003' },
       { release: bad, database: 'main', name: '004' },
-      { release: bad, database: 'main', name: '005' }, // its run died: it may have been done
+      { release: bad, database: 'main', name: '005' }, // its run died: it may have been applied
     ])
     expect((await project.prepareRollback()).migrations.map(({ name }) => name)).toEqual(['004', '005'])
     expect(c).not.toBe('')
   })
 
-  test('are listed, and want --yes where nobody can be asked', async () => {
+  test('are listed, and need --yes without a terminal', async () => {
     const project = shop()
     const [a = '', b = ''] = await threeReleases(project)
     edit(project, b, { migrations: ran('002-add-price') })

@@ -26,7 +26,7 @@ describe('a rollback', () => {
     expect(told(await project.rollback())).toBe('no error')
   })
 
-  test('puts the release back that served before, as a new release through six phases', async () => {
+  test('restores the previous release, as a new release through six phases', async () => {
     const project = shop()
     const [a, b] = await threeReleases(project)
     project.engine.sources = { web: 'an edit that nobody committed' }
@@ -52,7 +52,7 @@ describe('a rollback', () => {
     expect(a).not.toBe(b)
   })
 
-  test('brings services back that are gone, and takes away those that came since', async () => {
+  test('restores removed services, and removes those that were added since', async () => {
     const project = shop({ old: { image: 'postgres:16' } })
     await released(project, 'A')
     change(project, { fresh: { image: 'postgres:16' } })
@@ -65,7 +65,7 @@ describe('a rollback', () => {
     ])
   })
 
-  test('brings the content of files back, and recreates their service alone', async () => {
+  test('restores the content of files, and recreates only their service', async () => {
     const project = shop()
     const mount = { type: 'bind', source: join(project.folder, 'site.conf'), target: '/site.conf', read_only: true }
     change(project, { db: { image: 'postgres:16', volumes: [mount] } })
@@ -139,7 +139,7 @@ describe('a rollback', () => {
     expect(project.engine.ids('shop', 'db')).toEqual(later)
   })
 
-  test('waits as long as the release that it puts back did, whatever stagecraft.yml says now', async () => {
+  test('waits as long as the release that it restores did, whatever stagecraft.yml says now', async () => {
     const project = shop()
     project.write('stagecraft.yml', 'environments: {local: {services: {web: {rollout: {min_ready: 1s}}}}}')
     await threeReleases(project)
@@ -149,7 +149,7 @@ describe('a rollback', () => {
     expect(project.engine.clock.now() - before).toBeLessThan(10_000)
   })
 
-  test('puts back what served when it fails', async () => {
+  test('restores the live release when it fails', async () => {
     const project = shop()
     const ids = await threeReleases(project)
     const before = project.view()
@@ -183,7 +183,7 @@ describe('a rollback', () => {
     expect(project.engine.calls.filter((argv) => !isQuestion(argv))).toEqual([])
   })
 
-  test('keeps the events with their times, and no secret among them', async () => {
+  test('keeps the events with their times, and without secrets', async () => {
     const project = shop()
     const secret = 'hunter2-and-more'
     const logs = `cannot log in with ${secret}`

@@ -7,7 +7,7 @@ import { withCron } from '../scenes/cron.ts'
 import { drift, look, printed } from '../scenes/status.ts'
 import { expectGolden } from '../support/golden.ts'
 
-// What becomes of jobs with a schedule in releases: their containers, and the lines in a crontab.
+// What releases do with scheduled jobs: their containers, and the lines in a crontab.
 
 const scene = withCron()
 
@@ -56,7 +56,7 @@ test('a release creates the container of a job, starts none, and its line names 
   expect(scene.cron.read()).not.toContain('STEP')
 })
 
-test('what did not change keeps its container, and a line that was lost is written again', async () => {
+test('an unchanged job keeps its container, and a lost line is written again', async () => {
   const project = await released(shop({ web, backup: backup('one') }, AT_3))
   const before = ids(project)
   expect((await project.plan()).services.find(({ service }) => service === 'backup')).toMatchObject({
@@ -109,7 +109,7 @@ test('a rollback brings back job and schedule, and a release without them remove
   expect(scene.cron.read()).toBe('0 1 * * * mine\n')
 })
 
-test('a run that is under way goes on over releases, and its container goes when it has ended', async () => {
+test('a run that is under way continues across releases, and its container is removed when it has ended', async () => {
   const long = { ...backup('one'), command: ['exit', '3'] }
   const project = shop({ web, backup: long }, AT_3)
   project.engine.behave = ({ service }) => (service === 'backup' ? { exit: 3, after: 600_000 } : undefined)
@@ -129,7 +129,7 @@ test('a run that is under way goes on over releases, and its container goes when
   })
 })
 
-test('what somebody removed is made again', async () => {
+test('a container that was removed is created again', async () => {
   const project = await released(shop({ web, backup: backup('one') }, AT_3))
   await project.engine.exec(['docker', 'rm', String(ids(project))])
   const { events } = await project.deploy()
@@ -137,7 +137,7 @@ test('what somebody removed is made again', async () => {
   expectOne(project, '0 3 * * *')
 })
 
-test('another user who deploys makes a new container: what the first one has starts nothing any more', async () => {
+test('a deploy by another user creates a new container: the lines of the first user start nothing', async () => {
   const project = await released(shop({ web, backup: backup('one') }, AT_3))
   const [before] = ids(project)
   scene.cron.program('id', '#!/bin/sh\n[ "$1" = -un ] && echo somebody-else && exit\nexec /usr/bin/id "$@"\n')
@@ -181,7 +181,7 @@ test('lines that cannot be written are an error after the commit point, and the 
   expectOne(project, '0 0 * * *')
 })
 
-test('an engine that is not of this machine is refused, before there is a release', async () => {
+test('an engine on another machine is refused, before there is a release', async () => {
   const project = shop({ web, backup: backup('one') }, AT_3)
   project.engine.endpoint = 'ssh://ana@far'
   const refusal = {
@@ -207,7 +207,7 @@ test.each([
   })
 })
 
-test('the container has what its service has, without what serves requests', async () => {
+test('the container has what its service has, without ports and routes', async () => {
   const service = { ...backup('one'), restart: 'always', scale: 3, ports: [{ target: 80, published: '80' }] }
   const project = await released(shop({ web, backup: { ...service, labels: { a: 'b' }, container_name: 'x' } }, AT_3))
   expect(project.model(project.releases()[0]).services['backup']).toMatchObject({

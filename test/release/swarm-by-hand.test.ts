@@ -94,7 +94,7 @@ describe('scale', () => {
     }
   })
 
-  test('that does not converge says why, and all go back', async () => {
+  test('that does not converge says why, and all numbers are restored', async () => {
     const project = await shop()
     const { swarm } = project.engine
     swarm.behave = () => ({ exit: 3 })
@@ -159,7 +159,7 @@ describe('stop, start and restart', () => {
     expect(drift(await look(project))).toEqual([])
   })
 
-  test('a restart replaces the tasks, and is no change of the service', async () => {
+  test('a restart replaces the tasks, and is not a change of the service', async () => {
     const project = await shop()
     const { swarm } = project.engine
     const before = [swarm.ids('shop_web'), swarm.ids('shop_worker')]

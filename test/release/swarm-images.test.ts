@@ -58,7 +58,7 @@ describe('an image that is built', () => {
     expect(everywhere(nodes)).toEqual([[], ['shop-web: one'], []])
   })
 
-  test('is refused if a node that may run it is no host, before anything is built', async () => {
+  test('is refused if a node that may run it is not a host, before anything is built', async () => {
     const nodes = shop()
     nodes.listed = ['n1', 'n2']
     const { error, release } = await nodes.project.deploy()
@@ -138,7 +138,7 @@ describe('a rollback on a Swarm', () => {
     expect(everywhere(nodes)).toEqual([['shop-web: one'], ['shop-web: one'], ['shop-web: one']])
   })
 
-  test('is refused before anything is changed if nobody has them', async () => {
+  test('is refused before anything is changed if they are nowhere', async () => {
     const nodes = await two()
     for (const name of NAMES) lose(nodes, name)
     lose(nodes, 'laptop')

@@ -137,7 +137,7 @@ describe('a migration on a Swarm', () => {
     expect(project.engine.swarm.view()).toEqual(['shop_db ×1', 'shop_web GREETING=one ×2'])
   })
 
-  test('by a job of the Compose file runs in its phase alone, and a rollback runs none', async () => {
+  test('by a job of the Compose file runs only in its phase, and a rollback runs none', async () => {
     const done = { condition: 'service_completed_successfully' } as const
     const more = { seed: {}, late: { depends_on: { seed: done } } }
     const project = shop({ main: { migrations: { engine: 'job', service: 'seed' } } }, more)

@@ -66,7 +66,7 @@ describe('a release on a Swarm', () => {
     expect(swarm.ids('shop_worker')).toEqual(before.slice(2))
   })
 
-  test('that fails brings the whole stack back, and touches nothing that has downtime', async () => {
+  test('that fails restores the whole stack, and touches no service that has downtime', async () => {
     const project = refusing(shop({ web: web('one', { deploy: { replicas: 2 } }), worker: {} }, { web: ROLLS }))
     await project.deploy()
     const { swarm } = project.engine
@@ -208,7 +208,7 @@ describe('a run on a Swarm that died', () => {
 describe('an environment whose engine is changed', () => {
   const move = (project: FakeProject, engine: string) => project.write('stagecraft.yml', stagecraftYml({}, engine))
 
-  test('is refused while something runs under the other one, and begins anew once that is down', async () => {
+  test('is refused while something runs under the other one, and starts over once that is down', async () => {
     const project = shop({ web: web('one') })
     await project.deploy({ version: 'v1' })
     move(project, 'compose')
