@@ -56,7 +56,7 @@ describe('a service that must be recreated rolls', () => {
     expect(planOf(changed({ scale: 3 }))).toMatchObject({ action: 'rolling', replicas: 3 })
   })
 
-  test('if only the number of its replicas changes: none gets requests before it is ready, or is removed with requests', () => {
+  test('if only its number of replicas changes: none is asked before it is ready, or removed while it answers', () => {
     const situation = changed({}, {}, { images: {}, before: { web: { image: 'web', scale: 3 } } })
     expect(planOf(situation)).toMatchObject({ action: 'rolling', why: '3 → 1 containers', replicas: 1 })
     expect(planOf({ ...situation, ...unrouted() })).toMatchObject({ action: 'scale', why: '3 → 1 containers' })

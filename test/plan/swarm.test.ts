@@ -60,7 +60,7 @@ describe('on a Swarm', () => {
     expect(plan.services).toMatchObject([{ action: 'scale', replicas: 4 }])
   })
 
-  test('200 services on 50 nodes are planned in a few seconds of our own time', () => {
+  test('200 services on 50 nodes are planned in a few seconds of CPU time', () => {
     const all = (word: string): Services =>
       Object.fromEntries(
         Array.from({ length: 200 }, (_, at) => [

@@ -76,7 +76,7 @@ test('it brings up a project of its own, alongside a release that is not affecte
   expect(look()).toEqual(before)
 })
 
-test('at its end the containers stop and the routes are removed; data is kept, and the next start reuses them', async () => {
+test('the end stops the containers and removes the routes; data is kept for the next start', async () => {
   const project = shop()
   const { engine } = project
   expect(told(await dev(project, { environment: 'prod' }))).toBe('no error')

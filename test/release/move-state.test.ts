@@ -61,7 +61,7 @@ describe('a move on one host', () => {
     ])
   })
 
-  test('can be moved back', () => {
+  test('can be reversed', () => {
     const { from, to, move } = folders()
     expect(move()[0]).toBe(0)
     const argv = ['sh', '-c', MOVE, 'x', to, 'prod', from]
