@@ -3,6 +3,7 @@ import { delimiter, resolve } from 'node:path'
 import { type Readable, Writable } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
 import { $ as zx } from 'zx/core'
+import { cutLines, lastOf } from '../util/chunks.ts'
 import { StagecraftError } from '../util/errors.ts'
 import { quotePosix } from '../util/format.ts'
 import { WATCHER } from './watcher.ts'
@@ -75,6 +76,7 @@ export const exec: Exec = async (argv, options = {}) => {
   const limit = options.limit ?? 16 * 1024 * 1024
   const out = lastOf(limit)
   const err = options.merge ? out : lastOf(limit)
+  const collect = garbageOf(COLLECT_AFTER)
   const child = start(argv, options)
   if (hasPipe(options)) child.stdin.on('error', () => {}) // a child need not read it: EPIPE
   const hungry = options.heartbeat && feedChild(child.stdin, options.heartbeat)
@@ -102,6 +104,7 @@ export const exec: Exec = async (argv, options = {}) => {
     const cut = cutLines(options.onLine && ((line) => options.onLine?.(line, stream)))
     child[stream].on('data', (chunk: Buffer) => {
       for (const each of [stream === 'stdout' ? out : err, cut]) each.add(chunk)
+      if (options.onLine) collect(chunk.length)
     })
     return cut
   })
@@ -187,40 +190,17 @@ function sink(): string[] {
   return Object.assign<string[], object>([], { push: () => 0 })
 }
 
-/** Characters after which an unfinished line is cut, to limit memory. */
-const MAX_LINE = 64 * 1024
+/** Bytes of lines after which their garbage is collected: left alone, that of a long build takes 20 MiB more. */
+const COLLECT_AFTER = 4 * 1024 * 1024
 
-/** Keeps the last bytes as buffers: decoding each chunk would cost as much memory again. */
-function lastOf(limit: number) {
-  const chunks: Buffer[] = []
-  let length = 0
-  return {
-    add(chunk: Buffer) {
-      chunks.push(chunk)
-      length += chunk.length
-      while (length - (chunks[0]?.length ?? 0) >= limit) length -= chunks.shift()?.length ?? 0
-    },
-    text: () => new TextDecoder().decode(Buffer.concat(chunks).subarray(-limit)),
-  }
-}
-
-/** Decodes chunks of UTF-8, also across their borders, and cuts them into lines. */
-function cutLines(onLine: ((line: string) => void) | undefined) {
-  const decoder = new TextDecoder()
-  let rest = ''
-  return {
-    add(chunk: Buffer) {
-      if (!onLine) return
-      const parts = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n/)
-      rest = parts.pop() ?? ''
-      for (const line of parts) onLine(line)
-      if (rest.length < MAX_LINE) return
-      onLine(rest)
-      rest = ''
-    },
-    end() {
-      if (rest !== '') onLine?.(rest)
-    },
+/** @returns a function that counts bytes, and collects garbage now and then */
+function garbageOf(limit: number): (bytes: number) => void {
+  let left = limit
+  return (bytes) => {
+    left -= bytes
+    if (left > 0) return
+    Bun.gc(true)
+    left = limit
   }
 }
 
