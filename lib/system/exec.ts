@@ -70,13 +70,16 @@ export type Exec = (argv: readonly string[], options?: ExecOptions) => Promise<R
 /** Milliseconds from TERM to KILL, as in docker stop. */
 const GRACE = 10_000
 
+/** Bytes of lines after which their garbage is collected: left alone, that of a long build takes 20 MiB more. */
+const COLLECT_AFTER = 4 * 1024 * 1024
+
 /** Starts all processes but those that a person talks to (attach.ts). zx runs them in /bin/sh: Alpine has no bash. */
 export const exec: Exec = async (argv, options = {}) => {
   requireProgram(argv[0] ?? '')
   const limit = options.limit ?? 16 * 1024 * 1024
   const out = lastOf(limit)
   const err = options.merge ? out : lastOf(limit)
-  const collect = garbageOf(COLLECT_AFTER)
+  let uncollected = 0
   const child = start(argv, options)
   if (hasPipe(options)) child.stdin.on('error', () => {}) // a child need not read it: EPIPE
   const hungry = options.heartbeat && feedChild(child.stdin, options.heartbeat)
@@ -104,7 +107,10 @@ export const exec: Exec = async (argv, options = {}) => {
     const cut = cutLines(options.onLine && ((line) => options.onLine?.(line, stream)))
     child[stream].on('data', (chunk: Buffer) => {
       for (const each of [stream === 'stdout' ? out : err, cut]) each.add(chunk)
-      if (options.onLine) collect(chunk.length)
+      if (options.onLine) uncollected += chunk.length
+      if (uncollected < COLLECT_AFTER) return
+      Bun.gc(true)
+      uncollected = 0
     })
     return cut
   })
@@ -188,20 +194,6 @@ async function ended(child: ReturnType<typeof start>) {
 /** An array that forgets what is pushed into it. */
 function sink(): string[] {
   return Object.assign<string[], object>([], { push: () => 0 })
-}
-
-/** Bytes of lines after which their garbage is collected: left alone, that of a long build takes 20 MiB more. */
-const COLLECT_AFTER = 4 * 1024 * 1024
-
-/** @returns a function that counts bytes, and collects garbage now and then */
-function garbageOf(limit: number): (bytes: number) => void {
-  let left = limit
-  return (bytes) => {
-    left -= bytes
-    if (left > 0) return
-    Bun.gc(true)
-    left = limit
-  }
 }
 
 function killGroup(pid: number | undefined, signal: 'SIGTERM' | 'SIGKILL'): void {

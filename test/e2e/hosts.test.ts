@@ -264,6 +264,6 @@ describe.skipIf(!NAMES.every(isUp) || !isUp('h1'))('an environment on three host
     expect(await all()).toEqual(before)
     config.environments.prod.hosts = hosts
     folder.write('stagecraft.yml', JSON.stringify(config))
-    expect(await deploy('v13')).toMatchObject({ code: 9 }) // a user with the former order
+    expect(await deploy('v13')).toMatchObject({ code: 9 }) // from a checkout with the former order of hosts
   })
 })

@@ -54,7 +54,7 @@ lab('the service sees the visitor of a balancer that it trusts, with TLS and wit
   expect(direct).not.toContain(VISITOR)
 })
 
-lab('`allow` checks the visitor’s address, and only a balancer can name it', async () => {
+lab('`allow` checks the visitor’s address, which only a trusted balancer can state', async () => {
   await release('v2', ['private_ranges'], { tls: 'off', trusted_proxies: [], allow: VISITOR })
   expect(await asked(HEADER, false)).toContain(`from ${VISITOR}, http`)
   expect(await asked(HEADER.replace(VISITOR, '203.0.113.10'), false)).toContain('403 Forbidden')

@@ -216,7 +216,7 @@ describe('a rolling deploy', () => {
     })
   })
 
-  test('of an internal service never sends its callers to a container that is not ready, or to none', async () => {
+  test('of an internal service: its callers get the old version, then the new one, and never none', async () => {
     const project = await serving()
     write(project, { api: 'api two' })
     const { result, seen } = await watched(

@@ -47,7 +47,7 @@ describe('an undo', () => {
     expect(volume()).toEqual(before)
   })
 
-  test('restores all replicas', async () => {
+  test('restores all replicas, in their previous number', async () => {
     const project = await running({})
     now(project, { web: { image: 'web:one', scale: 3 } })
     await project.deploy()

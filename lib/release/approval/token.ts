@@ -90,7 +90,7 @@ async function sourceOf(
   return [built, others, hashScripts(project)]
 }
 
-/** The images that are taken, those that are known: what only the registry has is not looked at. */
+/** The images that are taken, if they are known: what only the registry has is not looked at. */
 async function idsOf(existing: Existing, project: Project, version: SourceVersion, session: Session): Promise<unknown> {
   const targets = buildTargets(project.model, version.name)
   const tags = existing.from ? [] : targets.map(({ versionTag }) => versionTag)

@@ -44,8 +44,8 @@ export { UNPLACED }
 const LONGEST = 2 ** 31 - 1
 
 /**
- * Creates a one-off, and waits until its task has ended, the time is over, or no node has taken it for a minute. The caller
- * removes it.
+ * Creates a one-off, and waits until its task has ended, the time is over, or no node has taken it for a minute. The
+ * caller removes it.
  * @returns the task as it was last seen (undefined: it is gone), and the last of what it printed, masked
  * @throws failed (5), unreachable (8)
  */
